@@ -1,0 +1,239 @@
+//! The key/value cache: blocks of positions, shared between sequences through a [`PrefixTree`].
+
+mod prefix_tree;
+
+pub(crate) use prefix_tree::{NodeId, PrefixTree, common_prefix};
+
+use candle_core::{CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::kernels::{PagedAttentionInputs, Segment, paged_attention};
+use crate::llama::Attention;
+use crate::ops::f32_slice;
+use crate::{Error, LlamaConfig};
+
+/// Positions per block.
+pub(crate) const BLOCK_SIZE: usize = 16;
+
+/// Keys and values of all layers in blocks of [`BLOCK_SIZE`] positions.
+///
+/// Each layer has two tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]` in f32. On the CPU the system hands out
+/// their memory only when a block is first written.
+pub(crate) struct KvCache {
+    layers: Vec<(Tensor, Tensor)>,
+    heads: usize,
+    key_value_heads: usize,
+    head_dim: usize,
+    sliding_window: Option<usize>,
+}
+
+impl KvCache {
+    /// Bytes of one block over all layers.
+    pub(crate) fn block_bytes(config: &LlamaConfig) -> u64 {
+        (config.layers * 2 * BLOCK_SIZE * config.key_value_heads * config.head_dim * size_of::<f32>()) as u64
+    }
+
+    pub(crate) fn new(config: &LlamaConfig, blocks: usize, device: &Device) -> std::result::Result<Self, Error> {
+        let shape = (blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim);
+        let zeros = || Tensor::zeros(shape, DType::F32, device);
+        let layers = (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            layers,
+            heads: config.heads,
+            key_value_heads: config.key_value_heads,
+            head_dim: config.head_dim,
+            sliding_window: config.sliding_window,
+        })
+    }
+
+    /// Copies the first `rows` positions of a block to another block, in every layer.
+    pub(crate) fn copy_rows(&self, from: u32, to: u32, rows: usize) -> std::result::Result<(), Error> {
+        let (from, to) = (from as usize * BLOCK_SIZE, to as usize * BLOCK_SIZE);
+        for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
+            if tensor.device().is_cpu() {
+                tensor.inplace_op1(&CopyRows { from, to, rows })?;
+            } else {
+                tensor.slice_set(&tensor.narrow(0, from, rows)?.copy()?, 0, to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The cache as the attention of one step: row `i` of the step is written to `slots[i]`.
+    pub(crate) fn step<'a>(&'a self, slots: &'a [u32], segments: &'a [Segment]) -> StepAttention<'a> {
+        StepAttention { cache: self, slots, segments }
+    }
+}
+
+/// Attention of one step's rows over the cache, which it extends.
+pub(crate) struct StepAttention<'a> {
+    cache: &'a KvCache,
+    slots: &'a [u32],
+    segments: &'a [Segment],
+}
+
+impl Attention for StepAttention<'_> {
+    fn attend(&mut self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        let (cached_keys, cached_values) = &self.cache.layers[layer];
+        write_rows(cached_keys, keys, self.slots)?;
+        write_rows(cached_values, values, self.slots)?;
+        let mixed = if queries.device().is_cpu() {
+            let op = PagedAttention { cache: self.cache, segments: self.segments };
+            queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
+        } else {
+            self.attend_composed(queries, cached_keys, cached_values)?
+        };
+        mixed.reshape((queries.dim(0)?, self.cache.heads * self.cache.head_dim))
+    }
+}
+
+impl StepAttention<'_> {
+    /// The same attention from candle's operators, for devices without a kernel of ours.
+    fn attend_composed(&self, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        let parts = self
+            .segments
+            .iter()
+            .map(|segment| {
+                let queries = queries.narrow(0, segment.rows.start, segment.rows.len())?;
+                self.attend_segment(segment, &queries, keys, values)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&parts, 0)
+    }
+
+    fn attend_segment(&self, segment: &Segment, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        let (rows, heads, dim) = queries.dims3()?;
+        let context = segment.first_position + rows;
+        let groups = self.cache.key_value_heads;
+        let slots: Vec<u32> = (0..context).map(|position| slot(&segment.blocks, position)).collect();
+        let slots = Tensor::new(slots, queries.device())?;
+        // [groups, context, dim]
+        let keys = keys.index_select(&slots, 0)?.transpose(0, 1)?.contiguous()?;
+        let values = values.index_select(&slots, 0)?.transpose(0, 1)?.contiguous()?;
+        // [groups, heads of a group · rows, dim]
+        let queries = queries.transpose(0, 1)?.contiguous()?.reshape((groups, heads / groups * rows, dim))?;
+        let scores = (queries.matmul(&keys.t()?)? * (1.0 / (dim as f64).sqrt()))?;
+        let mask = self.mask(segment.first_position, rows, context, queries.device())?;
+        let scores = scores.reshape((heads, rows, context))?.broadcast_add(&mask)?;
+        let shifted = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
+        let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
+        let mixed = weights.reshape((groups, heads / groups * rows, context))?.matmul(&values)?;
+        mixed.reshape((heads, rows, dim))?.transpose(0, 1)?.contiguous()
+    }
+
+    /// `[rows, context]`: 0 where a row sees a position, -inf elsewhere.
+    fn mask(&self, first_position: usize, rows: usize, context: usize, device: &Device) -> Result<Tensor> {
+        let window = self.cache.sliding_window.unwrap_or(usize::MAX);
+        let mask: Vec<f32> = (first_position..first_position + rows)
+            .flat_map(|at| (0..context).map(move |seen| (at, seen)))
+            .map(|(at, seen)| if seen <= at && at - seen < window { 0.0 } else { f32::NEG_INFINITY })
+            .collect();
+        Tensor::from_vec(mask, (rows, context), device)
+    }
+}
+
+/// Where a position of a sequence lies in the cache.
+pub(crate) fn slot(blocks: &[u32], position: usize) -> u32 {
+    blocks[position / BLOCK_SIZE] * BLOCK_SIZE as u32 + (position % BLOCK_SIZE) as u32
+}
+
+fn write_rows(cache: &Tensor, rows: &Tensor, slots: &[u32]) -> Result<()> {
+    let rows = rows.contiguous()?;
+    if cache.device().is_cpu() {
+        return cache.inplace_op2(&rows, &WriteRows { slots });
+    }
+    // Consecutive slots go in one copy.
+    let mut start = 0;
+    while start < slots.len() {
+        let run = slots[start..].windows(2).take_while(|pair| pair[1] == pair[0] + 1).count() + 1;
+        cache.slice_set(&rows.narrow(0, start, run)?, 0, slots[start] as usize)?;
+        start += run;
+    }
+    Ok(())
+}
+
+fn f32_slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    let (Some((start, end)), CpuStorage::F32(values)) = (layout.contiguous_offsets(), storage) else {
+        bail!("the cache must be a contiguous f32 tensor")
+    };
+    Ok(&mut values[start..end])
+}
+
+/// Values of one position: the product of all dimensions but the first.
+fn row_width(layout: &Layout) -> usize {
+    layout.shape().dims()[1..].iter().product()
+}
+
+struct WriteRows<'a> {
+    slots: &'a [u32],
+}
+
+impl InplaceOp2 for WriteRows<'_> {
+    fn name(&self) -> &'static str {
+        "cache-write-rows"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
+        let width = row_width(l1);
+        let (cache, rows) = (f32_slice_mut(s1, l1)?, f32_slice(s2, l2)?);
+        for (row, slot) in rows.chunks_exact(width).zip(self.slots) {
+            cache[*slot as usize * width..][..width].copy_from_slice(row);
+        }
+        Ok(())
+    }
+}
+
+struct CopyRows {
+    from: usize,
+    to: usize,
+    rows: usize,
+}
+
+impl InplaceOp1 for CopyRows {
+    fn name(&self) -> &'static str {
+        "cache-copy-rows"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let width = row_width(layout);
+        let from = self.from * width..(self.from + self.rows) * width;
+        f32_slice_mut(storage, layout)?.copy_within(from, self.to * width);
+        Ok(())
+    }
+}
+
+struct PagedAttention<'a> {
+    cache: &'a KvCache,
+    segments: &'a [Segment],
+}
+
+impl CustomOp3 for PagedAttention<'_> {
+    fn name(&self) -> &'static str {
+        "paged-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let queries = f32_slice(s1, l1)?;
+        let mut out = vec![0f32; queries.len()];
+        let inputs = PagedAttentionInputs {
+            queries,
+            keys: f32_slice(s2, l2)?,
+            values: f32_slice(s3, l3)?,
+            segments: self.segments,
+            heads: self.cache.heads,
+            key_value_heads: self.cache.key_value_heads,
+            head_dim: self.cache.head_dim,
+            block_size: BLOCK_SIZE,
+            sliding_window: self.cache.sliding_window,
+        };
+        paged_attention(&inputs, &mut out);
+        Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+}

@@ -1,0 +1,16 @@
+//! CPU kernels whose results do not depend on what is computed beside them.
+//!
+//! A general matrix product picks its blocking, and with it the order of its additions, from the shape of the whole
+//! product: one row alone and the same row among sixteen differ in the last bits, and now and then in a greedy token.
+//! Here every output element is computed in an order that depends on its own inputs only. Tiles of rows and columns
+//! only decide what is loaded together. So a request gives the same tokens alone, in a batch, after a prefix hit and
+//! with any number of threads (on the same kind of processor: the vector width is chosen at run time).
+
+mod attention;
+mod dot;
+mod exp;
+mod matmul;
+
+pub(crate) use attention::{PagedAttentionInputs, Segment, paged_attention};
+pub(crate) use exp::silu;
+pub(crate) use matmul::{Weights, matmul};

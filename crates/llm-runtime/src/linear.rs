@@ -1,0 +1,193 @@
+//! Linear layers behind one trait, and the loader through which a model obtains them.
+//!
+//! A model never builds a layer itself: it asks a [`LinearLoader`] by the layer's Hugging Face name. That is how
+//! adapters get into a model that does not know them.
+
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Tensor};
+
+use crate::{Error, ops};
+
+/// `y = x Wᵀ (+ b)`.
+pub trait Linear: Send + Sync {
+    /// Applies the layer to `[rows, in_features]` f32 and gives `[rows, out_features]` f32.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device fails.
+    fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error>;
+
+    /// Width of the input.
+    fn in_features(&self) -> usize;
+
+    /// Width of the output.
+    fn out_features(&self) -> usize;
+}
+
+/// Gives a model its parameters by their Hugging Face names, e.g. `model.layers.0.self_attn.q_proj`.
+pub trait LinearLoader {
+    /// The linear layer `name`, whose weight must be `[out_features, in_features]`.
+    ///
+    /// # Errors
+    /// It is missing, has another shape, or can't be read.
+    fn linear(&self, name: &str, in_features: usize, out_features: usize) -> Result<Arc<dyn Linear>, Error>;
+
+    /// A plain f32 tensor (a norm's weight) of this shape.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error>;
+
+    /// The token embedding `name`, `[vocabulary, width]`.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn embedding(&self, name: &str, vocabulary: usize, width: usize) -> Result<Embedding, Error>;
+
+    /// Whether a tensor of this name exists.
+    fn contains(&self, name: &str) -> bool;
+}
+
+/// A dense weight matrix in f32, f16 or bf16 that is not trained. Sums are in f32 whatever the storage.
+pub struct DenseLinear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl DenseLinear {
+    /// From a `[out_features, in_features]` weight and an optional `[out_features]` bias in f32.
+    ///
+    /// # Errors
+    /// The weight is not a contiguous matrix.
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self, candle_core::Error> {
+        weight.dims2()?;
+        Ok(Self { weight: weight.contiguous()?, bias })
+    }
+}
+
+impl Linear for DenseLinear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+        let y = ops::dense_matmul(x, &self.weight)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+
+    fn in_features(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
+    fn out_features(&self) -> usize {
+        self.weight.dims()[0]
+    }
+}
+
+/// A quantised weight matrix. Activations are quantised to 8 bits per block, products are summed in integers.
+pub struct QuantLinear {
+    weight: Arc<QTensor>,
+    bias: Option<Tensor>,
+    in_features: usize,
+    out_features: usize,
+}
+
+impl QuantLinear {
+    /// From a `[out_features, in_features]` quantised weight and an optional `[out_features]` bias in f32.
+    ///
+    /// # Errors
+    /// The weight is not a matrix.
+    pub fn new(weight: Arc<QTensor>, bias: Option<Tensor>) -> Result<Self, candle_core::Error> {
+        let (out_features, in_features) = weight.shape().dims2()?;
+        Ok(Self { weight, bias, in_features, out_features })
+    }
+
+    /// candle has two kernels for Q6_K on x86, one for a single row and one for several, and (with AMX) two for Q4_K;
+    /// they add in different orders. Feeding rows so that always the same kernel runs keeps a row's result independent
+    /// of its neighbours.
+    fn forward_cpu(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+        let rows = x.dim(0)?;
+        if self.weight.dtype() == GgmlDType::Q6K && rows == 1 {
+            let twice = Tensor::cat(&[x, x], 0)?;
+            return twice.apply_op1_no_bwd(self.weight.as_ref())?.narrow(0, 0, 1);
+        }
+        if self.weight.dtype() == GgmlDType::Q4K && rows > AMX_FREE_ROWS && has_amx() {
+            let parts = (0..rows)
+                .step_by(AMX_FREE_ROWS)
+                .map(|first| {
+                    let part = x.narrow(0, first, AMX_FREE_ROWS.min(rows - first))?;
+                    part.contiguous()?.apply_op1_no_bwd(self.weight.as_ref())
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            return Tensor::cat(&parts, 0);
+        }
+        x.apply_op1_no_bwd(self.weight.as_ref())
+    }
+}
+
+/// candle's AMX kernel takes over from this many rows plus one.
+const AMX_FREE_ROWS: usize = 31;
+
+fn has_amx() -> bool {
+    use std::sync::OnceLock;
+    static AMX: OnceLock<bool> = OnceLock::new();
+    *AMX.get_or_init(|| {
+        std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpu| cpu.split_whitespace().any(|flag| flag == "amx_int8"))
+    })
+}
+
+impl Linear for QuantLinear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+        let x = x.contiguous()?;
+        let y = if x.device().is_cpu() {
+            self.forward_cpu(&x)?
+        } else {
+            x.apply_op1_no_bwd(self.weight.as_ref())?
+        };
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+
+    fn in_features(&self) -> usize {
+        self.in_features
+    }
+
+    fn out_features(&self) -> usize {
+        self.out_features
+    }
+}
+
+/// Rows of a token embedding, dense or quantised.
+pub enum Embedding {
+    /// `[vocabulary, width]` in any float type.
+    Dense(Tensor),
+    /// `[vocabulary, width]`, dequantised row by row.
+    Quantised(Arc<QTensor>),
+}
+
+impl Embedding {
+    /// The rows of `ids`, `[ids.len(), width]` in f32.
+    ///
+    /// # Errors
+    /// An id is outside the vocabulary, or the device fails.
+    pub fn forward(&self, ids: &[u32], device: &Device) -> Result<Tensor, candle_core::Error> {
+        let ids = Tensor::new(ids, device)?;
+        match self {
+            Self::Dense(table) => table.index_select(&ids, 0)?.to_dtype(DType::F32),
+            Self::Quantised(table) => table.embedding(&ids)?.to_dtype(DType::F32),
+        }
+    }
+
+    /// The output head of a model that shares it with the embedding.
+    ///
+    /// # Errors
+    /// The table is not a matrix.
+    pub fn tied_head(&self) -> Result<Arc<dyn Linear>, candle_core::Error> {
+        Ok(match self {
+            Self::Dense(table) => Arc::new(DenseLinear::new(table.clone(), None)?),
+            Self::Quantised(table) => Arc::new(QuantLinear::new(table.clone(), None)?),
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! From what a user names (`--model`) to an [`Engine`].
+
+use std::cell::OnceCell;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use sha2::{Digest, Sha256};
+
+use crate::engine::IdentityParts;
+use crate::hub::HubSource;
+use crate::memory::{available_memory, format_bytes};
+use crate::weights::{LoadProgress, WeightOptions, Weights};
+use crate::{ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, Llama, Tokenizer};
+
+/// What to load and how.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// A `.gguf` file, a Hugging Face folder, or a hub id (`owner/name`, `owner/name@revision`, `owner/name:file.gguf`).
+    pub model: String,
+    /// A tokenizer instead of the model's own: `tokenizer.json`, `tokenizer.model` or a folder with one of them.
+    pub tokenizer: Option<PathBuf>,
+    /// A chat template instead of the model's own: a built-in's name or a Jinja file.
+    pub chat_template: Option<String>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Types of the weights in memory.
+    pub weights: WeightOptions,
+    /// Limits of the engine.
+    pub engine: EngineOptions,
+    /// The hub to ask instead of the one in `HF_ENDPOINT` or the public one.
+    pub hub_endpoint: Option<String>,
+    /// Where downloads are kept instead of `HF_HOME`.
+    pub hub_cache: Option<PathBuf>,
+}
+
+impl LoadOptions {
+    /// Loads `model` with defaults for everything else.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self { model: model.into(), ..Self::default() }
+    }
+}
+
+/// What loading is busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadEvent {
+    /// A file comes from the hub.
+    Download(crate::hub::DownloadProgress),
+    /// Tensors are read.
+    Weights(LoadProgress),
+}
+
+impl Engine {
+    /// Loads a model, its tokenizer and its chat template.
+    ///
+    /// # Errors
+    /// Something is missing, damaged, of an unknown architecture, or does not fit into memory.
+    pub fn load(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<Self, Error> {
+        let path = resolve(options, progress)?;
+        let device = options.device.open()?;
+        let weights_progress = |at| progress(LoadEvent::Weights(at));
+        let weights = Weights::open(&path, options.weights, &device, &weights_progress)?;
+        if device.is_cpu() {
+            check_memory(&path, weights.memory(), options.engine.kv_memory)?;
+        }
+        let tokenizer = match &options.tokenizer {
+            Some(path) => tokenizer_from(path)?,
+            None => weights.tokenizer()?,
+        };
+        let template = template(options, &weights, &tokenizer)?;
+        let eos = end_of_sequence(&path, &tokenizer)?;
+        let identity = IdentityParts {
+            name: options.model.clone(),
+            dtype: weights.type_name(),
+            files: weights.files(),
+            sha256: OnceCell::new(),
+        };
+        let model = Llama::load(&weights, weights.config.clone(), &device)?;
+        Ok(Engine::new(model, tokenizer, template, &options.engine)?.with_origin(identity, eos))
+    }
+}
+
+impl Llama {
+    /// Loads only the weights of a `.gguf` file or a Hugging Face folder.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn open(path: &Path, options: WeightOptions, device: &Device) -> Result<Self, Error> {
+        let weights = Weights::open(path, options, device, &|_| ())?;
+        Llama::load(&weights, weights.config.clone(), device)
+    }
+}
+
+/// Finds the model on disk, or fetches it.
+fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<PathBuf, Error> {
+    let path = PathBuf::from(&options.model);
+    if path.exists() {
+        return Ok(path);
+    }
+    let looks_like_path = options.model.starts_with(['.', '/', '~']) || options.model.ends_with(".gguf") && !options.model.contains(':');
+    if looks_like_path || !options.model.contains('/') {
+        return Err(Error::Invalid(format!(
+            "there is no model at `{}`: expected a .gguf file, a Hugging Face folder or a hub id like owner/name",
+            options.model
+        )));
+    }
+    let mut source: HubSource = options.model.parse()?;
+    source.endpoint = options.hub_endpoint.clone();
+    source.cache_dir = options.hub_cache.clone();
+    Ok(source.fetch(&mut |at| progress(LoadEvent::Download(at)))?)
+}
+
+fn check_memory(path: &Path, weights: u64, kv_memory: u64) -> Result<(), Error> {
+    let Some(available) = available_memory() else { return Ok(()) };
+    // Activations, logits and the tokenizer: small beside weights of any size that matters.
+    let needed = weights + kv_memory + (64 << 20);
+    if needed <= available {
+        return Ok(());
+    }
+    Err(Error::Memory {
+        what: format!("{} with {} of key/value memory", path.display(), format_bytes(kv_memory)),
+        needed: format_bytes(needed),
+        available: format_bytes(available),
+        advice: "choose a smaller quantisation (--quantize q4_k), lower --kv-memory, or use a larger machine".into(),
+    })
+}
+
+fn template(options: &LoadOptions, weights: &Weights<'_>, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
+    let (name, source) = match &options.chat_template {
+        Some(name) => {
+            if let Some(template) = ChatTemplate::built_in_by_name(name) {
+                return Ok(Some(template));
+            }
+            let path = PathBuf::from(name);
+            let source = std::fs::read_to_string(&path).map_err(|source| Error::Io { path, source })?;
+            (name.clone(), source)
+        }
+        None => match weights.chat_template()? {
+            Some(source) => (options.model.clone(), source),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(ChatTemplate::from_source(&name, &source, tokenizer.bos_token(), tokenizer.eos_token())?))
+}
+
+/// Ends of sequence of the tokenizer and of the model's `generation_config.json` and `config.json`.
+fn end_of_sequence(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, Error> {
+    let mut eos = tokenizer.eos().to_vec();
+    for file in ["generation_config.json", "config.json"] {
+        let file = path.join(file);
+        if !file.is_file() {
+            continue;
+        }
+        let ids = match &read_json(&file)?["eos_token_id"] {
+            serde_json::Value::Array(ids) => ids.clone(),
+            id => vec![id.clone()],
+        };
+        eos.extend(ids.iter().filter_map(serde_json::Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
+    }
+    eos.sort_unstable();
+    eos.dedup();
+    Ok(eos)
+}
+
+/// Reads a tokenizer file or the tokenizer of a folder.
+fn tokenizer_from(path: &Path) -> Result<Tokenizer, Error> {
+    if path.is_dir() {
+        return tokenizer_of_folder(path);
+    }
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let named = |error| name_file(path, error);
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let config = path.parent().map(|folder| folder.join("tokenizer_config.json")).filter(|file| file.is_file());
+        let config = config.map(std::fs::read_to_string).transpose();
+        let config = config.map_err(|source| Error::Io { path: path.into(), source })?;
+        return Tokenizer::from_tokenizer_json(&bytes, config.as_deref()).map_err(named);
+    }
+    Tokenizer::from_sentencepiece(&bytes).map_err(named)
+}
+
+fn name_file(path: &Path, error: crate::TokenizerError) -> Error {
+    Error::Format { path: path.into(), problem: error.to_string() }
+}
+
+/// The tokenizer of a Hugging Face folder.
+pub(crate) fn tokenizer_of_folder(folder: &Path) -> Result<Tokenizer, Error> {
+    for name in ["tokenizer.json", "tokenizer.model"] {
+        let file = folder.join(name);
+        if file.is_file() {
+            return tokenizer_from(&file);
+        }
+    }
+    Err(Error::Format {
+        path: folder.into(),
+        problem: "neither tokenizer.json nor tokenizer.model is here: give a tokenizer with --tokenizer".into(),
+    })
+}
+
+/// The chat template of a Hugging Face folder: `chat_template.jinja`, else the one in `tokenizer_config.json`.
+pub(crate) fn chat_template_of_folder(folder: &Path) -> Result<Option<String>, Error> {
+    let file = folder.join("chat_template.jinja");
+    if file.is_file() {
+        return std::fs::read_to_string(&file).map(Some).map_err(|source| Error::Io { path: file, source });
+    }
+    let file = folder.join("tokenizer_config.json");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let json = read_json(&file)?;
+    let template = &json["chat_template"];
+    // Several named templates may be given; the one for chatting is called `default`.
+    let default = template.as_array().and_then(|named| named.iter().find(|entry| entry["name"] == "default"));
+    Ok(default.map_or(template, |entry| &entry["template"]).as_str().map(str::to_owned))
+}
+
+fn read_json(path: &Path) -> Result<serde_json::Value, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Format { path: path.into(), problem: format!("not a JSON file: {error}") })
+}
+
+/// Hex SHA-256 over the contents of files, one after the other; empty if one can't be read any more.
+pub(crate) fn sha256_of_files(files: &[PathBuf]) -> String {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    for file in files {
+        let Ok(mut file) = std::fs::File::open(file) else { return String::new() };
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => hash.update(&buffer[..count]),
+                Err(_) => return String::new(),
+            }
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,107 @@
+//! The safetensors files of a Hugging Face folder, single or sharded.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::safetensors::MmapedSafetensors;
+use candle_core::{DType, Device, Tensor};
+
+use crate::Error;
+
+/// A tensor's type and shape.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Mapped files and the table of their tensors.
+pub(crate) struct SafetensorsFolder {
+    tensors: MmapedSafetensors,
+    entries: BTreeMap<String, Entry>,
+    files: Vec<PathBuf>,
+}
+
+impl SafetensorsFolder {
+    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+        let files = weight_files(folder)?;
+        for file in &files {
+            std::fs::File::open(file).map_err(|source| Error::Io { path: file.clone(), source })?;
+        }
+        // SAFETY: the files are only read; as with any mapping, nobody may shorten them while the model loads.
+        let tensors = unsafe { MmapedSafetensors::multi(&files) }.map_err(|error| damaged(folder, &files, &error))?;
+        let mut entries = BTreeMap::new();
+        for (name, view) in tensors.tensors() {
+            let dtype = match view.dtype() {
+                safetensors::Dtype::F32 => DType::F32,
+                safetensors::Dtype::F16 => DType::F16,
+                safetensors::Dtype::BF16 => DType::BF16,
+                // Rotary tables and masks of old checkpoints; a weight of such a type is reported as missing.
+                _ => continue,
+            };
+            entries.insert(name, Entry { dtype, shape: view.shape().to_vec() });
+        }
+        Ok(Self { tensors, entries, files })
+    }
+
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub(crate) fn load(&self, name: &str, device: &Device) -> Result<Tensor, Error> {
+        Ok(self.tensors.load(name, device)?)
+    }
+}
+
+fn damaged(folder: &Path, files: &[PathBuf], error: &candle_core::Error) -> Error {
+    let path = match files {
+        [single] => single.clone(),
+        _ => folder.to_path_buf(),
+    };
+    let text = error.to_string();
+    let reason = text.lines().next().unwrap_or_default();
+    Error::Format { path, problem: format!("not a whole safetensors file ({reason}): copy or download it again") }
+}
+
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = folder.join("model.safetensors.index.json");
+    if !index.is_file() {
+        return Err(Error::Format {
+            path: folder.into(),
+            problem: "no model.safetensors and no model.safetensors.index.json here: expected a Hugging Face model folder (pytorch .bin files must be converted first)".into(),
+        });
+    }
+    sharded_files(folder, &index)
+}
+
+fn sharded_files(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, Error> {
+    let problem = |problem: String| Error::Format { path: index.into(), problem };
+    let text = std::fs::read_to_string(index).map_err(|source| Error::Io { path: index.into(), source })?;
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| problem(format!("not a JSON file: {error}")))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| problem("the field `weight_map` is missing".into()))?;
+    let mut names: Vec<&str> = map
+        .values()
+        .map(|name| name.as_str().filter(|name| !name.contains(['/', '\\']) && !name.starts_with('.')))
+        .collect::<Option<_>>()
+        .ok_or_else(|| problem("`weight_map` names something that is not a file of this folder".into()))?;
+    names.sort_unstable();
+    names.dedup();
+    let files: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
+    match files.iter().find(|file| !file.is_file()) {
+        Some(missing) => Err(problem(format!("the shard {} is missing: copy or download it again", missing.display()))),
+        None => Ok(files),
+    }
+}
