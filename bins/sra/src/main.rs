@@ -1,1 +1,59 @@
-fn main() {}
+//! `sra`: strategy-steered continuations of emotional support conversations.
+//!
+//! Method: "Steering Conversational Large Language Models for Long Emotional Support Conversations" (arXiv 2402.10453).
+//! Each subcommand is one file that composes crates; `config.rs` merges a TOML file under the command line.
+
+mod arguments;
+mod config;
+mod console;
+mod continuation;
+mod export;
+mod failure;
+mod interrupt;
+mod postprocess;
+mod prepare;
+mod progress;
+mod statistics;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(failure) => return failure.report(),
+    };
+    console::start(&arguments.common);
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn parse() -> Result<Arguments, Failure> {
+    let words = config::merge(std::env::args_os().collect(), &Arguments::command())?;
+    let matches = Arguments::command().try_get_matches_from(words).map_err(Failure::usage)?;
+    Arguments::from_arg_matches(&matches).map_err(Failure::usage)
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if let Some(threads) = arguments.common.threads {
+        llm_runtime::set_threads(threads).map_err(Failure::wrong_use)?;
+    }
+    let format = arguments.common.format;
+    match &arguments.command {
+        Command::Prepare(options) => prepare::run(options, format),
+        Command::Stats(options) => statistics::run(options, format),
+        Command::Continue(options) => continuation::run(options, format),
+        Command::Postprocess(options) => postprocess::run(options, format),
+        Command::Export(options) => export::run(options, format),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::goldens::family;
 
 /// The tiny models have no tokenizer: any vocabulary of the right size serves.
-fn numbered_tokenizer(size: usize, eos: Option<u32>) -> Tokenizer {
+pub(crate) fn numbered_tokenizer(size: usize, eos: Option<u32>) -> Tokenizer {
     let mut tokens = vec!["<unk>".to_owned(), "<s>".into(), "</s>".into()];
     tokens.extend((3..size).map(|id| format!("t{id}")));
     let mut token_types = vec![2, 3, 3];
@@ -43,7 +43,7 @@ fn engine(path: &Path, eos: Option<u32>) -> Engine {
     Engine::new(model, tokenizer, None, &options).unwrap()
 }
 
-fn generate(engine: &mut Engine, requests: Vec<Request>) -> Vec<Completion> {
+pub(crate) fn generate(engine: &mut Engine, requests: Vec<Request>) -> Vec<Completion> {
     let mut done = Vec::new();
     engine
         .generate(&mut requests.into_iter(), &mut |event| {
@@ -59,23 +59,23 @@ fn generate(engine: &mut Engine, requests: Vec<Request>) -> Vec<Completion> {
     done
 }
 
-fn request(key: u64, tokens: Vec<u32>, options: GenerationOptions) -> Request {
+pub(crate) fn request(key: u64, tokens: Vec<u32>, options: GenerationOptions) -> Request {
     Request { key, prompt: Prompt::Tokens(tokens), options, cancel: None }
 }
 
-fn json(path: PathBuf) -> Value {
+pub(crate) fn json(path: PathBuf) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn ids(value: &Value) -> Vec<u32> {
+pub(crate) fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-fn tensors(path: PathBuf) -> HashMap<String, Tensor> {
+pub(crate) fn tensors(path: PathBuf) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 
-fn max_difference(left: &[f32], right: &[f32]) -> f32 {
+pub(crate) fn max_difference(left: &[f32], right: &[f32]) -> f32 {
     assert_eq!(left.len(), right.len());
     left.iter().zip(right).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max)
 }

@@ -1,0 +1,304 @@
+//! The command line, word for word.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use llm_runtime::{DeviceChoice, FloatType, Quantization};
+use strategy_prompting::{HistoryFormat, Layout, OnFailure, Shard, TurnRange};
+
+/// Strategy-steered continuations of emotional support conversations
+#[derive(Debug, Parser)]
+#[command(name = "sra", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// TOML file with options; an option on the command line wins over the file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Threads to compute with [default: one per core]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// More log lines (twice: still more)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Errors only, no progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for people
+    Text,
+    /// One JSON value for programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Cut raw conversations into examples
+    Prepare(Prepare),
+    /// Count what a corpus holds
+    Stats(Stats),
+    /// Continue dialogues once per strategy and layout
+    Continue(Box<Continue>),
+    /// Tidy the responses of a run
+    Postprocess(Postprocess),
+    /// Write a run in the forms other tools read
+    Export(Export),
+    /// Print shell completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Cut raw conversations into examples
+#[derive(Debug, Args)]
+pub(crate) struct Prepare {
+    /// ESConv.json, FailedESConv.json, or a ThTra or MultiESC text file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Where the examples go, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// First supporter turn to be cut before
+    #[arg(long, value_name = "TURN", default_value_t = 1)]
+    pub(crate) starting_turn: usize,
+    /// Only the first so many conversations
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Count what a corpus holds
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// A raw corpus or prepared examples (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+}
+
+/// Continue dialogues once per strategy and layout
+#[derive(Debug, Args)]
+pub(crate) struct Continue {
+    /// A .gguf file, a Hugging Face folder or a hub id
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Prepared examples (.jsonl) or a raw corpus, cut on the spot
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Folder of the run: records go to DIR/continuations.jsonl
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on where an interrupted run of the same settings ended
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print the resolved settings and the cost estimate, generate nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What to do when a request can't be served
+    #[arg(long, value_parser = on_failure, default_value = "skip", value_name = "skip|stop")]
+    pub(crate) on_failure: OnFailure,
+    #[command(flatten)]
+    pub(crate) sweep: Sweep,
+    #[command(flatten)]
+    pub(crate) generation: Generation,
+    #[command(flatten)]
+    pub(crate) runtime: Runtime,
+}
+
+/// What is continued.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is continued")]
+pub(crate) struct Sweep {
+    /// How the history is laid out; several, separated by commas or repeated
+    #[arg(long, value_delimiter = ',', value_parser = Layout::parse, default_value = "c1_hf", value_name = "LAYOUT")]
+    pub(crate) layout: Vec<Layout>,
+    /// Strategy set: extes15, esconv8, multiesc8, or a TOML file
+    #[arg(long, default_value = "extes15", value_name = "SET")]
+    pub(crate) strategies: String,
+    /// Instruction template: t1 … t6, train, train-unconditional, chat-none, or a text file
+    #[arg(long, default_value = "t4", value_name = "TEMPLATE")]
+    pub(crate) instruction: String,
+    /// How the history block is written
+    #[arg(long, value_parser = history_format, default_value = "prompting", value_name = "prompting|evaluation")]
+    pub(crate) history_format: HistoryFormat,
+    /// Supporter turns to continue, both ends included
+    #[arg(long, default_value = "3..10", value_name = "FIRST..LAST")]
+    pub(crate) turns: TurnRange,
+    /// Only the first so many conversations
+    #[arg(long, value_name = "N")]
+    pub(crate) conversations: Option<usize>,
+    /// Only the first so many examples (cut points)
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Take each pair of example and strategy with this probability instead of all
+    #[arg(long, value_name = "P")]
+    pub(crate) sample_prob: Option<f64>,
+    /// How pairs are chosen; python-compat draws as the published code did (probability 0.3 unless given)
+    #[arg(long, value_enum, default_value_t = Sampling::Exhaustive)]
+    pub(crate) sampling: Sampling,
+    /// Do only share I of N (0-based), to spread a run over machines
+    #[arg(long, default_value = "0/1", value_name = "I/N")]
+    pub(crate) shard: Shard,
+    /// Seed of everything that is drawn
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+/// How pairs are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sampling {
+    /// All pairs, or each with --sample-prob by its own generator
+    Exhaustive,
+    /// The published code's draws
+    PythonCompat,
+}
+
+/// How text is generated.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Generation")]
+pub(crate) struct Generation {
+    /// At most this many new tokens
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub(crate) max_new_tokens: usize,
+    /// No end before this many new tokens
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) min_new_tokens: usize,
+    /// Softmax temperature; 0 is greedy [default: 0.7, with several beams 0]
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    /// Keep the K most likely tokens; 0 keeps all
+    #[arg(long, default_value_t = 50, value_name = "K")]
+    pub(crate) top_k: usize,
+    /// Keep the most likely tokens up to this probability
+    #[arg(long, default_value_t = 0.9, value_name = "P")]
+    pub(crate) top_p: f32,
+    /// Keep tokens at least this many times as likely as the most likely
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub(crate) min_p: f32,
+    /// Locally typical sampling: probability to keep
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    pub(crate) typical_p: f32,
+    /// Penalty on tokens that occurred already; 1 is none
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub(crate) repetition_penalty: f32,
+    /// No n-gram of this size twice; 0 allows all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) no_repeat_ngram_size: usize,
+    /// Beams; 1 is sampling or greedy decoding
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) beam_width: usize,
+    /// Beam scores are divided by length to this power
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub(crate) length_penalty: f32,
+    /// End before this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+}
+
+/// Model and machine.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model and machine")]
+pub(crate) struct Runtime {
+    /// Tokenizer instead of the model's: tokenizer.json, tokenizer.model or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Chat template instead of the model's: llama2, llama3, llama3.1, mistral, chatml, zephyr, or a Jinja file
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) chat_template: Option<String>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
+    /// Keep dense weights as f32, f16 or bf16 [default: as in the file]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) dtype: Option<FloatType>,
+    /// Quantise while loading: q4_k, q6_k or q8_0
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<Quantization>,
+    /// Longest prompt plus new tokens [default: the model's own]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) context: Option<usize>,
+    /// Memory for keys and values, e.g. 4G
+    #[arg(long, default_value = "1G", value_parser = llm_runtime::parse_bytes, value_name = "SIZE")]
+    pub(crate) kv_memory: u64,
+    /// Sequences that run at a time
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) batch: usize,
+    /// Model hub to ask instead of the public one
+    #[arg(long, value_name = "URL")]
+    pub(crate) hub_endpoint: Option<String>,
+    /// Folder for downloaded models
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hub_cache: Option<PathBuf>,
+}
+
+/// Tidy the responses of a run
+#[derive(Debug, Args)]
+pub(crate) struct Postprocess {
+    /// A run folder, its continuations.jsonl, or a folder of the reference's JSON files
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+    /// Where the result goes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Do exactly what the published code did: lower-case, and delete the label anywhere
+    #[arg(long)]
+    pub(crate) compat: bool,
+}
+
+/// Write a run in the forms other tools read
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A run folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: PathBuf,
+    /// A folder (reference) or a file (chat)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+    /// reference: one JSON file per example; chat: JSON Lines of messages, as the `datasets` library loads them
+    #[arg(long, value_enum, default_value_t = ExportForm::Reference)]
+    pub(crate) form: ExportForm,
+    /// Only this layout [default: all; `reference` makes a folder for each]
+    #[arg(long, value_parser = Layout::parse, value_name = "LAYOUT")]
+    pub(crate) layout: Option<Layout>,
+    /// Write responses tidied instead of raw
+    #[arg(long)]
+    pub(crate) tidy: bool,
+}
+
+/// What an export looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportForm {
+    /// One JSON file per example, as the published code writes
+    Reference,
+    /// JSON Lines of chat messages
+    Chat,
+}
+
+fn on_failure(text: &str) -> Result<OnFailure, String> {
+    match text {
+        "skip" => Ok(OnFailure::Skip),
+        "stop" => Ok(OnFailure::Stop),
+        _ => Err("expected skip or stop".into()),
+    }
+}
+
+fn history_format(text: &str) -> Result<HistoryFormat, String> {
+    match text {
+        "prompting" => Ok(HistoryFormat::Prompting),
+        "evaluation" => Ok(HistoryFormat::Evaluation),
+        _ => Err("expected prompting or evaluation".into()),
+    }
+}

@@ -1,0 +1,23 @@
+//! Log lines on standard error, and how much of them.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::Common;
+
+/// Starts logging: warnings by default, less with `-q`, more with `-v`; `RUST_LOG` overrides.
+pub(crate) fn start(common: &Common) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, 2) => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .try_init();
+}

@@ -1,0 +1,241 @@
+//! `sra continue`: one continuation per dialogue, strategy and layout.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use esconv_data::{Example, StrategySet};
+use llm_runtime::{
+    Engine, EngineOptions, GenerationOptions, LoadEvent, LoadOptions, RunStatistics, TextModel, WeightOptions,
+    format_bytes,
+};
+use serde::Serialize;
+use strategy_prompting::{
+    CostEstimate, ExistingRun, InstructionTemplate, Journal, PairSampling, Progress, RunManifest, RunSummary,
+    SweepPlan, SweepSettings, SystemRole, run_sweep,
+};
+
+use crate::arguments::{Continue, Format, Generation, Runtime, Sampling, Sweep};
+use crate::failure::Failure;
+use crate::{interrupt, prepare, progress};
+
+/// Sampling probability of the published runs.
+const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
+
+/// Temperature of the published runs.
+const PUBLISHED_TEMPERATURE: f32 = 0.7;
+
+pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failure> {
+    let plan = plan(options)?;
+    let mut model = load(&options.model, &options.runtime)?;
+    if options.dry_run {
+        return dry_run(&plan, &model, options, format);
+    }
+    let manifest = RunManifest::new(&plan, &model.identity())?;
+    let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
+    let mut journal = Journal::open(&options.out, &manifest, existing)?;
+    interrupt::listen();
+    let mut bar: Option<progress::Progress> = None;
+    let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, &mut |event| {
+        observe(event, &mut bar);
+        if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(bar) = &bar {
+        bar.finish();
+    }
+    journal.finish()?;
+    report(&summary, options, format)?;
+    Ok(match (summary.stopped, summary.failed) {
+        (true, _) => ExitCode::from(interrupt::EXIT_CODE),
+        (false, 0) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::FAILURE,
+    })
+}
+
+fn plan(options: &Continue) -> Result<SweepPlan, Failure> {
+    let strategies = StrategySet::by_name_or_path(&options.sweep.strategies)?;
+    let template = InstructionTemplate::by_name_or_path(&options.sweep.instruction)?;
+    let mut examples = prepare::examples(&options.data)?;
+    if let Some(count) = options.sweep.conversations {
+        examples = first_conversations(examples, count);
+    }
+    let plan = SweepPlan::new(settings(&options.sweep, &options.generation), &strategies, template, &examples)?;
+    if plan.is_empty() {
+        return Err(Failure::wrong_use(format!(
+            "nothing to continue: {} examples, none chosen by --turns, --limit, --shard and the sampling",
+            examples.len()
+        )));
+    }
+    Ok(plan)
+}
+
+fn first_conversations(examples: Vec<Example>, count: usize) -> Vec<Example> {
+    let mut seen: Vec<String> = Vec::new();
+    examples
+        .into_iter()
+        .filter(|example| {
+            if !seen.contains(&example.conversation) && seen.len() < count {
+                seen.push(example.conversation.clone());
+            }
+            seen.contains(&example.conversation)
+        })
+        .collect()
+}
+
+fn settings(sweep: &Sweep, generation: &Generation) -> SweepSettings {
+    let sampling = match (sweep.sampling, sweep.sample_prob) {
+        (Sampling::PythonCompat, probability) => {
+            PairSampling::PythonCompat { sample_prob: probability.unwrap_or(PUBLISHED_SAMPLE_PROBABILITY) }
+        }
+        (Sampling::Exhaustive, Some(p)) => PairSampling::Probability { p },
+        (Sampling::Exhaustive, None) => PairSampling::Exhaustive,
+    };
+    SweepSettings {
+        layouts: sweep.layout.clone(),
+        history_format: sweep.history_format,
+        turns: sweep.turns,
+        sampling,
+        limit: sweep.limit,
+        shard: sweep.shard,
+        seed: sweep.seed,
+        generation: generation_options(generation),
+    }
+}
+
+fn generation_options(generation: &Generation) -> GenerationOptions {
+    let default_temperature = if generation.beam_width > 1 { 0.0 } else { PUBLISHED_TEMPERATURE };
+    GenerationOptions {
+        max_new_tokens: generation.max_new_tokens,
+        min_new_tokens: generation.min_new_tokens,
+        temperature: generation.temperature.unwrap_or(default_temperature),
+        top_k: generation.top_k,
+        top_p: generation.top_p,
+        min_p: generation.min_p,
+        typical_p: generation.typical_p,
+        repetition_penalty: generation.repetition_penalty,
+        no_repeat_ngram_size: generation.no_repeat_ngram_size,
+        beam_width: generation.beam_width,
+        length_penalty: generation.length_penalty,
+        stop: generation.stop.clone(),
+        ..GenerationOptions::default()
+    }
+}
+
+/// Loads the model with a progress bar.
+fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
+    let options = LoadOptions {
+        model: model.to_owned(),
+        tokenizer: runtime.tokenizer.clone(),
+        chat_template: runtime.chat_template.clone(),
+        device: runtime.device,
+        weights: WeightOptions { float: runtime.dtype, quantize: runtime.quantize },
+        engine: EngineOptions {
+            batch: runtime.batch,
+            kv_memory: runtime.kv_memory,
+            context_length: runtime.context,
+            ..EngineOptions::default()
+        },
+        hub_endpoint: runtime.hub_endpoint.clone(),
+        hub_cache: runtime.hub_cache.clone(),
+    };
+    let bar: RefCell<Option<progress::Progress>> = RefCell::new(None);
+    let engine = Engine::load(&options, &|event| match event {
+        LoadEvent::Weights(at) => bar
+            .borrow_mut()
+            .get_or_insert_with(|| progress::Progress::new("loading", 0, at.total as u64, false))
+            .set(at.tensors as u64),
+        LoadEvent::Download(at) => tracing::info!("{at:?}"),
+    })?;
+    if let Some(bar) = bar.borrow().as_ref() {
+        bar.finish();
+    }
+    Ok(engine)
+}
+
+fn observe(event: Progress<'_>, bar: &mut Option<progress::Progress>) {
+    match event {
+        Progress::Started { total, already_finished } => {
+            *bar = Some(progress::Progress::new("continuing", already_finished as u64, total as u64, false));
+        }
+        Progress::Finished { done, .. } => {
+            if let Some(bar) = bar {
+                bar.set(done as u64);
+            }
+        }
+        Progress::Failed { failure } => {
+            tracing::warn!("{} / {} / {}: {}", failure.example, failure.strategy, failure.layout, failure.error);
+        }
+        Progress::Text { .. } => {}
+    }
+}
+
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+struct DryRun<'a> {
+    manifest: RunManifest,
+    estimate: CostEstimate,
+    context_length: usize,
+    kv_memory_tokens: usize,
+    out: &'a std::path::Path,
+}
+
+fn dry_run(plan: &SweepPlan, model: &Engine, options: &Continue, format: Format) -> Result<ExitCode, Failure> {
+    const PROBES: usize = 200;
+    let system_role = SystemRole::for_template(model.template());
+    let estimate = plan.estimate(system_role, PROBES, &mut |messages| model.count_tokens(messages).unwrap_or(0))?;
+    let answer = DryRun {
+        manifest: RunManifest::new(plan, &model.identity())?,
+        estimate,
+        context_length: model.context_length(),
+        kv_memory_tokens: model.cache_tokens(),
+        out: &options.out,
+    };
+    match format {
+        Format::Json => crate::export::print_json(&answer)?,
+        Format::Text => {
+            println!("{}", toml::to_string(&answer.manifest.settings).map_err(Failure::work)?);
+            println!("model              {} ({})", answer.manifest.model.name, answer.manifest.model.dtype);
+            println!("examples           {}", estimate.examples);
+            println!("continuations      {}", estimate.requests);
+            println!("prompt tokens      about {} before reuse", estimate.prompt_tokens);
+            println!("new tokens         at most {}", estimate.new_tokens_at_most);
+            println!("context length     {}", answer.context_length);
+            println!("key/value memory   {} tokens", answer.kv_memory_tokens);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(summary: &RunSummary, options: &Continue, format: Format) -> Result<(), Failure> {
+    if format == Format::Json {
+        return crate::export::print_json(summary);
+    }
+    println!("{}", options.out.join(strategy_prompting::CONTINUATIONS).display());
+    println!(
+        "{} of {} continuations ({} from earlier runs), {} failed",
+        summary.finished + summary.already_finished,
+        summary.planned,
+        summary.already_finished,
+        summary.failed
+    );
+    if summary.failed > 0 {
+        println!("what failed and why: {}", options.out.join(strategy_prompting::FAILURES).display());
+    }
+    print_statistics(&summary.statistics);
+    Ok(())
+}
+
+fn print_statistics(statistics: &RunStatistics) {
+    let share = |part: u64| 100.0 * part as f64 / statistics.prompt_tokens.max(1) as f64;
+    let rate = |tokens: u64, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
+    println!("prompt tokens asked     {:>12}", statistics.prompt_tokens);
+    let computed = statistics.prompt_tokens_computed;
+    println!("              computed  {computed:>12}  ({:.1} %)", share(computed));
+    let reused = statistics.prompt_tokens_reused;
+    println!("              reused    {reused:>12}  ({:.1} %)", share(reused));
+    println!("new tokens              {:>12}", statistics.generated_tokens);
+    println!("time to first token     {:>12.3} s", statistics.time_to_first_token);
+    println!("time                    {:>12.1} s", statistics.seconds);
+    println!("new tokens per second   {:>12.1}", rate(statistics.generated_tokens, statistics.seconds));
+    println!("peak memory             {:>12}", format_bytes(statistics.peak_memory));
+}

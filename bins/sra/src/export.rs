@@ -1,0 +1,43 @@
+//! `sra export`: a run in the forms other tools read.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use strategy_prompting::{
+    CONTINUATIONS, ResponseText, RunManifest, TornLine, export_chats, export_reference, read_records,
+};
+
+use crate::arguments::{Export, ExportForm, Format};
+use crate::failure::Failure;
+
+pub(crate) fn run(options: &Export, format: Format) -> Result<ExitCode, Failure> {
+    let labels: Vec<String> =
+        RunManifest::read(&options.input)?.strategies.into_iter().map(|strategy| strategy.name).collect();
+    let records = read_records(&options.input.join(CONTINUATIONS), TornLine::Skip)?;
+    let chosen = records.filter(|record| match (record, options.layout) {
+        (Ok(record), Some(layout)) => record.layout == layout,
+        _ => true,
+    });
+    let text = if options.tidy { ResponseText::Tidied } else { ResponseText::Raw };
+    let summary = match options.form {
+        ExportForm::Reference => export_reference(chosen, &labels, &options.out, text)?,
+        ExportForm::Chat => export_chats(chosen, &options.out, text)?,
+    };
+    match format {
+        Format::Json => print_json(&summary)?,
+        Format::Text => println!(
+            "{}: {} conversations, {} continuations",
+            options.out.display(),
+            summary.conversations,
+            summary.continuations
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a value as JSON on standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::work)?;
+    println!("{text}");
+    Ok(())
+}

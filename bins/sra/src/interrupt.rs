@@ -1,0 +1,28 @@
+//! Ctrl-C and SIGTERM end a long job at the next token, with everything finished kept. A second one ends it at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Exit code of an interrupted job.
+pub(crate) const EXIT_CODE: u8 = 130;
+
+/// From now on an interrupt sets [`was_asked`] instead of ending the process.
+pub(crate) fn listen() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let handler: extern "C" fn(libc::c_int) = note;
+        // SAFETY: the handler only stores to an atomic and restores the default action, both allowed in a handler.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
+}
+
+/// Whether somebody wants the job to end.
+pub(crate) fn was_asked() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+extern "C" fn note(signal: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+    // SAFETY: `signal` is async-signal-safe.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}

@@ -1,0 +1,65 @@
+//! A long job shows itself: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+/// Seconds between two lines in a log.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// How far a job of countable pieces has come.
+pub(crate) struct Progress {
+    what: &'static str,
+    bar: Option<ProgressBar>,
+    total: u64,
+    begun_at: u64,
+    start: Instant,
+    last_line: Instant,
+    quiet: bool,
+}
+
+impl Progress {
+    /// `done` of `total` pieces were finished before.
+    pub(crate) fn new(what: &'static str, done: u64, total: u64, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(total).with_position(done);
+            let style = "{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta} left";
+            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_message(what);
+            bar.reset_eta();
+            bar
+        });
+        let now = Instant::now();
+        Self { what, bar, total, begun_at: done, start: now, last_line: now, quiet }
+    }
+
+    /// Now `done` pieces are finished.
+    pub(crate) fn set(&mut self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            return;
+        }
+        if self.quiet || (self.last_line.elapsed() < LINE_EVERY && done < self.total) {
+            return;
+        }
+        self.last_line = Instant::now();
+        let fresh = done.saturating_sub(self.begun_at);
+        let seconds = self.start.elapsed().as_secs_f64();
+        let left = if fresh > 0 { seconds / fresh as f64 * (self.total.saturating_sub(done)) as f64 } else { 0.0 };
+        eprintln!(
+            "{}: {done} of {}, {:.1} a second, {} left",
+            self.what,
+            self.total,
+            fresh as f64 / seconds.max(1e-9),
+            HumanDuration(Duration::from_secs_f64(left))
+        );
+    }
+
+    /// Takes the bar off the screen.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
