@@ -28,13 +28,14 @@ mod text_model;
 #[path = "/tmp/stubs/tokenizer.rs"]
 #[cfg(feature = "engine")]
 mod tokenizer;
-#[path = "/tmp/stubs/beam.rs"]
+
 #[cfg(feature = "engine")]
 mod beam;
-#[path = "/tmp/stubs/hub.rs"]
+
 #[cfg(feature = "engine")]
+#[path = "/tmp/stubs/hub.rs"]
 pub mod hub;
-#[path = "/tmp/stubs/sampling.rs"]
+
 #[cfg(feature = "engine")]
 pub mod sampling;
 #[cfg(feature = "engine")]

@@ -1,4 +1,6 @@
 //! One test binary; a module per subject.
 
+mod determinism;
+mod gguf;
 mod goldens;
 mod llama;
