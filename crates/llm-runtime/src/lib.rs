@@ -1,4 +1,45 @@
-//! llm-runtime
+//! Decoder-only language models: load, tokenise, render chats, generate in batches that share prefixes, score.
+//!
+//! The ground floor of the workspace. One [`Llama`] runs Llama-2, Llama-3 and Mistral from GGUF files and Hugging Face folders, on
+//! the CPU and on CUDA; one [`Engine`] serves requests with continuous batching over a block cache with a prefix tree, so
+//! that prompts which begin alike are computed once. Everything that needs text from a model takes a [`TextModel`].
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use llm_runtime::{Engine, Event, GenerationOptions, LoadOptions, Message, Prompt, Request, TextModel};
+//!
+//! # fn main() -> Result<(), llm_runtime::Error> {
+//! let mut engine = Engine::load(&LoadOptions::new("model.gguf"), &|_| ())?;
+//! let prompt = Prompt::Chat(vec![Message::system("Be brief."), Message::user("How are you?")]);
+//! let options = GenerationOptions { max_new_tokens: 64, temperature: 0.7, seed: 1, ..GenerationOptions::default() };
+//! let mut requests = std::iter::once(Request { key: 0, prompt, options, cancel: None });
+//! let statistics = engine.generate(&mut requests, &mut |event| {
+//!     if let Event::Text { delta, .. } = event {
+//!         print!("{delta}");
+//!     }
+//!     ControlFlow::Continue(())
+//! })?;
+//! println!("\n{} new tokens", statistics.generated_tokens);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! The same request and seed give the same tokens alone, among others, after a prefix hit, after an eviction and with any number
+//! of threads, for dense and quantised weights, on the CPU and one kind of processor. The reason is that each row's
+//! arithmetic is done in an order of its own, whatever rows are computed beside it; tests compare log-probabilities bit for
+//! bit. On CUDA the matrix library chooses kernels by shape, so logits may differ in their last bits between batches.
+//!
+//! # References
+//!
+//! Logits, greedy and beam search are held against transformers, GGUF files against llama.cpp, tokenisers against SentencePiece
+//! and transformers, chat templates against jinja2, and processors against transformers, on golden files.
+//!
+//! # Features
+//!
+//! `engine` (default) brings tensors and tokenisers; without it only messages, templates, options and [`TextModel`] remain.
+//! `cuda` adds CUDA devices.
 #[cfg(feature = "engine")]
 mod cache;
 #[cfg(feature = "engine")]
@@ -28,12 +69,10 @@ mod text_model;
 #[path = "/tmp/stubs/tokenizer.rs"]
 #[cfg(feature = "engine")]
 mod tokenizer;
+#[cfg(feature = "engine")]
+pub mod beam;
 
 #[cfg(feature = "engine")]
-mod beam;
-
-#[cfg(feature = "engine")]
-#[path = "/tmp/stubs/hub.rs"]
 pub mod hub;
 
 #[cfg(feature = "engine")]

@@ -219,7 +219,7 @@ pub fn sample_pairs(
 ) -> Result<Vec<Pair>, Error> {
     sampling.validate()?;
     let kept = &example_ids[..limit.unwrap_or(usize::MAX).min(example_ids.len())];
-    let mut pairs = match sampling {
+    let mut pairs: Vec<Pair> = match sampling {
         PairSampling::Exhaustive => all_pairs(kept.len(), strategies.len()).collect(),
         PairSampling::Probability { p } => all_pairs(kept.len(), strategies.len())
             .filter(|pair| fraction(seed, kept[pair.example], strategies[pair.strategy]) < p)
@@ -235,7 +235,7 @@ pub fn sample_pairs(
         }
     };
     // Draws come in random order; the answer is in one order for all kinds.
-    Vec::sort_unstable(&mut pairs);
+    pairs.sort_unstable();
     Ok(pairs)
 }
 

@@ -11,13 +11,13 @@ use crate::llama::Attention;
 use crate::ops::f32_slice;
 use crate::{Error, LlamaConfig};
 
-/// Positions per block.
-pub(crate) const BLOCK_SIZE: usize = 16;
+pub(crate) use crate::kernels::BLOCK_SIZE;
 
 /// Keys and values of all layers in blocks of [`BLOCK_SIZE`] positions.
 ///
-/// Each layer has two tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]` in f32. On the CPU the system hands out
-/// their memory only when a block is first written.
+/// Each layer has two f32 tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]`; on the CPU the keys are
+/// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`, as the attention kernel wants them, and the system hands out memory
+/// only when a block is first written.
 pub(crate) struct KvCache {
     layers: Vec<(Tensor, Tensor)>,
     heads: usize,
@@ -33,9 +33,14 @@ impl KvCache {
     }
 
     pub(crate) fn new(config: &LlamaConfig, blocks: usize, device: &Device) -> std::result::Result<Self, Error> {
-        let shape = (blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim);
-        let zeros = || Tensor::zeros(shape, DType::F32, device);
-        let layers = (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<Vec<_>>>()?;
+        let rows = (blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim);
+        let transposed = (blocks, config.key_value_heads, config.head_dim, BLOCK_SIZE);
+        let keys = || match device.is_cpu() {
+            true => Tensor::zeros(transposed, DType::F32, device),
+            false => Tensor::zeros(rows, DType::F32, device),
+        };
+        let values = || Tensor::zeros(rows, DType::F32, device);
+        let layers = (0..config.layers).map(|_| Ok((keys()?, values()?))).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             layers,
             heads: config.heads,
@@ -45,14 +50,15 @@ impl KvCache {
         })
     }
 
-    /// Copies the first `rows` positions of a block to another block, in every layer.
-    pub(crate) fn copy_rows(&self, from: u32, to: u32, rows: usize) -> std::result::Result<(), Error> {
-        let (from, to) = (from as usize * BLOCK_SIZE, to as usize * BLOCK_SIZE);
+    /// Copies a block to another, in every layer.
+    pub(crate) fn copy_block(&self, from: u32, to: u32) -> std::result::Result<(), Error> {
+        let (from, to) = (from as usize, to as usize);
         for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
             if tensor.device().is_cpu() {
-                tensor.inplace_op1(&CopyRows { from, to, rows })?;
+                tensor.inplace_op1(&CopyBlock { from, to, values: BLOCK_SIZE * self.key_value_heads * self.head_dim })?;
             } else {
-                tensor.slice_set(&tensor.narrow(0, from, rows)?.copy()?, 0, to)?;
+                let block = tensor.narrow(0, from * BLOCK_SIZE, BLOCK_SIZE)?.copy()?;
+                tensor.slice_set(&block, 0, to * BLOCK_SIZE)?;
             }
         }
         Ok(())
@@ -74,12 +80,14 @@ pub(crate) struct StepAttention<'a> {
 impl Attention for StepAttention<'_> {
     fn attend(&mut self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
         let (cached_keys, cached_values) = &self.cache.layers[layer];
-        write_rows(cached_keys, keys, self.slots)?;
-        write_rows(cached_values, values, self.slots)?;
         let mixed = if queries.device().is_cpu() {
+            cached_keys.inplace_op2(&keys.contiguous()?, &WriteKeys { slots: self.slots })?;
+            cached_values.inplace_op2(&values.contiguous()?, &WriteRows { slots: self.slots })?;
             let op = PagedAttention { cache: self.cache, segments: self.segments };
             queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
         } else {
+            set_rows(cached_keys, keys, self.slots)?;
+            set_rows(cached_values, values, self.slots)?;
             self.attend_composed(queries, cached_keys, cached_values)?
         };
         mixed.reshape((queries.dim(0)?, self.cache.heads * self.cache.head_dim))
@@ -136,12 +144,9 @@ pub(crate) fn slot(blocks: &[u32], position: usize) -> u32 {
     blocks[position / BLOCK_SIZE] * BLOCK_SIZE as u32 + (position % BLOCK_SIZE) as u32
 }
 
-fn write_rows(cache: &Tensor, rows: &Tensor, slots: &[u32]) -> Result<()> {
+/// Writes rows to their slots; consecutive slots go in one copy.
+fn set_rows(cache: &Tensor, rows: &Tensor, slots: &[u32]) -> Result<()> {
     let rows = rows.contiguous()?;
-    if cache.device().is_cpu() {
-        return cache.inplace_op2(&rows, &WriteRows { slots });
-    }
-    // Consecutive slots go in one copy.
     let mut start = 0;
     while start < slots.len() {
         let run = slots[start..].windows(2).take_while(|pair| pair[1] == pair[0] + 1).count() + 1;
@@ -158,11 +163,6 @@ fn f32_slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a
     Ok(&mut values[start..end])
 }
 
-/// Values of one position: the product of all dimensions but the first.
-fn row_width(layout: &Layout) -> usize {
-    layout.shape().dims()[1..].iter().product()
-}
-
 struct WriteRows<'a> {
     slots: &'a [u32],
 }
@@ -173,7 +173,7 @@ impl InplaceOp2 for WriteRows<'_> {
     }
 
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let width = row_width(l1);
+        let width: usize = l1.shape().dims()[1..].iter().product();
         let (cache, rows) = (f32_slice_mut(s1, l1)?, f32_slice(s2, l2)?);
         for (row, slot) in rows.chunks_exact(width).zip(self.slots) {
             cache[*slot as usize * width..][..width].copy_from_slice(row);
@@ -182,21 +182,45 @@ impl InplaceOp2 for WriteRows<'_> {
     }
 }
 
-struct CopyRows {
-    from: usize,
-    to: usize,
-    rows: usize,
+/// Writes key rows `[key_value_heads, head_dim]` into transposed blocks.
+struct WriteKeys<'a> {
+    slots: &'a [u32],
 }
 
-impl InplaceOp1 for CopyRows {
+impl InplaceOp2 for WriteKeys<'_> {
     fn name(&self) -> &'static str {
-        "cache-copy-rows"
+        "cache-write-keys"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
+        let (_, heads, dim, _) = l1.shape().dims4()?;
+        let width = heads * dim;
+        let (cache, rows) = (f32_slice_mut(s1, l1)?, f32_slice(s2, l2)?);
+        for (row, slot) in rows.chunks_exact(width).zip(self.slots) {
+            let (block, offset) = (*slot as usize / BLOCK_SIZE, *slot as usize % BLOCK_SIZE);
+            let block = &mut cache[block * width * BLOCK_SIZE..][..width * BLOCK_SIZE];
+            for (lanes, value) in block.chunks_exact_mut(BLOCK_SIZE).zip(row) {
+                lanes[offset] = *value;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct CopyBlock {
+    from: usize,
+    to: usize,
+    values: usize,
+}
+
+impl InplaceOp1 for CopyBlock {
+    fn name(&self) -> &'static str {
+        "cache-copy-block"
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let width = row_width(layout);
-        let from = self.from * width..(self.from + self.rows) * width;
-        f32_slice_mut(storage, layout)?.copy_within(from, self.to * width);
+        let from = self.from * self.values..(self.from + 1) * self.values;
+        f32_slice_mut(storage, layout)?.copy_within(from, self.to * self.values);
         Ok(())
     }
 }
@@ -230,7 +254,6 @@ impl CustomOp3 for PagedAttention<'_> {
             heads: self.cache.heads,
             key_value_heads: self.cache.key_value_heads,
             head_dim: self.cache.head_dim,
-            block_size: BLOCK_SIZE,
             sliding_window: self.cache.sliding_window,
         };
         paged_attention(&inputs, &mut out);

@@ -57,7 +57,7 @@ impl Sequence {
         tree.hold(source);
         let copy = tree.add(self.path.last().copied());
         if let Some(copy) = copy {
-            cache.copy_rows(tree.block(source), tree.block(copy), rows)?;
+            cache.copy_block(tree.block(source), tree.block(copy))?;
             tree.fill(copy, &self.tokens[self.computed..self.computed + rows]);
             self.path.push(copy);
             self.computed += rows;
@@ -104,7 +104,7 @@ impl Sequence {
         fork.computed = full * BLOCK_SIZE;
         let rows = self.computed % BLOCK_SIZE;
         if rows > 0 && let Some(copy) = tree.add(fork.path.last().copied()) {
-            cache.copy_rows(tree.block(self.path[full]), tree.block(copy), rows)?;
+            cache.copy_block(tree.block(self.path[full]), tree.block(copy))?;
             tree.fill(copy, &self.tokens[fork.computed..self.computed]);
             fork.path.push(copy);
             fork.computed = self.computed;

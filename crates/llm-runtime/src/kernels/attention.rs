@@ -1,15 +1,21 @@
 //! Attention of query rows over keys and values that lie in cache blocks.
 //!
-//! For query row `i` of head `h` at position `p`: `softmax_j(q_i · k_j / √d) · v_j` over positions `j ≤ p` (with a sliding
-//! window of `w` positions: `p - w < j ≤ p`). Query heads of one group read the same key head, so a key row is loaded
-//! once for the group.
+//! For query row `i` of head `h` at position `p`: `Σ_j softmax_j(q_i · k_j / √d) · v_j` over positions `j ≤ p` (with a sliding
+//! window of `w` positions: `p - w < j ≤ p`). Keys lie transposed within their block, so that sixteen scores come from
+//! one pass over the head's dimensions. A task takes a few neighbouring rows of one key head and all query heads that
+//! share it, and works on tiles of up to four query vectors. Every score is summed over ascending dimensions and every
+//! output over ascending positions, whatever the tile.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::dot::{Simd, dot_tile};
+use super::SharedOut;
+use super::dot::Simd;
 use super::exp::softmax_in_place;
+
+/// Positions per cache block, and lanes of a score vector.
+pub(crate) const BLOCK_SIZE: usize = 16;
 
 /// Consecutive query rows of one sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,153 +32,227 @@ pub(crate) struct Segment {
 pub(crate) struct PagedAttentionInputs<'a> {
     /// `[rows, heads, head_dim]`
     pub(crate) queries: &'a [f32],
-    /// `[slots, key_value_heads, head_dim]`; slot = block · block size + offset.
+    /// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`
     pub(crate) keys: &'a [f32],
-    /// As `keys`.
+    /// `[blocks, BLOCK_SIZE, key_value_heads, head_dim]`
     pub(crate) values: &'a [f32],
     pub(crate) segments: &'a [Segment],
     pub(crate) heads: usize,
     pub(crate) key_value_heads: usize,
     pub(crate) head_dim: usize,
-    pub(crate) block_size: usize,
     pub(crate) sliding_window: Option<usize>,
+}
+
+/// Rows of one task.
+const ROWS: usize = 4;
+
+/// A task: rows of a segment (counted from its first), one key head.
+struct Task<'a> {
+    segment: &'a Segment,
+    rows: Range<usize>,
+    key_head: usize,
 }
 
 /// Fills `out` (`[rows, heads, head_dim]`).
 pub(crate) fn paged_attention(inputs: &PagedAttentionInputs<'_>, out: &mut [f32]) {
     let simd = Simd::detect();
-    let width = inputs.heads * inputs.head_dim;
-    let group = inputs.heads / inputs.key_value_heads * inputs.head_dim;
-    let positions = row_positions(inputs);
-    out.par_chunks_exact_mut(group).enumerate().for_each_init(Vec::new, |scores, (index, out)| {
-        let (row, key_head) = (index * group / width, index * group % width / group);
-        let Some((segment, position)) = positions[row] else {
-            out.fill(0.0);
-            return;
-        };
-        let queries = &inputs.queries[index * group..(index + 1) * group];
-        attend_group(simd, inputs, segment, position, key_head, queries, scores, out);
+    let out = SharedOut::new(out, inputs.head_dim);
+    let tasks: Vec<Task<'_>> = inputs.segments.iter().flat_map(|segment| tasks(segment, inputs)).collect();
+    tasks.par_iter().for_each_init(Vec::new, |scores, task| match simd {
+        // SAFETY: the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { run_avx512(inputs, task, scores, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { run_avx2(inputs, task, scores, out) },
+        Simd::Portable => run::<false>(inputs, task, scores, out),
     });
 }
 
-fn row_positions<'a>(inputs: &PagedAttentionInputs<'a>) -> Vec<Option<(&'a Segment, usize)>> {
-    let rows = inputs.queries.len() / (inputs.heads * inputs.head_dim);
-    let mut positions = vec![None; rows];
-    for segment in inputs.segments {
-        for (i, row) in segment.rows.clone().enumerate() {
-            positions[row] = Some((segment, segment.first_position + i));
-        }
-    }
-    positions
+/// The longest tasks, those at the end of a prompt, come first, so that no thread is left alone with one.
+fn tasks<'a>(segment: &'a Segment, inputs: &PagedAttentionInputs<'_>) -> impl Iterator<Item = Task<'a>> + use<'a> {
+    let (count, key_heads) = (segment.rows.len(), inputs.key_value_heads);
+    (0..count.div_ceil(ROWS)).rev().flat_map(move |tile| {
+        let rows = tile * ROWS..count.min((tile + 1) * ROWS);
+        (0..key_heads).map(move |key_head| Task { segment, rows: rows.clone(), key_head })
+    })
 }
 
-/// One query row, one key head, all query heads of its group.
-#[allow(clippy::too_many_arguments)]
-fn attend_group(
-    simd: Simd,
-    inputs: &PagedAttentionInputs<'_>,
-    segment: &Segment,
-    position: usize,
-    key_head: usize,
-    queries: &[f32],
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
-) {
-    let dim = inputs.head_dim;
-    let start = inputs.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
-    let context = position + 1 - start;
-    let heads = queries.len() / dim;
-    scores.resize(heads * context, 0.0);
-    let row_of = |position: usize| {
-        let slot = segment.blocks[position / inputs.block_size] as usize * inputs.block_size
-            + position % inputs.block_size;
-        let start = (slot * inputs.key_value_heads + key_head) * dim;
-        start..start + dim
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,fma")]
+fn run_avx512(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
+    run::<true>(inputs, task, scores, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
+    run::<true>(inputs, task, scores, out);
+}
+
+#[inline(always)]
+fn run<const FUSED: bool>(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
+    let group = inputs.heads / inputs.key_value_heads;
+    // Query vectors of the task: row by row, head by head. Each is `head_dim` values of the query tensor.
+    let first_row = task.segment.rows.start + task.rows.start;
+    let vectors = task.rows.len() * group;
+    let vector_at = |number: usize| {
+        (first_row + number / group) * inputs.heads + task.key_head * group + number % group
     };
-    score_keys(simd, inputs.keys, queries, dim, start, context, &row_of, scores);
-    let scale = 1.0 / (dim as f32).sqrt();
-    for (scores, out) in scores.chunks_exact_mut(context).zip(out.chunks_exact_mut(dim)) {
-        for score in &mut *scores {
-            *score *= scale;
-        }
-        softmax_in_place(scores);
-        weighted_sum(simd, inputs.values, scores, start, &row_of, out);
+    let position_of = |number: usize| task.segment.first_position + task.rows.start + number / group;
+    let mut number = 0;
+    while number + 4 <= vectors {
+        let tile = std::array::from_fn(|i| Query::new(inputs, vector_at(number + i), position_of(number + i)));
+        attend::<4, FUSED>(inputs, task, &tile, scores, out);
+        number += 4;
+    }
+    while number < vectors {
+        attend::<1, FUSED>(inputs, task, &[Query::new(inputs, vector_at(number), position_of(number))], scores, out);
+        number += 1;
     }
 }
 
-/// `scores[h][j] = q_h · k_(start + j)`
-#[allow(clippy::too_many_arguments)]
-fn score_keys(
-    simd: Simd,
-    keys: &[f32],
-    queries: &[f32],
-    dim: usize,
-    start: usize,
-    context: usize,
-    row_of: &impl Fn(usize) -> Range<usize>,
+/// One query vector: which it is in the output, what it sees.
+struct Query<'a> {
+    index: usize,
+    vector: &'a [f32],
+    seen: Range<usize>,
+}
+
+impl<'a> Query<'a> {
+    #[inline(always)]
+    fn new(inputs: &PagedAttentionInputs<'a>, index: usize, position: usize) -> Self {
+        let start = inputs.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let vector = &inputs.queries[index * inputs.head_dim..(index + 1) * inputs.head_dim];
+        Self { index, vector, seen: start..position + 1 }
+    }
+}
+
+#[inline(always)]
+fn attend<const Q: usize, const FUSED: bool>(
+    inputs: &PagedAttentionInputs<'_>,
+    task: &Task<'_>,
+    queries: &[Query<'_>; Q],
+    scores: &mut Vec<f32>,
+    out: SharedOut,
+) {
+    // Whole blocks around everything that one of the queries sees.
+    let first_block = queries.iter().map(|query| query.seen.start).min().unwrap_or(0) / BLOCK_SIZE;
+    let end_block = queries.iter().map(|query| query.seen.end).max().unwrap_or(0).div_ceil(BLOCK_SIZE);
+    let blocks = &task.segment.blocks[first_block..end_block];
+    let width = blocks.len() * BLOCK_SIZE;
+    scores.clear();
+    scores.resize(Q * width, 0.0);
+    score_blocks::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores);
+    for (query, scores) in queries.iter().zip(scores.chunks_exact_mut(width)) {
+        let seen = query.seen.start - first_block * BLOCK_SIZE..query.seen.end - first_block * BLOCK_SIZE;
+        scores[..seen.start].fill(0.0);
+        scores[seen.end..].fill(0.0);
+        softmax_in_place(&mut scores[seen]);
+    }
+    mix_values::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores, out);
+}
+
+/// `a · b + c`, in one rounding where the processor can.
+#[inline(always)]
+fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `scores[q][j] = q · k_j / √d` for all positions of the blocks.
+#[inline(always)]
+fn score_blocks<const Q: usize, const FUSED: bool>(
+    inputs: &PagedAttentionInputs<'_>,
+    key_head: usize,
+    queries: &[Query<'_>; Q],
+    blocks: &[u32],
+    width: usize,
     scores: &mut [f32],
 ) {
-    const KEYS: usize = 4;
-    let whole = context - context % KEYS;
-    for j in (0..whole).step_by(KEYS) {
-        let keys: [&[f32]; KEYS] = std::array::from_fn(|i| &keys[row_of(start + j + i)]);
-        for (h, query) in queries.chunks_exact(dim).enumerate() {
-            let [tile] = dot_tile(simd, &[query], &keys);
-            scores[h * context + j..][..KEYS].copy_from_slice(&tile);
-        }
-    }
-    for j in whole..context {
-        let key = &keys[row_of(start + j)];
-        for (h, query) in queries.chunks_exact(dim).enumerate() {
-            scores[h * context + j] = dot_tile(simd, &[query], &[key])[0][0];
-        }
-    }
-}
-
-/// `out = Σ_j weights[j] · v_(start + j)`, j ascending.
-fn weighted_sum(
-    simd: Simd,
-    values: &[f32],
-    weights: &[f32],
-    start: usize,
-    row_of: &impl Fn(usize) -> Range<usize>,
-    out: &mut [f32],
-) {
-    out.fill(0.0);
-    for (j, weight) in weights.iter().enumerate() {
-        add_scaled(simd, *weight, &values[row_of(start + j)], out);
-    }
-}
-
-/// `out += weight · values`
-fn add_scaled(simd: Simd, weight: f32, values: &[f32], out: &mut [f32]) {
-    #[inline(always)]
-    fn fused(weight: f32, values: &[f32], out: &mut [f32]) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = weight.mul_add(*value, *out);
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,fma")]
-    fn avx512(weight: f32, values: &[f32], out: &mut [f32]) {
-        fused(weight, values, out);
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2(weight: f32, values: &[f32], out: &mut [f32]) {
-        fused(weight, values, out);
-    }
-    match simd {
-        // SAFETY: the instruction set was detected.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx512 => unsafe { avx512(weight, values, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx2 => unsafe { avx2(weight, values, out) },
-        Simd::Portable => {
-            for (out, value) in out.iter_mut().zip(values) {
-                *out += weight * value;
+    let dim = inputs.head_dim;
+    let scale = 1.0 / (dim as f32).sqrt();
+    for (number, block) in blocks.iter().enumerate() {
+        let start = (*block as usize * inputs.key_value_heads + key_head) * dim * BLOCK_SIZE;
+        let (keys, _) = inputs.keys[start..start + dim * BLOCK_SIZE].as_chunks::<BLOCK_SIZE>();
+        let mut sums = [[0f32; BLOCK_SIZE]; Q];
+        for (d, keys) in keys.iter().enumerate() {
+            for (sums, query) in sums.iter_mut().zip(queries) {
+                let q = query.vector[d];
+                for lane in 0..BLOCK_SIZE {
+                    sums[lane] = multiply_add::<FUSED>(q, keys[lane], sums[lane]);
+                }
             }
         }
+        for (q, sums) in sums.iter().enumerate() {
+            let scores = &mut scores[q * width + number * BLOCK_SIZE..][..BLOCK_SIZE];
+            for lane in 0..BLOCK_SIZE {
+                scores[lane] = sums[lane] * scale;
+            }
+        }
+    }
+}
+
+/// `out[q] = Σ_j weights[q][j] · v_j`, in strips of the head's dimensions.
+#[inline(always)]
+fn mix_values<const Q: usize, const FUSED: bool>(
+    inputs: &PagedAttentionInputs<'_>,
+    key_head: usize,
+    queries: &[Query<'_>; Q],
+    blocks: &[u32],
+    width: usize,
+    weights: &[f32],
+    out: SharedOut,
+) {
+    let mut from = 0;
+    while from < inputs.head_dim {
+        let strip = Strip { inputs, key_head, blocks, width, weights, from };
+        match inputs.head_dim - from {
+            32.. => from += strip.mix::<Q, 32, FUSED>(queries, out),
+            8.. => from += strip.mix::<Q, 8, FUSED>(queries, out),
+            _ => from += strip.mix::<Q, 1, FUSED>(queries, out),
+        }
+    }
+}
+
+/// Some of a head's dimensions, over all positions of the blocks.
+struct Strip<'a> {
+    inputs: &'a PagedAttentionInputs<'a>,
+    key_head: usize,
+    blocks: &'a [u32],
+    width: usize,
+    weights: &'a [f32],
+    from: usize,
+}
+
+impl Strip<'_> {
+    /// Mixes `W` dimensions and gives `W`.
+    #[inline(always)]
+    fn mix<const Q: usize, const W: usize, const FUSED: bool>(
+        &self,
+        queries: &[Query<'_>; Q],
+        out: SharedOut,
+    ) -> usize {
+        let row = self.inputs.key_value_heads * self.inputs.head_dim;
+        let mut sums = [[0f32; W]; Q];
+        for (number, block) in self.blocks.iter().enumerate() {
+            let start = *block as usize * BLOCK_SIZE * row + self.key_head * self.inputs.head_dim + self.from;
+            for offset in 0..BLOCK_SIZE {
+                let at = start + offset * row;
+                let Some(values) = self.inputs.values[at..].first_chunk::<W>() else { return W };
+                for (q, sums) in sums.iter_mut().enumerate() {
+                    let weight = self.weights[q * self.width + number * BLOCK_SIZE + offset];
+                    for lane in 0..W {
+                        sums[lane] = multiply_add::<FUSED>(weight, values[lane], sums[lane]);
+                    }
+                }
+            }
+        }
+        for (query, sums) in queries.iter().zip(&sums) {
+            for (lane, sum) in sums.iter().enumerate() {
+                // SAFETY: each query vector belongs to one task, and each of its dimensions to one strip.
+                unsafe { out.write(query.index, self.from + lane, *sum) };
+            }
+        }
+        W
     }
 }

@@ -4,6 +4,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::SharedOut;
 use super::dot::{Simd, dot_tile};
 
 /// A weight matrix `[out_features, in_features]`, row by row.
@@ -26,34 +27,13 @@ pub(crate) fn matmul(x: &[f32], weights: Weights<'_>, in_features: usize, out_fe
         return;
     }
     let simd = Simd::detect();
-    let target = SharedOut { start: out.as_mut_ptr(), out_features };
+    let target = SharedOut::new(out, out_features);
     (0..out_features.div_ceil(PANEL)).into_par_iter().for_each_init(Vec::new, |scratch, panel| {
         let first = panel * PANEL;
         let count = PANEL.min(out_features - first);
         let panel = panel_f32(weights, first, count, in_features, scratch);
         multiply_panel(simd, x, panel, in_features, first, target);
     });
-}
-
-/// Where tasks put their columns. Each task owns the columns of its panel.
-#[derive(Clone, Copy)]
-struct SharedOut {
-    start: *mut f32,
-    out_features: usize,
-}
-
-// SAFETY: tasks write disjoint columns.
-unsafe impl Send for SharedOut {}
-// SAFETY: as above.
-unsafe impl Sync for SharedOut {}
-
-impl SharedOut {
-    /// # Safety
-    /// `row` and `column` lie inside the output, and no other task writes this element.
-    unsafe fn write(self, row: usize, column: usize, value: f32) {
-        // SAFETY: the caller's promise.
-        unsafe { *self.start.add(row * self.out_features + column) = value };
-    }
 }
 
 fn panel_f32<'a>(
@@ -116,7 +96,7 @@ fn multiply_rows<const R: usize>(
 fn store<const R: usize, const C: usize>(tile: [[f32; C]; R], first_row: usize, first_column: usize, out: SharedOut) {
     for (r, row) in tile.iter().enumerate() {
         for (c, value) in row.iter().enumerate() {
-            // SAFETY: rows come from chunks of `x`, columns from this task's panel.
+            // SAFETY: rows come from chunks of `x`, and each column belongs to one task's panel.
             unsafe { out.write(first_row + r, first_column + c, *value) };
         }
     }

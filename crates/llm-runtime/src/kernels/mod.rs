@@ -10,7 +10,9 @@ mod attention;
 mod dot;
 mod exp;
 mod matmul;
+mod shared_out;
 
-pub(crate) use attention::{PagedAttentionInputs, Segment, paged_attention};
+pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, paged_attention};
 pub(crate) use exp::silu;
 pub(crate) use matmul::{Weights, matmul};
+use shared_out::SharedOut;

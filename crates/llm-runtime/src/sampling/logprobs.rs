@@ -76,6 +76,7 @@ impl Normaliser {
     fn of(logits: &[f32]) -> Self {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if max == f32::NEG_INFINITY {
+            // A normaliser of 1 keeps -inf as it is; a NaN among them still spreads.
             return Self { max: 0.0, log_sum: logits.iter().map(|logit| f64::from(*logit).exp()).sum() };
         }
         let sum: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();

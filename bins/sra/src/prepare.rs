@@ -1,0 +1,70 @@
+//! `sra prepare`: raw conversations cut into examples.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use esconv_data::{Corpus, CorpusForm, Example, cut, read_corpus, read_examples, write_examples};
+use serde::Serialize;
+
+use crate::arguments::{Format, Prepare};
+use crate::failure::Failure;
+
+/// What was prepared.
+#[derive(Serialize)]
+struct Summary {
+    form: CorpusForm,
+    conversations: usize,
+    examples: usize,
+    duplicates: Vec<String>,
+    unknown_labels: Vec<(String, usize)>,
+}
+
+pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure> {
+    let mut corpus = read_corpus(&options.input)?;
+    corpus.conversations.truncate(options.limit.unwrap_or(usize::MAX));
+    let examples = cut_all(&corpus, options.starting_turn);
+    write_examples(&options.out, &examples)?;
+    let summary = Summary {
+        form: corpus.form,
+        conversations: corpus.conversations.len(),
+        examples: examples.len(),
+        duplicates: corpus.duplicates(),
+        unknown_labels: corpus.unknown_labels,
+    };
+    match format {
+        Format::Json => crate::export::print_json(&summary)?,
+        Format::Text => print(&summary, &options.out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(summary: &Summary, out: &Path) {
+    println!("{}: {} examples of {} conversations", out.display(), summary.examples, summary.conversations);
+    for (label, count) in &summary.unknown_labels {
+        println!("label without a counterpart in ESConv: {label} ({count} utterances)");
+    }
+    if !summary.duplicates.is_empty() {
+        println!("conversations that occur more than once: {}", summary.duplicates.join(", "));
+    }
+}
+
+fn cut_all(corpus: &Corpus, starting_turn: usize) -> Vec<Example> {
+    corpus.conversations.iter().flat_map(|conversation| cut(conversation, starting_turn)).collect()
+}
+
+/// Prepared examples (`.jsonl`), or a raw corpus cut on the spot.
+pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
+    let examples = match is_prepared(path) {
+        true => read_examples(path)?,
+        false => cut_all(&read_corpus(path)?, 1),
+    };
+    if examples.is_empty() {
+        return Err(Failure::work(format!("{}: nothing to continue is in it", path.display())));
+    }
+    Ok(examples)
+}
+
+/// Prepared files end in `.jsonl`; corpora do not.
+pub(crate) fn is_prepared(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "jsonl")
+}

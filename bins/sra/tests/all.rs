@@ -1,0 +1,8 @@
+//! The program as a user runs it: one test binary, a module per subject.
+
+mod bad_input;
+mod command_line;
+mod hub;
+mod kill_and_resume;
+mod program;
+mod real_data;

@@ -1,0 +1,139 @@
+//! Subcommands on the shipped dialogues, help, configuration files and exit codes.
+
+use serde_json::Value;
+
+use crate::program::{dialogues, gguf, records, root, run, short_run, sra, text};
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+#[test]
+fn help_names_every_subcommand() {
+    let output = sra(&["--help"]).output().unwrap();
+    assert!(output.status.success());
+    let help = text(&output.stdout);
+    for name in ["prepare", "stats", "continue", "postprocess", "export", "completions"] {
+        assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn completions_are_printed() {
+    let output = sra(&["completions", "bash"]).output().unwrap();
+    assert!(output.status.success() && text(&output.stdout).contains("continue"));
+}
+
+#[test]
+fn prepare_and_stats_agree_on_the_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("conversations.jsonl");
+    let (input, out_text) = (dialogues(), out.to_string_lossy().into_owned());
+    let words = ["prepare", "--input", &input.to_string_lossy(), "--out", &out_text, "--format", "json"];
+    let output = sra(&words).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let examples = json(&output.stdout)["examples"].as_u64().unwrap() as usize;
+    assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), examples);
+    let output = sra(&["stats", "--input", &input.to_string_lossy()]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(&examples.to_string()));
+}
+
+#[test]
+fn the_same_text_comes_from_the_hugging_face_folder_and_the_gguf_file_of_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("gguf");
+    let mut words = short_run(&out);
+    let at = words.iter().position(|word| word == "--model").unwrap();
+    words[at + 1] = gguf().to_string_lossy().into_owned();
+    let output = run(&words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!records(&out).is_empty());
+}
+
+#[test]
+fn a_run_reports_its_reuse_and_is_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut words = short_run(&out);
+    words.extend(["--format", "json"].map(str::to_owned));
+    let output = run(&words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary = json(&output.stdout);
+    assert_eq!(summary["finished"].as_u64().unwrap() as usize, records(&out).len());
+    let statistics = &summary["statistics"];
+    let number = |name: &str| statistics[name].as_u64().unwrap();
+    assert_eq!(number("prompt_tokens"), number("prompt_tokens_computed") + number("prompt_tokens_reused"));
+    assert!(number("prompt_tokens_reused") * 2 > number("prompt_tokens"), "{statistics}");
+
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let exports = [
+        vec!["export", "--form", "reference", "--out"],
+        vec!["export", "--form", "chat", "--out"],
+        vec!["postprocess", "--out"],
+        vec!["postprocess", "--compat", "--out"],
+    ];
+    for (number, mut words) in exports.into_iter().enumerate() {
+        let (target, input) = (path(&format!("export-{number}")), out.to_string_lossy().into_owned());
+        words.extend([target.as_str(), "--input", &input]);
+        let output = sra(&words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        assert!(std::path::Path::new(&target).exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_prints_settings_and_cost_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut words = short_run(&out);
+    words.push("--dry-run".into());
+    let output = run(&words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("prompt tokens"));
+    assert!(!out.exists());
+}
+
+#[test]
+fn the_command_line_wins_over_the_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("run.toml");
+    std::fs::write(&config, "format = \"json\"\n[continue]\nmax_new_tokens = 3\nlayout = [\"c3_hl\", \"standard\"]\nseed = 9\n")
+        .unwrap();
+    let mut words = short_run(&folder.path().join("run"));
+    words.extend(["--dry-run", "--config", &config.to_string_lossy()].map(str::to_owned));
+    let output = run(&words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let settings = &json(&output.stdout)["manifest"]["settings"];
+    assert_eq!(settings["generation"]["max_new_tokens"], 6);
+    assert_eq!(settings["seed"], 9);
+    assert_eq!(settings["layouts"], serde_json::json!(["c3_hl", "standard"]));
+}
+
+#[test]
+fn a_shard_does_its_share_and_the_shards_make_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    assert!(run(&short_run(&whole)).status.success());
+    let text_of = |line: &String| {
+        let record = json(line.as_bytes());
+        (record["id"].clone(), record["text"].clone())
+    };
+    let mut found = Vec::new();
+    for shard in ["0/2", "1/2"] {
+        let out = folder.path().join(shard.replace('/', "-"));
+        let mut words = short_run(&out);
+        words.extend(["--shard", shard].map(str::to_owned));
+        assert!(run(&words).status.success());
+        found.extend(records(&out).iter().map(text_of));
+    }
+    let expected: Vec<_> = records(&whole).iter().map(text_of).collect();
+    assert_eq!(found.len(), expected.len());
+    assert!(expected.iter().all(|record| found.contains(record)));
+}
+
+#[test]
+fn the_readme_command_runs() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains("fixtures/models/tiny-llama") && readme.contains("fixtures/dialogues/dialogues.json"));
+}

@@ -1,0 +1,80 @@
+//! Runs the built program on the shipped model and dialogues.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+pub(crate) fn model() -> PathBuf {
+    root().join("fixtures/models/tiny-llama")
+}
+
+pub(crate) fn gguf() -> PathBuf {
+    model().join("tiny-llama-q8_0.gguf")
+}
+
+pub(crate) fn dialogues() -> PathBuf {
+    root().join("fixtures/dialogues/dialogues.json")
+}
+
+/// A folder or file of the real data, or `None` with the reason printed.
+pub(crate) fn real(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(name);
+    if !path.exists() {
+        println!("skipped: {} is not here", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// `sra` with these words.
+pub(crate) fn sra(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sra"));
+    command.args(words).env_remove("RUST_LOG");
+    command
+}
+
+/// The short run that most tests vary: one conversation, two strategies' worth of text.
+pub(crate) fn short_run(out: &Path) -> Vec<String> {
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    [
+        "continue",
+        "--model",
+        &path(model()),
+        "--data",
+        &path(dialogues()),
+        "--out",
+        &out.to_string_lossy(),
+        "--conversations",
+        "1",
+        "--turns",
+        "3..4",
+        "--max-new-tokens",
+        "6",
+        "--kv-memory",
+        "64M",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Runs words to the end.
+pub(crate) fn run(words: &[String]) -> Output {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    sra(&words).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The run's records, sorted: they may finish in any order.
+pub(crate) fn records(out: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(out.join("continuations.jsonl")).unwrap_or_default();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}

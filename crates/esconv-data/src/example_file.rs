@@ -1,0 +1,64 @@
+//! `conversations.jsonl`: examples, one JSON object a line.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use crate::error::Error;
+use crate::example::Example;
+
+/// Reads all examples of a file. Rows of the published form, which have no ids, get them.
+///
+/// # Errors
+/// The file can't be read, or a line is no example; the error names the line.
+pub fn read_examples(path: &Path) -> Result<Vec<Example>, Error> {
+    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let mut reader = BufReader::new(file);
+    let mut examples = Vec::new();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(Error::io(path))? == 0 {
+            break;
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        examples.push(parse_line(path, number, &line)?);
+    }
+    Ok(examples)
+}
+
+fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Example, Error> {
+    let wrong = |problem: String| Error::format(path, format!("line {number}"), problem);
+    let text = std::str::from_utf8(line).map_err(|_| wrong("not UTF-8 text".into()))?;
+    let mut example: Example = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("not an example ({error}): expected a line that `sra prepare` wrote")))?;
+    let lengths = (example.dialog_history.len(), example.prev_speakers.len());
+    if lengths.0 != lengths.1 {
+        return Err(wrong(format!("`dialog_history` has {} turns but `prev_speakers` {}", lengths.0, lengths.1)));
+    }
+    example.ensure_ids();
+    Ok(example)
+}
+
+/// Writes examples; the file appears whole or not at all.
+///
+/// # Errors
+/// The file can't be written.
+pub fn write_examples(path: &Path, examples: &[Example]) -> Result<(), Error> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut writer = BufWriter::new(std::fs::File::create(&temporary)?);
+        for example in examples {
+            serde_json::to_writer(&mut writer, example)?;
+            writer.write_all(b"\n")?;
+        }
+        writer.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        // The error that counts is the first one.
+        let _ = std::fs::remove_file(&temporary);
+        Error::io(path)(error)
+    })
+}

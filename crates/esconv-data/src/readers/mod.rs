@@ -1,0 +1,93 @@
+//! Readers of the corpora, one file each, and one that finds out which it has before it.
+
+mod esconv;
+mod lines;
+mod multiesc;
+mod thtra;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+pub use esconv::{read_esconv, read_failed_esconv};
+pub use multiesc::read_multiesc;
+pub use thtra::read_thtra;
+
+use crate::conversation::Conversation;
+use crate::error::{Error, read_text};
+
+/// The form of a corpus file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorpusForm {
+    /// `ESConv.json`: one JSON array, speakers `seeker` and `supporter`.
+    Esconv,
+    /// `FailedESConv.json`: one JSON array, speakers `speaker` and `listener`.
+    FailedEsconv,
+    /// BlenderBot-ThTra's `train.txt` …: a JSON object a line, speakers `usr` and `sys`.
+    Thtra,
+    /// MultiESC's `train.txt` …: as ThTra's, with `init_intensity`.
+    Multiesc,
+}
+
+/// What a reader found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corpus {
+    /// The file's form.
+    pub form: CorpusForm,
+    /// The conversations in the file's order.
+    pub conversations: Vec<Conversation>,
+    /// Strategy labels outside the form's label set, and how often each occurs. Only `FailedESConv.json` may have any.
+    pub unknown_labels: Vec<(String, usize)>,
+}
+
+impl Corpus {
+    /// Ids of conversations that occur more than once.
+    pub fn duplicates(&self) -> Vec<String> {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for conversation in &self.conversations {
+            *seen.entry(conversation.id()).or_default() += 1;
+        }
+        let mut duplicates: Vec<String> = seen.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect();
+        duplicates.sort();
+        duplicates
+    }
+}
+
+/// Reads a corpus of any known form.
+///
+/// # Errors
+/// The file can't be read, is of no known form, or is malformed.
+pub fn read_corpus(path: &Path) -> Result<Corpus, Error> {
+    let text = read_text(path)?;
+    match detect(path, &text)? {
+        CorpusForm::Esconv => esconv::parse(path, &text, CorpusForm::Esconv),
+        CorpusForm::FailedEsconv => esconv::parse(path, &text, CorpusForm::FailedEsconv),
+        CorpusForm::Thtra => thtra::parse(path, &text),
+        CorpusForm::Multiesc => multiesc::parse(path, &text),
+    }
+}
+
+fn detect(path: &Path, text: &str) -> Result<CorpusForm, Error> {
+    let start = text.trim_start();
+    if start.is_empty() {
+        return Err(Error::format(path, "the file", "nothing is in it: expected conversations"));
+    }
+    if start.starts_with('[') {
+        // The speakers tell the two array forms apart; either name occurs in the first conversation.
+        let failed = start.find("\"listener\"").unwrap_or(usize::MAX);
+        let usual = start.find("\"supporter\"").unwrap_or(usize::MAX);
+        return Ok(if failed < usual { CorpusForm::FailedEsconv } else { CorpusForm::Esconv });
+    }
+    let first = start.lines().next().unwrap_or_default();
+    let row: serde_json::Value = serde_json::from_str(first)
+        .map_err(|error| Error::format(path, "line 1", format!("no known form of corpus: neither a JSON array nor a JSON object a line ({error})")))?;
+    match (row.get("dialog"), row.get("init_intensity")) {
+        (Some(_), Some(_)) => Ok(CorpusForm::Multiesc),
+        (Some(_), None) => Ok(CorpusForm::Thtra),
+        _ => Err(Error::format(
+            path,
+            "line 1",
+            "no known form of corpus: the field `dialog` is missing (prepared examples need the ending .jsonl)",
+        )),
+    }
+}
