@@ -63,10 +63,8 @@ mod memory;
 mod message;
 #[cfg(feature = "engine")]
 mod ops;
-#[path = "/tmp/stubs/template.rs"]
 mod template;
 mod text_model;
-#[path = "/tmp/stubs/tokenizer.rs"]
 #[cfg(feature = "engine")]
 mod tokenizer;
 #[cfg(feature = "engine")]
@@ -99,9 +97,9 @@ pub use load::{LoadEvent, LoadOptions};
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};
-pub use template::{ChatTemplate, RenderedChat, TemplateError};
+pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
 #[cfg(feature = "engine")]
-pub use tokenizer::{Encoding, GgufVocabulary, Tokenizer, TokenizerError};
+pub use tokenizer::{DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
 #[cfg(feature = "engine")]
 pub use weights::{FloatType, LoadProgress, Quantization, WeightOptions};

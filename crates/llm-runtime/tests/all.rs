@@ -3,4 +3,8 @@
 mod determinism;
 mod gguf;
 mod goldens;
+mod hub;
 mod llama;
+mod sampling;
+mod templates;
+mod tokenizers;

@@ -1,2 +1,30 @@
-use std::path::PathBuf;
-pub fn family(name: &str) -> Option<PathBuf> { Some(PathBuf::from("/work/shared/goldens").join(name)) }
+//! Where golden files and real data are.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The folder of a golden family: `$SOLACE_GOLDENS`, else `../shared/goldens`, else `fixtures/goldens`. An absent family
+/// is skipped with a printed line.
+pub(crate) fn family(name: &str) -> Option<PathBuf> {
+    let given = std::env::var_os("SOLACE_GOLDENS").map(PathBuf::from);
+    let places = given.into_iter().chain([root().join("../shared/goldens"), root().join("fixtures/goldens")]);
+    let found = places.map(|place| place.join(name)).find(|folder| folder.is_dir());
+    if found.is_none() {
+        println!("skipped: the golden family `{name}` is not here");
+    }
+    found
+}
+
+/// A file or folder of the real data beside the workspace; skipped with a printed line where it is absent.
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {} is not here", path.display());
+    None
+}

@@ -8,7 +8,7 @@ use crate::cache::BLOCK_SIZE;
 use crate::sampling::Sampler;
 use crate::text_model::{CancelToken, Continuation, Prompt, PromptReport, Request, RequestError, ScoreRequest, Span};
 use crate::tokenizer::{Encoding, Tokenizer};
-use crate::{ChatTemplate, GenerationOptions, Message, Part, RenderedChat, TokenizerError};
+use crate::{ChatTemplate, GenerationOptions, GenerationPrompt, Message, Part, RenderedChat, TokenizerError};
 
 /// Tokenizer, template and the limits a request must keep.
 pub(super) struct Front {
@@ -90,7 +90,7 @@ impl Front {
         let template = self.template.as_ref().ok_or_else(|| {
             RequestError::Template("the model has no chat template: choose a built-in one with --chat-template".into())
         })?;
-        template.render(messages, true).map_err(|error| RequestError::Template(error.to_string()))
+        template.render(messages, GenerationPrompt::Add).map_err(|error| RequestError::Template(error.to_string()))
     }
 
     pub(super) fn prompt(&self, prompt: &Prompt) -> Result<PromptReport, RequestError> {
