@@ -26,7 +26,9 @@ fn requests(batch: u32, prompt: u32, new: usize) -> Vec<Request> {
 
 fn generation(criterion: &mut Criterion) {
     let mut engine = engine();
-    for (name, batch, prompt, new) in [("prefill 512", 1, 512, 1), ("decode 32", 1, 16, 32), ("decode 8 x 32", 8, 16, 32)] {
+    for (name, batch, prompt, new) in
+        [("prefill 512", 1, 512, 1), ("decode 32", 1, 16, 32), ("decode 8 x 32", 8, 16, 32)]
+    {
         criterion.bench_function(name, |bencher| {
             bencher.iter_batched(
                 || requests(batch, prompt, new),

@@ -1,1 +1,55 @@
-fn main() {}
+//! Checks and generators of the workspace.
+//!
+//! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask make-tiny-model` writes the shipped model with
+//! random weights.
+
+mod layers;
+mod tiny_model;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match task.as_str() {
+        "check-layers" => check_layers(&root),
+        "make-tiny-model" => tiny_model::make(&root.join("fixtures")),
+        _ => Err("usage: cargo xtask check-layers | make-tiny-model".into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_layers(root: &Path) -> Result<(), String> {
+    let mut manifests = Vec::new();
+    for folder in member_folders(root)? {
+        let path = folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let manifest: toml::Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+        manifests.push(manifest);
+    }
+    let problems = layers::problems(&manifests);
+    if problems.is_empty() {
+        println!("{} packages, no arrow points up", manifests.len());
+        return Ok(());
+    }
+    Err(problems.join("\n"))
+}
+
+fn member_folders(root: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut folders = vec![root.join("benches"), root.join("xtask")];
+    for group in ["crates", "bins"] {
+        let path = root.join(group);
+        let entries = std::fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        folders.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
+    }
+    folders.retain(|folder| folder.join("Cargo.toml").is_file());
+    folders.sort();
+    Ok(folders)
+}

@@ -100,8 +100,14 @@ fn measure(arguments: &Arguments) -> Result<Report, Error> {
     if let Some(threads) = arguments.threads {
         llm_runtime::set_threads(threads)?;
     }
-    if arguments.batch.contains(&0) || arguments.prompt_tokens == 0 || arguments.new_tokens < 2 || arguments.repetitions == 0 {
-        return Err(Error::Invalid("batch, prompt tokens and repetitions must be at least 1, new tokens at least 2".into()));
+    if arguments.batch.contains(&0)
+        || arguments.prompt_tokens == 0
+        || arguments.new_tokens < 2
+        || arguments.repetitions == 0
+    {
+        return Err(Error::Invalid(
+            "batch, prompt tokens and repetitions must be at least 1, new tokens at least 2".into(),
+        ));
     }
     let mut rows = Vec::new();
     let mut dtype = String::new();
@@ -204,7 +210,10 @@ fn print(arguments: &Arguments, report: &Report) -> Result<(), Error> {
         return Ok(());
     }
     println!("{} ({}), {}, {} threads", report.model, report.dtype, report.device, report.threads);
-    println!("{} prompt tokens, {} new tokens, median of {}\n", report.prompt_tokens, report.new_tokens, report.repetitions);
+    println!(
+        "{} prompt tokens, {} new tokens, median of {}\n",
+        report.prompt_tokens, report.new_tokens, report.repetitions
+    );
     println!("batch   prefill tokens/s   decode tokens/s   first token   peak memory");
     for row in &report.rows {
         println!(

@@ -177,7 +177,7 @@ pub(crate) struct Generation {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) min_new_tokens: usize,
     /// Softmax temperature; 0 is greedy [default: 0.7, with several beams 0]
-    #[arg(long, value_name = "T")]
+    #[arg(long, allow_negative_numbers = true, value_name = "T")]
     pub(crate) temperature: Option<f32>,
     /// Keep the K most likely tokens; 0 keeps all
     #[arg(long, default_value_t = 50, value_name = "K")]
@@ -201,7 +201,7 @@ pub(crate) struct Generation {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) beam_width: usize,
     /// Beam scores are divided by length to this power
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
     pub(crate) length_penalty: f32,
     /// End before this text; may be repeated
     #[arg(long, value_name = "TEXT")]

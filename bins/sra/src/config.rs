@@ -56,7 +56,8 @@ fn config_file(words: &[OsString]) -> Option<OsString> {
 }
 
 fn read(file: &Path) -> Result<Table, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::wrong_use(format!("{}: {error}", file.display())))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Failure::wrong_use(format!("{}: {error}", file.display())))?;
     text.parse().map_err(|error| Failure::wrong_use(format!("{}: not a TOML file: {error}", file.display())))
 }
 
@@ -70,7 +71,9 @@ fn collect(file: &Path, table: &Table, subcommands: &[&str], options: &mut Optio
             Value::Table(_) if subcommands.contains(&key.as_str()) => continue,
             Value::Boolean(false) => continue,
             Value::Boolean(true) => vec![None],
-            Value::Array(values) => values.iter().map(|value| scalar(file, key, value).map(Some)).collect::<Result<_, _>>()?,
+            Value::Array(values) => {
+                values.iter().map(|value| scalar(file, key, value).map(Some)).collect::<Result<_, _>>()?
+            }
             other => vec![Some(scalar(file, key, other)?)],
         };
         options.push((name, values));
@@ -93,7 +96,8 @@ fn scalar(file: &Path, key: &str, value: &Value) -> Result<String, Failure> {
 
 fn is_given(words: &[OsString], name: &str) -> bool {
     let option = format!("--{name}");
-    words.iter().filter_map(|word| word.to_str()).any(|word| {
-        word.strip_prefix(&option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    })
+    words
+        .iter()
+        .filter_map(|word| word.to_str())
+        .any(|word| word.strip_prefix(&option).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
 }

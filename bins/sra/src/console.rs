@@ -1,11 +1,21 @@
 //! Log lines on standard error, and how much of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::Common;
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether only errors are wanted.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// Starts logging: warnings by default, less with `-q`, more with `-v`; `RUST_LOG` overrides.
 pub(crate) fn start(common: &Common) {
+    QUIET.store(common.quiet, Ordering::Relaxed);
     let level = match (common.quiet, common.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",

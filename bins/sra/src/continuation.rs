@@ -142,7 +142,7 @@ fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     let engine = Engine::load(&options, &|event| match event {
         LoadEvent::Weights(at) => bar
             .borrow_mut()
-            .get_or_insert_with(|| progress::Progress::new("loading", 0, at.total as u64, false))
+            .get_or_insert_with(|| progress::Progress::new("loading", 0, at.total as u64))
             .set(at.tensors as u64),
         LoadEvent::Download(at) => tracing::info!("{at:?}"),
     })?;
@@ -155,7 +155,7 @@ fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
 fn observe(event: Progress<'_>, bar: &mut Option<progress::Progress>) {
     match event {
         Progress::Started { total, already_finished } => {
-            *bar = Some(progress::Progress::new("continuing", already_finished as u64, total as u64, false));
+            *bar = Some(progress::Progress::new("continuing", already_finished as u64, total as u64));
         }
         Progress::Finished { done, .. } => {
             if let Some(bar) = bar {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM end a long job at the next token, with everything finished kept. A second one ends it at once.
+//! Signals: Ctrl-C and SIGTERM end a long job at the next token, with everything finished kept. A second one ends it at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +14,12 @@ pub(crate) fn listen() {
         // SAFETY: the handler only stores to an atomic and restores the default action, both allowed in a handler.
         unsafe { libc::signal(signal, handler as libc::sighandler_t) };
     }
+}
+
+/// `sra stats … | head` ends quietly when `head` has seen enough, as other programs do.
+pub(crate) fn end_quietly_with_closed_pipes() {
+    // SAFETY: restores the default action of a signal before any other thread runs.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Whether somebody wants the job to end.

@@ -23,6 +23,7 @@ use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    interrupt::end_quietly_with_closed_pipes();
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(failure) => return failure.report(),

@@ -52,8 +52,9 @@ fn of_run(folder: &Path) -> Result<Vec<ReferenceConversation>, Failure> {
 }
 
 fn of_reference_files(folder: &Path) -> Result<Vec<ReferenceConversation>, Failure> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|error| Failure::work(format!("{}: {error}: expected a run folder or a folder of JSON files", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Failure::work(format!("{}: {error}: expected a run folder or a folder of JSON files", folder.display()))
+    })?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use crate::console;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Seconds between two lines in a log.
@@ -15,13 +16,14 @@ pub(crate) struct Progress {
     total: u64,
     begun_at: u64,
     start: Instant,
-    last_line: Instant,
+    last_line: Option<Instant>,
     quiet: bool,
 }
 
 impl Progress {
     /// `done` of `total` pieces were finished before.
-    pub(crate) fn new(what: &'static str, done: u64, total: u64, quiet: bool) -> Self {
+    pub(crate) fn new(what: &'static str, done: u64, total: u64) -> Self {
+        let quiet = console::is_quiet();
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(total).with_position(done);
             let style = "{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta} left";
@@ -31,7 +33,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Self { what, bar, total, begun_at: done, start: now, last_line: now, quiet }
+        Self { what, bar, total, begun_at: done, start: now, last_line: None, quiet }
     }
 
     /// Now `done` pieces are finished.
@@ -40,10 +42,13 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        if self.quiet || (self.last_line.elapsed() < LINE_EVERY && done < self.total) {
+        // The last line is printed where there were lines before; a short job needs none.
+        let is_due = self.last_line.unwrap_or(self.start).elapsed() >= LINE_EVERY;
+        let is_last = done >= self.total && self.last_line.is_some();
+        if self.quiet || !(is_due || is_last) {
             return;
         }
-        self.last_line = Instant::now();
+        self.last_line = Some(Instant::now());
         let fresh = done.saturating_sub(self.begun_at);
         let seconds = self.start.elapsed().as_secs_f64();
         let left = if fresh > 0 { seconds / fresh as f64 * (self.total.saturating_sub(done)) as f64 } else { 0.0 };

@@ -90,9 +90,8 @@ fn row(what: &'static str, words: Vec<String>, code: i32, says: &[&str]) -> Row 
 }
 
 fn model_rows(shop: &Workshop) -> Vec<Row> {
-    let with_model = |what: &'static str, model: &str, says: &[&str]| {
-        row(what, shop.words(what, &[("--model", model)]), 1, says)
-    };
+    let with_model =
+        |what: &'static str, model: &str, says: &[&str]| row(what, shop.words(what, &[("--model", model)]), 1, says);
     let header_length = |bytes: &[u8]| u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     vec![
         with_model(
@@ -161,16 +160,36 @@ fn model_rows(shop: &Workshop) -> Vec<Row> {
             }),
             &["model-00001-of-00002.safetensors", "missing"],
         ),
-        with_model("config without a field", &shop.config_with("field", "num_hidden_layers", "layers_"), &["config.json", "num_hidden_layers"]),
-        with_model("config that is not JSON", &shop.model_with("json", "config.json", |_| Some(b"{".to_vec())), &["config.json", "JSON"]),
-        with_model("unknown architecture", &shop.config_with("gpt2", "LlamaForCausalLM", "GPT2LMHeadModel"), &["config.json", "GPT2LMHeadModel", "not supported"]),
+        with_model(
+            "config without a field",
+            &shop.config_with("field", "num_hidden_layers", "layers_"),
+            &["config.json", "num_hidden_layers"],
+        ),
+        with_model(
+            "config that is not JSON",
+            &shop.model_with("json", "config.json", |_| Some(b"{".to_vec())),
+            &["config.json", "JSON"],
+        ),
+        with_model(
+            "unknown architecture",
+            &shop.config_with("gpt2", "LlamaForCausalLM", "GPT2LMHeadModel"),
+            &["config.json", "GPT2LMHeadModel", "not supported"],
+        ),
         with_model(
             "a shape that does not fit",
             &shop.config_with("shape", "\"intermediate_size\": ", "\"intermediate_size\": 1"),
             &["shape", "configuration asks for"],
         ),
-        with_model("tokenizer that is not JSON", &shop.model_with("tokens", "tokenizer.json", |_| Some(b"nonsense".to_vec())), &["tokenizer.json"]),
-        with_model("tokenizer taken away", &shop.model_with("untokened", "tokenizer.json", |_| None), &["untokened", "--tokenizer"]),
+        with_model(
+            "tokenizer that is not JSON",
+            &shop.model_with("tokens", "tokenizer.json", |_| Some(b"nonsense".to_vec())),
+            &["tokenizer.json"],
+        ),
+        with_model(
+            "tokenizer taken away",
+            &shop.model_with("untokened", "tokenizer.json", |_| None),
+            &["untokened", "--tokenizer"],
+        ),
         with_model(
             "broken chat template",
             &shop.model_with("template", "chat_template.jinja", |_| Some(b"{% for %}".to_vec())),
@@ -193,16 +212,16 @@ fn larger_tokenizer(shop: &Workshop) -> String {
 }
 
 fn data_rows(shop: &Workshop) -> Vec<Row> {
-    let with_data = |what: &'static str, data: &str, says: &[&str]| {
-        row(what, shop.words(what, &[("--data", data)]), 1, says)
-    };
+    let with_data =
+        |what: &'static str, data: &str, says: &[&str]| row(what, shop.words(what, &[("--data", data)]), 1, says);
     let raw = fs::read_to_string(dialogues()).unwrap();
     let mut wrong_strategy: serde_json::Value = serde_json::from_str(&raw).unwrap();
     let utterances = wrong_strategy[1]["dialog"].as_array_mut().unwrap();
     let supporter = utterances.iter_mut().find(|utterance| utterance["speaker"] == "supporter").unwrap();
     supporter["annotation"]["strategy"] = "Hypnosis".into();
     let prepared = shop.path("prepared.jsonl");
-    let words = ["prepare", "--input", &dialogues().to_string_lossy(), "--out", &prepared.to_string_lossy()];
+    let (input, out) = (dialogues(), prepared.to_string_lossy().into_owned());
+    let words = ["prepare", "--input", &input.to_string_lossy(), "--out", &out];
     assert!(run(&words.map(str::to_owned)).status.success());
     let mut lines: Vec<String> = fs::read_to_string(&prepared).unwrap().lines().map(str::to_owned).collect();
     lines[2] = "this is no JSON".into();
@@ -212,7 +231,11 @@ fn data_rows(shop: &Workshop) -> Vec<Row> {
         with_data("data of no known form", &shop.file("form.json", "[1, 2]"), &["form.json"]),
         with_data("bytes that are no text", &shop.file("bytes.jsonl", [0xff, 0xfe, b'\n']), &["bytes.jsonl", "UTF-8"]),
         with_data("an empty file", &shop.file("nothing.jsonl", ""), &["nothing"]),
-        with_data("a strategy ESConv does not have", &shop.file("hypnosis.json", wrong_strategy.to_string()), &["hypnosis.json", "Hypnosis"]),
+        with_data(
+            "a strategy ESConv does not have",
+            &shop.file("hypnosis.json", wrong_strategy.to_string()),
+            &["hypnosis.json", "Hypnosis"],
+        ),
     ]
 }
 
@@ -236,8 +259,14 @@ fn setting_rows(shop: &Workshop) -> Vec<Row> {
         with("share outside the whole", "--shard", "5/3", 2, &["5/3"]),
         with("temperature below zero", "--temperature", "-1", 1, &["temperature"]),
         with("probability above one", "--sample-prob", "1.5", 1, &["1.5"]),
-        with("instruction with an unknown slot", "--instruction", &shop.file("slot.txt", "Use {mood} now"), 1, &["mood"]),
-        with("tokenizer of another model", "--tokenizer", &another, 1, &["tokenizer"]),
+        with(
+            "instruction with an unknown slot",
+            "--instruction",
+            &shop.file("slot.txt", "Use {mood} now"),
+            1,
+            &["mood"],
+        ),
+        with("tokenizer of another model", "--tokenizer", &another, 2, &["tokenizer"]),
         with("context too long", "--context", "64", 1, &[]),
         with("device that is not there", "--device", "cuda:7", 2, &["cuda:7"]),
         with("device with an unknown name", "--device", "abacus", 2, &["abacus"]),
@@ -312,9 +341,11 @@ fn a_full_disk_ends_the_run_and_keeps_what_is_finished() {
     let whole = records(&out);
     // The first half is on disk; failures.jsonl and the rest would go to a device that is always full.
     let file = out.join("continuations.jsonl");
-    let half: Vec<String> = fs::read_to_string(&file).unwrap().lines().take(whole.len() / 2).map(str::to_owned).collect();
+    let half: Vec<String> =
+        fs::read_to_string(&file).unwrap().lines().take(whole.len() / 2).map(str::to_owned).collect();
     fs::write(&file, half.join("\n") + "\n").unwrap();
-    let limited = format!("ulimit -f {}; trap '' XFSZ; exec \"$0\" \"$@\"", fs::metadata(&file).unwrap().len() / 1024 + 4);
+    let limited =
+        format!("ulimit -f {}; trap '' XFSZ; exec \"$0\" \"$@\"", fs::metadata(&file).unwrap().len() / 1024 + 4);
     let mut resumed = words.clone();
     resumed.push("--resume".into());
     let output = std::process::Command::new("bash")

@@ -30,7 +30,8 @@ fn serve() -> String {
                 let path = request.split_whitespace().nth(1).unwrap_or_default().to_owned();
                 let file = path.strip_prefix("/tiny/llama/resolve/main/").map(|name| model().join(name));
                 let Some(mut file) = file.and_then(|file| std::fs::File::open(file).ok()) else {
-                    let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    let _ =
+                        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                     return;
                 };
                 let mut bytes = Vec::new();

@@ -36,7 +36,7 @@ pub struct Utterance {
     pub feedback: Option<u8>,
 }
 
-/// Answers of the survey after a conversation, each 1 to 5; missing where the survey lacks them.
+/// Answers of the survey after a conversation, each 1 to 5; missing where the survey lacks them or says 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SurveyScores {
     /// Seeker: how strong the emotion was before.
@@ -51,6 +51,15 @@ pub struct SurveyScores {
     pub supporter_relevance: Option<u8>,
 }
 
+/// Free-text answers of the same survey, two questions each; empty where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SurveyAnswers {
+    /// The seeker's (`seeker_question1`, `seeker_question2`).
+    pub seeker: [String; 2],
+    /// The supporter's (`supporter_question1`, `supporter_question2`).
+    pub supporter: [String; 2],
+}
+
 /// One conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conversation {
@@ -62,8 +71,10 @@ pub struct Conversation {
     pub problem_type: String,
     /// The seeker's summary of what happened.
     pub situation: String,
-    /// The survey's answers.
+    /// The survey's scores.
     pub survey: SurveyScores,
+    /// The survey's answers in words.
+    pub answers: SurveyAnswers,
     /// What was said.
     pub dialog: Vec<Utterance>,
 }

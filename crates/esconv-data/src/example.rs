@@ -39,15 +39,46 @@ pub struct Example {
 }
 
 impl Example {
-    /// Gives ids to an example from a file that has none: the conversation is known by its first five turns, as in the
-    /// published splits.
-    pub(crate) fn ensure_ids(&mut self) {
-        if self.conversation.is_empty() {
-            let first = &self.dialog_history[..self.dialog_history.len().min(5)];
-            self.conversation = short_hex(Sha256::new_with_prefix(first.join("_")));
+    /// Whether this example is cut from the same conversation as `earlier`, at a later turn.
+    fn continues(&self, earlier: &Self) -> bool {
+        let length = earlier.dialog_history.len();
+        self.situation == earlier.situation
+            && self.dialog_history.get(length) == Some(&earlier.response)
+            && self.dialog_history[..length] == earlier.dialog_history
+    }
+
+    /// The key of the published splits: the first five turns, an opening supporter turn not counted. What is shorter says
+    /// little (many conversations begin with `Hello`), so that the situation and the target take part.
+    fn conversation_key(&self) -> String {
+        let opening = usize::from(self.prev_speakers.first() == Some(&Speaker::Supporter));
+        match self.dialog_history.get(opening..opening + 5) {
+            Some(first) => short_hex(Sha256::new_with_prefix(first.join("_"))),
+            None => {
+                let mut hash = Sha256::new_with_prefix(self.dialog_history.join("_"));
+                hash.update([0]);
+                hash.update(&self.response);
+                hash.update([0]);
+                hash.update(&self.situation);
+                short_hex(hash)
+            }
         }
-        if self.id.is_empty() {
-            self.id = format!("{}:{}", self.conversation, self.turn);
+    }
+}
+
+/// Gives ids to the examples of a file that has none. Neighbours that continue one another are of one conversation; its key
+/// is that of its longest example, the others being too short to have one.
+pub(crate) fn ensure_ids(examples: &mut [Example]) {
+    for group in
+        examples.chunk_by_mut(|earlier, later| earlier.conversation == later.conversation && later.continues(earlier))
+    {
+        let key = group.last().map(Example::conversation_key).unwrap_or_default();
+        for example in group {
+            if example.conversation.is_empty() {
+                example.conversation.clone_from(&key);
+            }
+            if example.id.is_empty() {
+                example.id = format!("{}:{}", example.conversation, example.turn);
+            }
         }
     }
 }

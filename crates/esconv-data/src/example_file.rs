@@ -3,8 +3,9 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
+use crate::conversation::Speaker;
 use crate::error::Error;
-use crate::example::Example;
+use crate::example::{Example, ensure_ids};
 
 /// Reads all examples of a file. Rows of the published form, which have no ids, get them.
 ///
@@ -25,20 +26,28 @@ pub fn read_examples(path: &Path) -> Result<Vec<Example>, Error> {
         }
         examples.push(parse_line(path, number, &line)?);
     }
+    ensure_ids(&mut examples);
     Ok(examples)
 }
 
 fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Example, Error> {
     let wrong = |problem: String| Error::format(path, format!("line {number}"), problem);
     let text = std::str::from_utf8(line).map_err(|_| wrong("not UTF-8 text".into()))?;
-    let mut example: Example = serde_json::from_str(text)
+    let example: Example = serde_json::from_str(text)
         .map_err(|error| wrong(format!("not an example ({error}): expected a line that `sra prepare` wrote")))?;
-    let lengths = (example.dialog_history.len(), example.prev_speakers.len());
-    if lengths.0 != lengths.1 {
-        return Err(wrong(format!("`dialog_history` has {} turns but `prev_speakers` {}", lengths.0, lengths.1)));
+    let turns = example.dialog_history.len();
+    for (field, length) in
+        [("prev_speakers", example.prev_speakers.len()), ("prev_strategies", example.prev_strategies.len())]
+    {
+        if length != turns {
+            return Err(wrong(format!("`dialog_history` has {turns} turns but `{field}` {length}")));
+        }
     }
-    example.ensure_ids();
-    Ok(example)
+    match example.prev_speakers.last() {
+        Some(Speaker::Seeker) => Ok(example),
+        Some(Speaker::Supporter) => Err(wrong("`prev_speakers` must end with seeker: a supporter turn follows".into())),
+        None => Err(wrong("`dialog_history` is empty: expected at least the seeker's turn".into())),
+    }
 }
 
 /// Writes examples; the file appears whole or not at all.

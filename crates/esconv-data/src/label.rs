@@ -44,6 +44,15 @@ impl LabelSet {
         let name = self.table()?.get(self.canonical(label)?)?.as_str()?;
         (!name.is_empty()).then_some(name)
     }
+
+    /// What the label corresponds to among MultiESC's eight; `None` if it is unknown or has no counterpart. ESConv's
+    /// `Others` is MultiESC's `Greeting` or `Others`, which the label alone can't tell: it stays `Others`.
+    pub fn to_multiesc(self, label: &str) -> Option<&'static str> {
+        if self == Self::Multiesc {
+            return self.canonical(label);
+        }
+        mappings().get("esconv_to_multiesc")?.get(self.to_esconv(label)?)?.as_str()
+    }
 }
 
 fn mappings() -> &'static Table {
@@ -57,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_sets_have_their_sizes_and_map_into_esconv() {
-        let sizes = [(LabelSet::Esconv, 8), (LabelSet::FailedEsconv, 12), (LabelSet::Multiesc, 8), (LabelSet::Extes, 15)];
+        let sizes =
+            [(LabelSet::Esconv, 8), (LabelSet::FailedEsconv, 12), (LabelSet::Multiesc, 8), (LabelSet::Extes, 15)];
         for (set, size) in sizes {
             assert_eq!(set.labels().len(), size, "{set:?}");
             for label in set.labels() {
@@ -65,6 +75,17 @@ mod tests {
                 assert!(mapped.is_none_or(|name| LabelSet::Esconv.labels().contains(&name)), "{label}");
             }
         }
+    }
+
+    #[test]
+    fn every_label_of_esconv_has_one_of_multiesc() {
+        for label in LabelSet::Esconv.labels() {
+            let mapped = LabelSet::Esconv.to_multiesc(label).unwrap();
+            assert!(LabelSet::Multiesc.labels().contains(&mapped), "{label}");
+        }
+        assert_eq!(LabelSet::Esconv.to_multiesc("information"), Some("Providing Suggestions or Information"));
+        assert_eq!(LabelSet::Multiesc.to_multiesc("greeting"), Some("Greeting"));
+        assert_eq!(LabelSet::Extes.to_multiesc("Reframe Negative Thoughts"), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod split;
 mod statistics;
 mod strategy;
 
-pub use conversation::{Conversation, Speaker, SurveyScores, Utterance};
+pub use conversation::{Conversation, Speaker, SurveyAnswers, SurveyScores, Utterance};
 pub use error::Error;
 pub use example::{Example, MergedTurn, cut, merge_turns};
 pub use example_file::{read_examples, write_examples};

@@ -28,7 +28,7 @@ impl Split {
     /// # Errors
     /// Validation and test together take more than there are.
     pub fn seeded(count: usize, valid: usize, test: usize, seed: u64) -> Result<Self, Error> {
-        if valid + test > count {
+        if valid.checked_add(test).is_none_or(|taken| taken > count) {
             return Err(Error::Setting(format!(
                 "{valid} conversations for validation and {test} for test are more than the {count} there are"
             )));
@@ -40,13 +40,31 @@ impl Split {
         Ok(Self { train, valid: order, test })
     }
 
+    /// As [`Self::seeded`], with fractions of `count` (0 to 1), rounded down.
+    ///
+    /// # Errors
+    /// A fraction is outside 0 to 1, or they add up to more than 1.
+    pub fn seeded_fractions(count: usize, valid: f64, test: f64, seed: u64) -> Result<Self, Error> {
+        for fraction in [valid, test] {
+            if !(0.0..=1.0).contains(&fraction) {
+                return Err(Error::Setting(format!("a split's fraction must be from 0 to 1, not {fraction}")));
+            }
+        }
+        let taken = |fraction: f64| (count as f64 * fraction).floor() as usize;
+        Self::seeded(count, taken(valid), taken(test), seed)
+    }
+
     /// Reads a JSON object with the index lists `train`, `valid` and `test`.
     ///
     /// # Errors
     /// The file can't be read, is not of this form, names a conversation beyond `count`, or names one twice.
     pub fn read(path: &Path, count: usize) -> Result<Self, Error> {
         let split: Self = serde_json::from_str(&read_text(path)?).map_err(|error| {
-            Error::format(path, format!("line {}", error.line()), format!("not a split ({error}): expected train, valid and test"))
+            Error::format(
+                path,
+                format!("line {}", error.line()),
+                format!("not a split ({error}): expected train, valid and test"),
+            )
         })?;
         let mut seen = vec![false; count];
         for (name, list) in [("train", &split.train), ("valid", &split.valid), ("test", &split.test)] {
@@ -79,7 +97,17 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_those_of_the_published_split_sizes() {
+        let split = Split::seeded_fractions(1300, 0.15, 0.15, 0).unwrap();
+        assert_eq!((split.train.len(), split.valid.len(), split.test.len()), (910, 195, 195));
+    }
+
+    #[test]
     fn too_much_is_refused() {
         assert!(Split::seeded(10, 6, 5, 0).is_err());
+        assert!(Split::seeded(10, usize::MAX, 1, 0).is_err());
+        assert!(Split::seeded_fractions(10, 0.6, 0.6, 0).is_err());
+        assert!(Split::seeded_fractions(10, f64::NAN, 0.1, 0).is_err());
+        assert!(Split::seeded_fractions(10, -0.1, 0.1, 0).is_err());
     }
 }

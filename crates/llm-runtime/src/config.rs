@@ -71,10 +71,8 @@ impl LlamaConfig {
     /// supported.
     pub fn from_hugging_face(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let json: Value = serde_json::from_str(&text).map_err(|error| Error::Format {
-            path: path.into(),
-            problem: format!("not a JSON file: {error}"),
-        })?;
+        let json: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::Format { path: path.into(), problem: format!("not a JSON file: {error}") })?;
         Self::from_hugging_face_json(&json, path)
     }
 
@@ -163,7 +161,9 @@ impl LlamaConfig {
         match &self.rope_scaling {
             RopeScaling::None => plain.collect(),
             RopeScaling::Linear(factor) => plain.map(|frequency| frequency / factor).collect(),
-            RopeScaling::Divisors(divisors) => plain.zip(divisors).map(|(frequency, divisor)| frequency / divisor).collect(),
+            RopeScaling::Divisors(divisors) => {
+                plain.zip(divisors).map(|(frequency, divisor)| frequency / divisor).collect()
+            }
             RopeScaling::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context } => plain
                 .map(|frequency| {
                     let wavelength = 2.0 * std::f32::consts::PI / frequency;
@@ -247,7 +247,8 @@ impl Fields<'_> {
                 original_context: number("original_max_position_embeddings")?,
             }),
             Some(other) => {
-                Err(self.problem(format!("rotary scaling `{other}` is not supported (supported: default, linear, llama3)")))
+                Err(self
+                    .problem(format!("rotary scaling `{other}` is not supported (supported: default, linear, llama3)")))
             }
         }
     }

@@ -41,6 +41,8 @@
 //! `engine` (default) brings tensors and tokenisers; without it only messages, templates, options and [`TextModel`] remain.
 //! `cuda` adds CUDA devices.
 #[cfg(feature = "engine")]
+pub mod beam;
+#[cfg(feature = "engine")]
 mod cache;
 #[cfg(feature = "engine")]
 mod config;
@@ -67,8 +69,6 @@ mod template;
 mod text_model;
 #[cfg(feature = "engine")]
 mod tokenizer;
-#[cfg(feature = "engine")]
-pub mod beam;
 
 #[cfg(feature = "engine")]
 pub mod hub;

@@ -139,11 +139,7 @@ fn has_amx() -> bool {
 impl Linear for QuantLinear {
     fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
         let x = x.contiguous()?;
-        let y = if x.device().is_cpu() {
-            self.forward_cpu(&x)?
-        } else {
-            x.apply_op1_no_bwd(self.weight.as_ref())?
-        };
+        let y = if x.device().is_cpu() { self.forward_cpu(&x)? } else { x.apply_op1_no_bwd(self.weight.as_ref())? };
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),

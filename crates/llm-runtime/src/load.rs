@@ -97,7 +97,8 @@ fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<PathBu
     if path.exists() {
         return Ok(path);
     }
-    let looks_like_path = options.model.starts_with(['.', '/', '~']) || options.model.ends_with(".gguf") && !options.model.contains(':');
+    let looks_like_path =
+        options.model.starts_with(['.', '/', '~']) || options.model.ends_with(".gguf") && !options.model.contains(':');
     if looks_like_path || !options.model.contains('/') {
         return Err(Error::Invalid(format!(
             "there is no model at `{}`: expected a .gguf file, a Hugging Face folder or a hub id like owner/name",
@@ -125,7 +126,11 @@ fn check_memory(path: &Path, weights: u64, kv_memory: u64) -> Result<(), Error> 
     })
 }
 
-fn template(options: &LoadOptions, weights: &Weights<'_>, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
+fn template(
+    options: &LoadOptions,
+    weights: &Weights<'_>,
+    tokenizer: &Tokenizer,
+) -> Result<Option<ChatTemplate>, Error> {
     let (name, source) = match &options.chat_template {
         Some(name) => {
             if let Some(template) = ChatTemplate::built_in_by_name(name) {

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in [("1048576", 1 << 20), ("512M", 512 << 20), ("4GiB", 4 << 30), ("1.5k", 1536), ("1tb", 1 << 40)] {
+        for (text, bytes) in
+            [("1048576", 1 << 20), ("512M", 512 << 20), ("4GiB", 4 << 30), ("1.5k", 1536), ("1tb", 1 << 40)]
+        {
             assert_eq!(parse_bytes(text).unwrap(), bytes, "{text}");
         }
         for text in ["", "M", "4X", "-1G", "1 2"] {

@@ -97,9 +97,11 @@ impl Message {
     pub fn push_labelled(&mut self, text: &str, parts: &[Part]) {
         let start = self.content.len();
         self.content.push_str(text);
-        self.parts.extend(parts.iter().map(|part| Part {
-            label: part.label.clone(),
-            range: part.range.start + start..part.range.end + start,
-        }));
+        self.parts.extend(
+            parts.iter().map(|part| Part {
+                label: part.label.clone(),
+                range: part.range.start + start..part.range.end + start,
+            }),
+        );
     }
 }

@@ -161,4 +161,3 @@ impl CustomOp2 for DenseMatmul {
         Ok((CpuStorage::F32(out), Shape::from((rows, out_features))))
     }
 }
-

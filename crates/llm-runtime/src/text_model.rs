@@ -200,7 +200,9 @@ pub enum RequestError {
     #[error(transparent)]
     Options(#[from] crate::InvalidOption),
     /// The model produced a value that is not a number.
-    #[error("the model produced logits that are not finite at position {position}: the weights are damaged or overflow")]
+    #[error(
+        "the model produced logits that are not finite at position {position}: the weights are damaged or overflow"
+    )]
     NotFinite {
         /// Position of the row, counted from the start of the prompt.
         position: usize,
@@ -303,8 +305,5 @@ pub trait TextModel {
     ///
     /// # Errors
     /// As [`Self::generate`]; a request that can't be served gives an `Err` in its place.
-    fn score(
-        &mut self,
-        requests: &[ScoreRequest],
-    ) -> Result<Vec<Result<Score, RequestError>>, crate::Error>;
+    fn score(&mut self, requests: &[ScoreRequest]) -> Result<Vec<Result<Score, RequestError>>, crate::Error>;
 }

@@ -178,8 +178,7 @@ fn prompts_that_run_together_share_their_prefix() {
             Request { key: number.into(), prompt: Prompt::Tokens(prompt), options, cancel: None }
         })
         .collect();
-    let statistics =
-        engine.generate(&mut requests.into_iter(), &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let statistics = engine.generate(&mut requests.into_iter(), &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(statistics.prompt_tokens, 8 * 103);
     assert_eq!(statistics.prompt_tokens_computed, 103 + 7 * 3, "the prefix is computed once, to the token");
     assert_eq!(statistics.prompt_tokens_reused, 7 * 100);

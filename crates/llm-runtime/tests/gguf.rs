@@ -66,7 +66,8 @@ fn golden_gguf_logits() {
                 continue;
             }
             let between = measured(&family, &file, "llamacpp_vs_dequant_rms");
-            let references = [("dequantised", dequantised, 1.5 * between), ("llama.cpp", reference("llamacpp"), between)];
+            let references =
+                [("dequantised", dequantised, 1.5 * between), ("llama.cpp", reference("llamacpp"), between)];
             for (kind, reference, allowed) in references {
                 let rms = root_mean_square(&logits, &reference);
                 println!("{name}, sequence {number}: rms {rms:.4} from {kind} (between the references {between:.4})");

@@ -167,9 +167,8 @@ fn golden_llama_greedy_batch_with_end_of_sequence() {
         let expected = batch["new_ids"].as_array().unwrap();
         for (completion, expected) in completions.iter().zip(expected) {
             let expected = ids(expected);
-            let length = eos
-                .and_then(|eos| expected.iter().position(|id| *id == eos))
-                .map_or(expected.len(), |at| at + 1);
+            let length =
+                eos.and_then(|eos| expected.iter().position(|id| *id == eos)).map_or(expected.len(), |at| at + 1);
             assert_eq!(completion.tokens, expected[..length], "{}", folder.display());
         }
     }

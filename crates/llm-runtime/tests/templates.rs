@@ -82,8 +82,7 @@ fn every_built_in_template_is_read() {
 #[test]
 fn llama_3_1_begins_with_its_dates() {
     let template = BuiltInTemplate::Llama31.template().unwrap();
-    let rendered =
-        template.render(&[Message::system("Be kind."), Message::user("Hi")], GenerationPrompt::Add).unwrap();
+    let rendered = template.render(&[Message::system("Be kind."), Message::user("Hi")], GenerationPrompt::Add).unwrap();
     let system = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nBe kind.<|eot_id|>";
     assert!(rendered.text.contains(system), "{}", rendered.text);
     assert!(rendered.text.ends_with("<|start_header_id|>assistant<|end_header_id|>\n\n"));
@@ -98,11 +97,8 @@ fn parts_are_found_where_they_end_up() {
     let rendered = BuiltInTemplate::Llama2.template().unwrap().render(&messages, GenerationPrompt::Add).unwrap();
     let texts: Vec<(&str, &str)> =
         rendered.spans.iter().map(|span| (span.label.as_str(), &rendered.text[span.range.clone()])).collect();
-    let expected = [
-        ("instruction", "Use the \"Offer Hope\" strategy."),
-        ("name", "Offer Hope"),
-        ("turn:1", "Help </s> me"),
-    ];
+    let expected =
+        [("instruction", "Use the \"Offer Hope\" strategy."), ("name", "Offer Hope"), ("turn:1", "Help </s> me")];
     assert_eq!(texts, expected);
     assert_eq!(&rendered.text[rendered.contents[1].clone()], "Help </s> me");
 }

@@ -66,7 +66,9 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The folder holds a run with other settings.
-    #[error("{manifest}: the folder holds a different run, so it can't be resumed with these settings:\n  {differences}")]
+    #[error(
+        "{manifest}: the folder holds a different run, so it can't be resumed with these settings:\n  {differences}"
+    )]
     DifferentRun {
         /// The folder's manifest.
         manifest: PathBuf,
@@ -92,7 +94,9 @@ pub enum Error {
         problem: String,
     },
     /// A finished record could not be kept. Everything that was finished before stays in the journal.
-    #[error("{path}: the record could not be written ({source}); the {kept} records before it are safe: free the disk and resume")]
+    #[error(
+        "{path}: the record could not be written ({source}); the {kept} records before it are safe: free the disk and resume"
+    )]
     Journal {
         /// The journal.
         path: PathBuf,

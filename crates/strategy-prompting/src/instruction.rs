@@ -161,7 +161,8 @@ impl InstructionTemplate {
         let template = Self { name: name.to_owned(), sha256: sha256_hex(&source), source, pieces };
         if template.has(Slot::Strategy) && !template.pieces.windows(3).any(is_quoted_with_word) {
             return Err(refuse(
-                "the strategy must stand at least once as `\"{strategy}\" strategy`, with straight double quotes".into(),
+                "the strategy must stand at least once as `\"{strategy}\" strategy`, with straight double quotes"
+                    .into(),
             ));
         }
         if template.has(Slot::Description) && !template.has(Slot::Strategy) {

@@ -113,10 +113,7 @@ impl RunManifest {
         let mut differences = Vec::new();
         collect_differences("", &found.decisive()?, &self.decisive()?, &mut differences);
         if !differences.is_empty() {
-            return Err(Error::DifferentRun {
-                manifest: folder.join(MANIFEST),
-                differences: differences.join("\n  "),
-            });
+            return Err(Error::DifferentRun { manifest: folder.join(MANIFEST), differences: differences.join("\n  ") });
         }
         if found.created_by != self.created_by {
             tracing::warn!("{}: begun by {}, resumed by {}", folder.display(), found.created_by, self.created_by);
@@ -292,8 +289,7 @@ impl Drop for Journal {
 
 fn lock_folder(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
-    let lock =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { folder: folder.to_owned() }),
@@ -301,17 +297,14 @@ fn lock_folder(folder: &Path) -> Result<File, Error> {
     }
 }
 
-fn settle_manifest(
-    folder: &Path,
-    journal: &Path,
-    manifest: &RunManifest,
-    existing: ExistingRun,
-) -> Result<(), Error> {
+fn settle_manifest(folder: &Path, journal: &Path, manifest: &RunManifest, existing: ExistingRun) -> Result<(), Error> {
     let has_manifest = folder.join(MANIFEST).exists();
     if !has_manifest && journal.exists() {
         return Err(Error::Format {
             path: journal.to_owned(),
-            problem: format!("the folder holds records but no {MANIFEST}; choose another folder, or put {MANIFEST} back"),
+            problem: format!(
+                "the folder holds records but no {MANIFEST}; choose another folder, or put {MANIFEST} back"
+            ),
         });
     }
     if !has_manifest {
@@ -341,7 +334,10 @@ fn read_finished(path: &Path) -> Result<Finished, Error> {
         return Ok(finished);
     }
     if !path.is_file() {
-        return Err(Error::Format { path: path.to_owned(), problem: "not a regular file; choose another folder".into() });
+        return Err(Error::Format {
+            path: path.to_owned(),
+            problem: "not a regular file; choose another folder".into(),
+        });
     }
     let mut lines = BufReader::new(File::open(path).map_err(Error::io(path))?);
     let mut line = Vec::new();

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_label_in_a_sentence_stays() {
-        for text in ["Offer Hope to others.", "You Offer Hope: good.", "'Offer Hope' is what you do.", "Offer Hopeful: a"]
+        for text in
+            ["Offer Hope to others.", "You Offer Hope: good.", "'Offer Hope' is what you do.", "Offer Hopeful: a"]
         {
             assert_eq!(tidy_response(text, "Offer Hope"), text);
         }

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use llm_runtime::{
-    Completion, FinishReason, GenerationOptions, Hypothesis, Message, ModelIdentity, Prompt, Request, Span, TokenLogprob,
+    Completion, FinishReason, GenerationOptions, Hypothesis, Message, ModelIdentity, Prompt, Request, Span,
+    TokenLogprob,
 };
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +218,9 @@ impl Iterator for Records {
                 return None;
             }
             if is_torn {
-                return Some(Err(self.refuse("the line does not end; the run is going on or was killed: resume it".into())));
+                return Some(Err(
+                    self.refuse("the line does not end; the run is going on or was killed: resume it".into())
+                ));
             }
             if !line.trim_ascii().is_empty() {
                 let record = serde_json::from_slice(&line);

@@ -414,7 +414,8 @@ fn place(
 /// The rank of each example's conversation in the order of first appearance.
 fn conversation_ranks(examples: &[SweepExample]) -> Vec<usize> {
     let mut ranks: HashMap<&str, usize> = HashMap::new();
-    let rank_of = |example: &SweepExample, ranks: &HashMap<&str, usize>| ranks.get(example.conversation.as_str()).copied();
+    let rank_of =
+        |example: &SweepExample, ranks: &HashMap<&str, usize>| ranks.get(example.conversation.as_str()).copied();
     let mut answer = Vec::with_capacity(examples.len());
     for example in examples {
         let rank = rank_of(example, &ranks).unwrap_or(ranks.len());
@@ -436,7 +437,8 @@ fn data_digest(examples: &[SweepExample]) -> String {
         let turn = example.turn.to_le_bytes();
         let head: [&[u8]; 5] =
             [&so_far, example.id.as_bytes(), example.conversation.as_bytes(), &turn, example.situation.as_bytes()];
-        let texts = example.dialogue.turns().iter().flat_map(|turn| [turn.role.as_str().as_bytes(), turn.text.as_bytes()]);
+        let texts =
+            example.dialogue.turns().iter().flat_map(|turn| [turn.role.as_str().as_bytes(), turn.text.as_bytes()]);
         so_far = digest("sweep-data", &head.into_iter().chain(texts).collect::<Vec<_>>());
     }
     hex(&so_far)

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Corpus, CorpusForm};
-use crate::conversation::{Conversation, Speaker, SurveyScores, Utterance};
+use crate::conversation::{Conversation, Speaker, SurveyAnswers, SurveyScores, Utterance};
 use crate::error::{Error, read_text};
 use crate::label::LabelSet;
 
@@ -15,7 +15,7 @@ use crate::label::LabelSet;
 /// # Errors
 /// The file can't be read or is malformed; a supporter's strategy is not one of the eight.
 pub fn read_esconv(path: &Path) -> Result<Corpus, Error> {
-    parse(path, &read_text(path)?, CorpusForm::Esconv)
+    parse(path, &parse_rows(path, &read_text(path)?)?, CorpusForm::Esconv)
 }
 
 /// Reads `FailedESConv.json`. Its labels are put into ESConv's names; those without a counterpart stay and are counted.
@@ -23,16 +23,30 @@ pub fn read_esconv(path: &Path) -> Result<Corpus, Error> {
 /// # Errors
 /// The file can't be read or is malformed.
 pub fn read_failed_esconv(path: &Path) -> Result<Corpus, Error> {
-    parse(path, &read_text(path)?, CorpusForm::FailedEsconv)
+    parse(path, &parse_rows(path, &read_text(path)?)?, CorpusForm::FailedEsconv)
 }
 
-pub(super) fn parse(path: &Path, text: &str, form: CorpusForm) -> Result<Corpus, Error> {
+pub(super) fn parse_rows(path: &Path, text: &str) -> Result<Vec<Value>, Error> {
     let rows: Vec<Value> = serde_json::from_str(text).map_err(|error| {
         Error::format(path, format!("line {}", error.line()), format!("not a JSON array of conversations: {error}"))
     })?;
     if rows.is_empty() {
         return Err(Error::format(path, "the file", "nothing is in it: expected conversations"));
     }
+    Ok(rows)
+}
+
+/// The form, by what the first utterance calls its speaker. A search in the text would not do: the survey of both forms
+/// has a part named `supporter`.
+pub(super) fn detect(rows: &[Value]) -> CorpusForm {
+    let first = rows.iter().find_map(|row| row["dialog"].get(0)?["speaker"].as_str());
+    match first {
+        Some("speaker" | "listener") => CorpusForm::FailedEsconv,
+        _ => CorpusForm::Esconv,
+    }
+}
+
+pub(super) fn parse(path: &Path, rows: &[Value], form: CorpusForm) -> Result<Corpus, Error> {
     let mut unknown = BTreeMap::new();
     let conversations = rows
         .iter()
@@ -63,6 +77,14 @@ impl Place<'_> {
 
     fn optional_text(&self, row: &Value, field: &str) -> Result<String, Error> {
         if row[field].is_null() { Ok(String::new()) } else { self.text(row, field) }
+    }
+
+    /// An object that may be absent, so that its fields may be as well.
+    fn optional_object(&self, value: &Value, field: &str) -> Result<(), Error> {
+        match value {
+            Value::Null | Value::Object(_) => Ok(()),
+            other => Err(self.wrong(field, format!("expected an object, found {other}"))),
+        }
     }
 
     /// A score: the corpus writes digits as text.
@@ -101,6 +123,13 @@ fn conversation(
         problem_type: place.text(row, "problem_type")?,
         situation: place.text(row, "situation")?,
         survey: survey(place, &row["survey_score"])?,
+        answers: SurveyAnswers {
+            seeker: [place.optional_text(row, "seeker_question1")?, place.optional_text(row, "seeker_question2")?],
+            supporter: [
+                place.optional_text(row, "supporter_question1")?,
+                place.optional_text(row, "supporter_question2")?,
+            ],
+        },
         dialog: dialog
             .iter()
             .enumerate()
@@ -111,6 +140,9 @@ fn conversation(
 
 fn survey(place: &Place<'_>, scores: &Value) -> Result<SurveyScores, Error> {
     let (seeker, supporter) = (&scores["seeker"], &scores["supporter"]);
+    place.optional_object(scores, "survey_score")?;
+    place.optional_object(seeker, "survey_score.seeker")?;
+    place.optional_object(supporter, "survey_score.supporter")?;
     let of_seeker = |field: &str| place.score(&seeker[field], &format!("survey_score.seeker.{field}"));
     Ok(SurveyScores {
         initial_emotion_intensity: of_seeker("initial_emotion_intensity")?,
@@ -139,9 +171,12 @@ fn utterance(
     };
     let content = row["content"].as_str().ok_or_else(|| place.wrong(&field("content"), "expected a text"))?;
     let annotation = &row["annotation"];
-    let strategy = match annotation["strategy"].as_str().filter(|label| !label.is_empty()) {
-        Some(label) => Some(strategy(place, &field("annotation.strategy"), label, form, unknown)?),
-        None => None,
+    place.optional_object(annotation, &field("annotation"))?;
+    let strategy = match &annotation["strategy"] {
+        Value::Null => None,
+        Value::String(label) if label.is_empty() => None,
+        Value::String(label) => Some(strategy(place, &field("annotation.strategy"), label, form, unknown)?),
+        other => return Err(place.wrong(&field("annotation.strategy"), format!("expected a text, found {other}"))),
     };
     Ok(Utterance {
         speaker,
@@ -165,6 +200,8 @@ fn strategy(
             *unknown.entry(label.to_owned()).or_default() += 1;
             Ok(label.to_owned())
         }
-        None => Err(place.wrong(field, format!("`{label}` is not one of ESConv's strategies: {}", set.labels().join(", ")))),
+        None => {
+            Err(place.wrong(field, format!("`{label}` is not one of ESConv's strategies: {}", set.labels().join(", "))))
+        }
     }
 }

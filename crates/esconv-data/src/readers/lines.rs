@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{Corpus, CorpusForm};
-use crate::conversation::{Conversation, Speaker, SurveyScores, Utterance};
+use crate::conversation::{Conversation, Speaker, SurveyAnswers, SurveyScores, Utterance};
 use crate::error::Error;
 use crate::label::LabelSet;
 
@@ -86,6 +86,7 @@ fn conversation(path: &Path, line: usize, text: &str, labels: LabelSet) -> Resul
             final_emotion_intensity: row.final_intensity,
             ..SurveyScores::default()
         },
+        answers: SurveyAnswers::default(),
         dialog,
     })
 }
@@ -99,9 +100,9 @@ fn utterance(path: &Path, place: &str, row: RowUtterance, labels: LabelSet) -> R
     };
     let feedback = match &row.feedback {
         None => None,
-        Some(feedback) => Some(
-            feedback.score().ok_or_else(|| Error::format(path, place, "`feedback` is not a score from 1 to 5"))?,
-        ),
+        Some(feedback) => {
+            Some(feedback.score().ok_or_else(|| Error::format(path, place, "`feedback` is not a score from 1 to 5"))?)
+        }
     };
     let speaker = match row.speaker {
         RowSpeaker::Usr => Speaker::Seeker,

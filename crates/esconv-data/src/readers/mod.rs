@@ -59,34 +59,34 @@ impl Corpus {
 /// The file can't be read, is of no known form, or is malformed.
 pub fn read_corpus(path: &Path) -> Result<Corpus, Error> {
     let text = read_text(path)?;
-    match detect(path, &text)? {
-        CorpusForm::Esconv => esconv::parse(path, &text, CorpusForm::Esconv),
-        CorpusForm::FailedEsconv => esconv::parse(path, &text, CorpusForm::FailedEsconv),
-        CorpusForm::Thtra => thtra::parse(path, &text),
-        CorpusForm::Multiesc => multiesc::parse(path, &text),
-    }
-}
-
-fn detect(path: &Path, text: &str) -> Result<CorpusForm, Error> {
     let start = text.trim_start();
     if start.is_empty() {
         return Err(Error::format(path, "the file", "nothing is in it: expected conversations"));
     }
     if start.starts_with('[') {
-        // The speakers tell the two array forms apart; either name occurs in the first conversation.
-        let failed = start.find("\"listener\"").unwrap_or(usize::MAX);
-        let usual = start.find("\"supporter\"").unwrap_or(usize::MAX);
-        return Ok(if failed < usual { CorpusForm::FailedEsconv } else { CorpusForm::Esconv });
+        let rows = esconv::parse_rows(path, &text)?;
+        return esconv::parse(path, &rows, esconv::detect(&rows));
     }
-    let first = start.lines().next().unwrap_or_default();
-    let row: serde_json::Value = serde_json::from_str(first)
-        .map_err(|error| Error::format(path, "line 1", format!("no known form of corpus: neither a JSON array nor a JSON object a line ({error})")))?;
+    // The line's number counts blank lines before it.
+    let blank = text[..text.len() - start.len()].matches('\n').count();
+    match detect(path, start.lines().next().unwrap_or_default(), blank + 1)? {
+        CorpusForm::Multiesc => multiesc::parse(path, &text),
+        _ => thtra::parse(path, &text),
+    }
+}
+
+/// Which of the forms with one object a line it is, by the first of them.
+fn detect(path: &Path, first: &str, number: usize) -> Result<CorpusForm, Error> {
+    let row: serde_json::Value = serde_json::from_str(first).map_err(|error| {
+        let problem = "no known form of corpus: neither a JSON array nor a JSON object a line";
+        Error::format(path, format!("line {number}"), format!("{problem} ({error})"))
+    })?;
     match (row.get("dialog"), row.get("init_intensity")) {
         (Some(_), Some(_)) => Ok(CorpusForm::Multiesc),
         (Some(_), None) => Ok(CorpusForm::Thtra),
         _ => Err(Error::format(
             path,
-            "line 1",
+            format!("line {number}"),
             "no known form of corpus: the field `dialog` is missing (prepared examples need the ending .jsonl)",
         )),
     }

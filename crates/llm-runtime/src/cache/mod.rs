@@ -4,7 +4,9 @@ mod prefix_tree;
 
 pub(crate) use prefix_tree::{NodeId, PrefixTree, common_prefix};
 
-use candle_core::{CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{
+    CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail,
+};
 
 use crate::kernels::{PagedAttentionInputs, Segment, paged_attention};
 use crate::llama::Attention;
@@ -55,7 +57,11 @@ impl KvCache {
         let (from, to) = (from as usize, to as usize);
         for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
             if tensor.device().is_cpu() {
-                tensor.inplace_op1(&CopyBlock { from, to, values: BLOCK_SIZE * self.key_value_heads * self.head_dim })?;
+                tensor.inplace_op1(&CopyBlock {
+                    from,
+                    to,
+                    values: BLOCK_SIZE * self.key_value_heads * self.head_dim,
+                })?;
             } else {
                 let block = tensor.narrow(0, from * BLOCK_SIZE, BLOCK_SIZE)?.copy()?;
                 tensor.slice_set(&block, 0, to * BLOCK_SIZE)?;

@@ -140,8 +140,7 @@ impl SampleDecoder<'_> {
     ) -> Result<Advance, RequestError> {
         let position = sequence.tokens.len() - 1;
         let plain = self.report.map(|top| (log_softmax(&logits), top_logprobs(&logits, top)));
-        let token =
-            self.sampler.sample(&mut logits, &sequence.tokens).map_err(|error| not_finite(error, position))?;
+        let token = self.sampler.sample(&mut logits, &sequence.tokens).map_err(|error| not_finite(error, position))?;
         if let Some((logprobs, top)) = plain {
             self.logprobs.push(TokenLogprob { token, logprob: logprobs[token as usize], top });
         }
@@ -167,13 +166,7 @@ impl SampleDecoder<'_> {
         Advance::Finished(Outcome::Completion(self.finish(reason, sequence, prompt, key)))
     }
 
-    fn finish(
-        &mut self,
-        reason: FinishReason,
-        sequence: &Sequence,
-        prompt: &mut PromptReport,
-        key: u64,
-    ) -> Completion {
+    fn finish(&mut self, reason: FinishReason, sequence: &Sequence, prompt: &mut PromptReport, key: u64) -> Completion {
         if reason != FinishReason::Stop {
             // The end of the stream may complete a character, and with it a stop string.
             let (delta, stopped) = self.stop.push(&self.stream.finish());
@@ -224,10 +217,8 @@ impl BeamDecoder<'_> {
     }
 
     fn completion(&self, found: Vec<(Vec<u32>, f32)>, prompt: &mut PromptReport, key: u64) -> Completion {
-        let hypotheses: Vec<Hypothesis> = found
-            .into_iter()
-            .map(|(tokens, score)| Hypothesis { text: self.text(&tokens), tokens, score })
-            .collect();
+        let hypotheses: Vec<Hypothesis> =
+            found.into_iter().map(|(tokens, score)| Hypothesis { text: self.text(&tokens), tokens, score }).collect();
         let best = hypotheses.first();
         let ended = best.is_some_and(|best| best.tokens.last().is_some_and(|token| self.eos.contains(token)));
         let reason = if ended { FinishReason::EndOfSequence } else { FinishReason::Length };

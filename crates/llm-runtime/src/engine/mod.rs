@@ -98,7 +98,8 @@ impl Engine {
             );
         }
         let block_bytes = KvCache::block_bytes(config);
-        let blocks = usize::try_from(options.kv_memory / block_bytes).unwrap_or(usize::MAX).min(u32::MAX as usize / BLOCK_SIZE);
+        let blocks =
+            usize::try_from(options.kv_memory / block_bytes).unwrap_or(usize::MAX).min(u32::MAX as usize / BLOCK_SIZE);
         if blocks == 0 {
             return Err(Error::Memory {
                 what: "one cache block".into(),
@@ -198,7 +199,12 @@ impl TextModel for Engine {
             name: parts.name.clone(),
             sha256: parts.sha256.get_or_init(|| load::sha256_of_files(&parts.files)).clone(),
             dtype: parts.dtype.clone(),
-            template_sha256: self.front.template.as_ref().map(|template| template.sha256().to_string()).unwrap_or_default(),
+            template_sha256: self
+                .front
+                .template
+                .as_ref()
+                .map(|template| template.sha256().to_string())
+                .unwrap_or_default(),
         }
     }
 

@@ -190,9 +190,11 @@ impl<'m, 'a> Scheduler<'m, 'a> {
 
     /// Whether a request that runs is about to compute more of these tokens' beginning than the cache has.
     fn is_being_computed(&self, tokens: &[u32], cached: usize) -> bool {
-        self.active.iter().flat_map(|job| &job.sequences).filter(|sequence| sequence.pending() > 1).any(|sequence| {
-            common_prefix(&sequence.tokens, tokens) >= cached.max(sequence.computed()) + WORTH_WAITING
-        })
+        self.active
+            .iter()
+            .flat_map(|job| &job.sequences)
+            .filter(|sequence| sequence.pending() > 1)
+            .any(|sequence| common_prefix(&sequence.tokens, tokens) >= cached.max(sequence.computed()) + WORTH_WAITING)
     }
 
     fn start(&mut self, mut job: Job<'a>) -> Result<(), Error> {
@@ -413,8 +415,7 @@ impl<'m, 'a> Scheduler<'m, 'a> {
     /// Extends a job's sequences; one that is extended several times is forked.
     fn extend(&mut self, number: usize, extend: &[(usize, u32)]) -> Result<(), Error> {
         let job = &mut self.active[number];
-        let mut parents: Vec<Option<Sequence>> =
-            std::mem::take(&mut job.sequences).into_iter().map(Some).collect();
+        let mut parents: Vec<Option<Sequence>> = std::mem::take(&mut job.sequences).into_iter().map(Some).collect();
         for (at, (parent, token)) in extend.iter().enumerate() {
             let used_again = extend[at + 1..].iter().any(|(later, _)| later == parent);
             let child = match (used_again, &parents[*parent]) {

@@ -103,7 +103,9 @@ impl Sequence {
         fork.path.iter().for_each(|node| tree.hold(*node));
         fork.computed = full * BLOCK_SIZE;
         let rows = self.computed % BLOCK_SIZE;
-        if rows > 0 && let Some(copy) = tree.add(fork.path.last().copied()) {
+        if rows > 0
+            && let Some(copy) = tree.add(fork.path.last().copied())
+        {
             cache.copy_block(tree.block(self.path[full]), tree.block(copy))?;
             tree.fill(copy, &self.tokens[fork.computed..self.computed]);
             fork.path.push(copy);

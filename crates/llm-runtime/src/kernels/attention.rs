@@ -96,9 +96,8 @@ fn run<const FUSED: bool>(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, sc
     // Query vectors of the task: row by row, head by head. Each is `head_dim` values of the query tensor.
     let first_row = task.segment.rows.start + task.rows.start;
     let vectors = task.rows.len() * group;
-    let vector_at = |number: usize| {
-        (first_row + number / group) * inputs.heads + task.key_head * group + number % group
-    };
+    let vector_at =
+        |number: usize| (first_row + number / group) * inputs.heads + task.key_head * group + number % group;
     let position_of = |number: usize| task.segment.first_position + task.rows.start + number / group;
     let mut number = 0;
     while number + 4 <= vectors {

@@ -21,8 +21,7 @@ pub enum BuiltInTemplate {
 
 impl BuiltInTemplate {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Llama2, Self::Llama3, Self::Llama31, Self::Mistral, Self::ChatMl, Self::Zephyr];
+    pub const ALL: [Self; 6] = [Self::Llama2, Self::Llama3, Self::Llama31, Self::Mistral, Self::ChatMl, Self::Zephyr];
 
     /// `llama2`, `llama3`, `llama3.1`, `mistral`, `chatml` or `zephyr`.
     pub fn name(self) -> &'static str {

@@ -44,7 +44,9 @@ pub enum TemplateError {
         problem: String,
     },
     /// The template treats marked text differently, so that parts can't be found again.
-    #[error("the template `{name}` inspects the characters of its messages, so that the parts of a prompt can't be followed: choose a built-in template")]
+    #[error(
+        "the template `{name}` inspects the characters of its messages, so that the parts of a prompt can't be followed: choose a built-in template"
+    )]
     Untraceable {
         /// The template's name.
         name: String,

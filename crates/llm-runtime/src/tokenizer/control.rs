@@ -81,9 +81,9 @@ impl ControlTokens {
         if !self.first_bytes[usize::from(rest[0] >> 3)] {
             return None;
         }
-        self.tokens.iter().find(|token| {
-            rest.starts_with(token.text.as_bytes()) && !touches(&(at..at + token.text.len()), protected)
-        })
+        self.tokens
+            .iter()
+            .find(|token| rest.starts_with(token.text.as_bytes()) && !touches(&(at..at + token.text.len()), protected))
     }
 }
 

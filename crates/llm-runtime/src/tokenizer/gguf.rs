@@ -127,7 +127,9 @@ impl GgufVocabulary {
         const QWEN_2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
         let pattern = match self.pre.as_deref().unwrap_or("default") {
             "default" | "gpt-2" => {
-                return Ok(json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}));
+                return Ok(
+                    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}),
+                );
             }
             "llama-bpe" | "llama3" | "llama-v3" => LLAMA_3,
             "qwen2" => QWEN_2,

@@ -103,7 +103,12 @@ impl Tokenizer {
     /// The bytes are damaged, or the model is of another kind.
     pub fn from_sentencepiece(bytes: &[u8]) -> Result<Self, TokenizerError> {
         let model = sentencepiece::read(bytes)?;
-        let ends = Ends { bos: model.bos.clone(), eos: model.eos.clone(), adds_bos: Some(model.bos.is_some()), usual_names: false };
+        let ends = Ends {
+            bos: model.bos.clone(),
+            eos: model.eos.clone(),
+            adds_bos: Some(model.bos.is_some()),
+            usual_names: false,
+        };
         Self::from_json(model.pieces.to_json(), ends)
     }
 
@@ -246,7 +251,10 @@ impl Tokenizer {
     /// Whether the id stands for a single byte, so that the text is not known before its neighbours are.
     fn is_byte(&self, id: u32) -> bool {
         self.byte_fallback
-            && self.core.id_to_token(id).is_some_and(|piece| piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>'))
+            && self
+                .core
+                .id_to_token(id)
+                .is_some_and(|piece| piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>'))
     }
 
     fn is_control(&self, id: u32) -> bool {

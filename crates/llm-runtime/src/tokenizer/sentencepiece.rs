@@ -42,7 +42,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<SentencePiece, TokenizerError> {
         return Err(damaged("it has no pieces"));
     }
     if settings.model_type != BPE {
-        let kind = ["unknown", "unigram", "bpe", "word", "char"].get(settings.model_type as usize).unwrap_or(&"unknown");
+        let kind =
+            ["unknown", "unigram", "bpe", "word", "char"].get(settings.model_type as usize).unwrap_or(&"unknown");
         return Err(TokenizerError::Kind { kind: format!("SentencePiece {kind}"), supported: "SentencePiece bpe" });
     }
     if settings.removes_extra_spaces {
@@ -69,8 +70,7 @@ fn piece(bytes: &[u8]) -> Result<Piece, TokenizerError> {
     for field in Fields(bytes) {
         match field? {
             (1, Wire::Bytes(text)) => {
-                piece.text =
-                    std::str::from_utf8(text).map_err(|_| damaged("a piece is not UTF-8 text"))?.to_owned();
+                piece.text = std::str::from_utf8(text).map_err(|_| damaged("a piece is not UTF-8 text"))?.to_owned();
             }
             (2, Wire::Fixed32(bits)) => piece.score = f32::from_bits(bits),
             (3, Wire::Varint(kind)) => piece.kind = PieceKind::from_number(kind as i64),

@@ -106,9 +106,11 @@ impl GgufFile {
         }
         let alignment = match metadata.get("general.alignment") {
             None => 32,
-            Some(value) => value.as_usize().filter(|alignment| alignment.is_power_of_two()).ok_or_else(|| {
-                header.problem(format!("general.alignment is {value:?}, expected a power of two"))
-            })? as u64,
+            Some(value) => value
+                .as_usize()
+                .filter(|alignment| alignment.is_power_of_two())
+                .ok_or_else(|| header.problem(format!("general.alignment is {value:?}, expected a power of two")))?
+                as u64,
         };
         let data_start = header.at.next_multiple_of(alignment);
         let tensors = infos
@@ -156,9 +158,7 @@ fn place_tensor(path: &Path, info: TensorInfo, data_start: u64, length: u64) -> 
     let start = data_start.checked_add(offset);
     let end = start.and_then(|start| start.checked_add(bytes as u64));
     match (start, end) {
-        (Some(start), Some(end)) if end <= length => {
-            Ok((name, TensorEntry { dtype, shape, offset: start, bytes }))
-        }
+        (Some(start), Some(end)) if end <= length => Ok((name, TensorEntry { dtype, shape, offset: start, bytes })),
         _ => Err(problem(format!(
             "tensor `{name}` needs {bytes} bytes at {}, but the file ends at {length}: it is truncated, copy or download it again",
             data_start.saturating_add(offset)
@@ -222,7 +222,7 @@ impl<R: Read> Header<'_, R> {
         let count = self.u64()?;
         if count > self.length.saturating_sub(self.at) {
             return Err(self.problem(format!(
-                "the header at byte {} speaks of {count} {what}, more than the file can hold: it is damaged",
+                "the header at byte {} speaks of {count} {what}, more than the file can hold: it is damaged or truncated",
                 self.at
             )));
         }

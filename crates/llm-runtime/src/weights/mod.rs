@@ -196,9 +196,8 @@ impl<'a> Weights<'a> {
         if found == expected {
             return Ok(());
         }
-        Err(self.problem(format!(
-            "the tensor `{name}` has the shape {found:?}, the configuration asks for {expected:?}"
-        )))
+        Err(self
+            .problem(format!("the tensor `{name}` has the shape {found:?}, the configuration asks for {expected:?}")))
     }
 
     fn check_finite(&self, name: &str, tensor: &Tensor) -> Result<(), Error> {
@@ -259,9 +258,7 @@ impl LinearLoader for Weights<'_> {
 
     fn contains(&self, name: &str) -> bool {
         match &self.source {
-            Source::Gguf(file) => {
-                gguf_llama::tensor_name(name).is_some_and(|name| file.tensors.contains_key(&name))
-            }
+            Source::Gguf(file) => gguf_llama::tensor_name(name).is_some_and(|name| file.tensors.contains_key(&name)),
             Source::Safetensors(folder) => folder.entry(name).is_some(),
         }
     }

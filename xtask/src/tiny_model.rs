@@ -1,0 +1,280 @@
+//! The shipped model with random weights: real files of the right form, text without meaning.
+//!
+//! A Llama of about 250,000 parameters as a Hugging Face folder (bf16) and as a GGUF file (Q8_0), with a byte-pair tokeniser trained on the
+//! shipped dialogues. Everything is drawn from one seed, so that running it again gives the same bytes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use tokenizers::Model;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::tokenizer::Trainer;
+
+const HIDDEN: usize = 64;
+const INTERMEDIATE: usize = 192;
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+const KEY_VALUE_HEADS: usize = 2;
+const HEAD_DIM: usize = 16;
+const CONTEXT: usize = 8192;
+const VOCABULARY: usize = 1024;
+const SEED: u64 = 2402_10453;
+/// Control tokens and byte tokens stand before the trained pieces.
+const FIRST_PIECE: usize = 3 + 256;
+
+pub(crate) fn make(fixtures: &Path) -> Result<(), String> {
+    let folder = fixtures.join("models/tiny-llama");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let pieces = vocabulary(&fixtures.join("dialogues/dialogues.json"))?;
+    let template = include_str!("../../crates/llm-runtime/src/template/built_in/llama2.jinja");
+    let weights = weights(pieces.len()).map_err(|error| error.to_string())?;
+    write_json(&folder.join("config.json"), &config(pieces.len()))?;
+    write_json(&folder.join("generation_config.json"), &json!({"bos_token_id": 1, "eos_token_id": 2}))?;
+    write_json(&folder.join("tokenizer.json"), &tokenizer(&pieces))?;
+    write_json(&folder.join("tokenizer_config.json"), &tokenizer_config(template))?;
+    write_safetensors(&folder.join("model.safetensors"), &weights).map_err(|error| error.to_string())?;
+    write_gguf(&folder.join("tiny-llama-q8_0.gguf"), &weights, &pieces, template).map_err(|error| error.to_string())?;
+    println!("{}: {} tokens", folder.display(), pieces.len());
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), String> {
+    std::fs::write(path, format!("{value:#}\n")).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// `<unk> <s> </s>`, the bytes, then characters and merges learned from the dialogues, most frequent first.
+fn vocabulary(dialogues: &Path) -> Result<Vec<String>, String> {
+    let text = std::fs::read_to_string(dialogues).map_err(|error| format!("{}: {error}", dialogues.display()))?;
+    let conversations: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let mut texts: Vec<String> = strategy_texts();
+    for conversation in conversations.as_array().into_iter().flatten() {
+        texts.extend(conversation["situation"].as_str().map(str::to_owned));
+        let utterances = conversation["dialog"].as_array().into_iter().flatten();
+        texts.extend(utterances.filter_map(|utterance| utterance["content"].as_str()).map(str::to_owned));
+    }
+    let trainer = BpeTrainer::builder().vocab_size(VOCABULARY - FIRST_PIECE).show_progress(false).build();
+    let mut trainer = TrainerWrapper::from(trainer);
+    trainer
+        .feed(texts.iter().map(String::as_str), |text| {
+            Ok(text.split_whitespace().map(|word| format!("▁{word}")).collect())
+        })
+        .map_err(|error| error.to_string())?;
+    let mut model = tokenizers::ModelWrapper::BPE(BPE::default());
+    trainer.train(&mut model).map_err(|error| error.to_string())?;
+    let learned: BTreeMap<u32, String> = model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
+    let control = ["<unk>", "<s>", "</s>"].map(str::to_owned).into_iter();
+    let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
+    Ok(control.chain(bytes).chain(learned.into_values()).collect())
+}
+
+/// Descriptions and instructions are half of each prompt.
+fn strategy_texts() -> Vec<String> {
+    let sets = [
+        include_str!("../../crates/esconv-data/data/strategies/extes15.toml"),
+        include_str!("../../crates/esconv-data/data/strategies/esconv8.toml"),
+        include_str!("../../crates/strategy-prompting/data/instructions/t4.txt"),
+    ];
+    sets.map(str::to_owned).to_vec()
+}
+
+fn config(vocabulary: usize) -> serde_json::Value {
+    json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": HIDDEN,
+        "intermediate_size": INTERMEDIATE,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KEY_VALUE_HEADS,
+        "head_dim": HEAD_DIM,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": CONTEXT,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "hidden_act": "silu",
+        "tie_word_embeddings": false,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "torch_dtype": "bfloat16",
+    })
+}
+
+fn tokenizer(pieces: &[String]) -> serde_json::Value {
+    let vocabulary: serde_json::Map<String, serde_json::Value> =
+        pieces.iter().enumerate().map(|(id, piece)| (piece.clone(), id.into())).collect();
+    let special = |id: usize| json!({"id": id, "content": pieces[id], "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    json!({
+        "version": "1.0",
+        "added_tokens": [special(0), special(1), special(2)],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ]},
+        "pre_tokenizer": null,
+        "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+            "vocab": vocabulary, "merges": merges(pieces)},
+    })
+}
+
+/// All ways to split a piece into two pieces, in the order in which SentencePiece would merge: by the whole's rank.
+fn merges(pieces: &[String]) -> Vec<[&str; 2]> {
+    let ids: HashMap<&str, usize> =
+        pieces.iter().enumerate().skip(FIRST_PIECE).map(|(id, piece)| (piece.as_str(), id)).collect();
+    pieces[FIRST_PIECE..]
+        .iter()
+        .flat_map(|piece| {
+            let mut splits: Vec<(usize, usize, [&str; 2])> = piece
+                .char_indices()
+                .skip(1)
+                .map(|(at, _)| piece.split_at(at))
+                .filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, [left, right])))
+                .collect();
+            splits.sort_unstable();
+            splits.into_iter().map(|(_, _, pair)| pair)
+        })
+        .collect()
+}
+
+fn tokenizer_config(template: &str) -> serde_json::Value {
+    json!({
+        "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_bos_token": true, "add_eos_token": false,
+        "chat_template": template,
+    })
+}
+
+/// Hugging Face names and tensors, in f32.
+fn weights(vocabulary: usize) -> candle_core::Result<Vec<(String, Tensor)>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut weights = Vec::new();
+    let mut add = |name: String, rows: usize, columns: usize, scale: f32| -> candle_core::Result<()> {
+        let values: Vec<f32> = (0..rows * columns).map(|_| scale * normal(&mut rng)).collect();
+        weights.push((name, Tensor::from_vec(values, (rows, columns), &Device::Cpu)?));
+        Ok(())
+    };
+    let (queries, keys) = (HEADS * HEAD_DIM, KEY_VALUE_HEADS * HEAD_DIM);
+    add("model.embed_tokens.weight".into(), vocabulary, HIDDEN, 1.0)?;
+    for layer in 0..LAYERS {
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        add(name("self_attn.q_proj"), queries, HIDDEN, 0.25)?;
+        add(name("self_attn.k_proj"), keys, HIDDEN, 0.25)?;
+        add(name("self_attn.v_proj"), keys, HIDDEN, 0.15)?;
+        add(name("self_attn.o_proj"), HIDDEN, queries, 0.15)?;
+        add(name("mlp.gate_proj"), INTERMEDIATE, HIDDEN, 0.15)?;
+        add(name("mlp.up_proj"), INTERMEDIATE, HIDDEN, 0.15)?;
+        add(name("mlp.down_proj"), HIDDEN, INTERMEDIATE, 0.1)?;
+    }
+    add("lm_head.weight".into(), vocabulary, HIDDEN, 0.25)?;
+    for layer in 0..LAYERS {
+        for part in ["input_layernorm", "post_attention_layernorm"] {
+            weights
+                .push((format!("model.layers.{layer}.{part}.weight"), Tensor::ones(HIDDEN, DType::F32, &Device::Cpu)?));
+        }
+    }
+    weights.push(("model.norm.weight".into(), Tensor::ones(HIDDEN, DType::F32, &Device::Cpu)?));
+    Ok(weights)
+}
+
+/// A normal deviate from two uniform ones (Box and Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f32 {
+    let (radius, angle): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+}
+
+fn write_safetensors(path: &Path, weights: &[(String, Tensor)]) -> candle_core::Result<()> {
+    let halves: HashMap<String, Tensor> = weights
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), tensor.to_dtype(DType::BF16)?)))
+        .collect::<candle_core::Result<_>>()?;
+    candle_core::safetensors::save(&halves, path)
+}
+
+fn write_gguf(path: &Path, weights: &[(String, Tensor)], pieces: &[String], template: &str) -> candle_core::Result<()> {
+    let tensors = weights
+        .iter()
+        .map(|(name, tensor)| {
+            let matrix = tensor.rank() == 2;
+            let tensor =
+                if name.contains("q_proj") || name.contains("k_proj") { interleaved(tensor)? } else { tensor.clone() };
+            let dtype = if matrix { GgmlDType::Q8_0 } else { GgmlDType::F32 };
+            Ok((gguf_name(name), QTensor::quantize(&tensor, dtype)?))
+        })
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    let metadata = metadata(pieces, template);
+    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let mut file = std::fs::File::create(path)?;
+    gguf_file::write(&mut file, &metadata, &tensors)
+}
+
+/// llama.cpp interleaves the rotary pairs that Hugging Face keeps in two halves.
+fn interleaved(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    let (rows, columns) = tensor.dims2()?;
+    tensor.reshape((rows / HEAD_DIM, 2, HEAD_DIM / 2, columns))?.transpose(1, 2)?.contiguous()?.reshape((rows, columns))
+}
+
+fn gguf_name(name: &str) -> String {
+    let names = [
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("lm_head", "output"),
+        ("model.layers", "blk"),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+    ];
+    names.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+}
+
+fn metadata(pieces: &[String], template: &str) -> Vec<(String, Value)> {
+    let number = |value: usize| Value::U32(value as u32);
+    let kind = |id: usize| match id {
+        0 => 2,
+        1 | 2 => 3,
+        _ if id < FIRST_PIECE => 6,
+        _ => 1,
+    };
+    let score = |id: usize| if id < FIRST_PIECE { 0.0 } else { FIRST_PIECE as f32 - id as f32 };
+    let entries: Vec<(&str, Value)> = vec![
+        ("general.architecture", Value::String("llama".into())),
+        ("general.name", Value::String("tiny-llama, random weights".into())),
+        ("llama.context_length", number(CONTEXT)),
+        ("llama.embedding_length", number(HIDDEN)),
+        ("llama.block_count", number(LAYERS)),
+        ("llama.feed_forward_length", number(INTERMEDIATE)),
+        ("llama.attention.head_count", number(HEADS)),
+        ("llama.attention.head_count_kv", number(KEY_VALUE_HEADS)),
+        ("llama.rope.dimension_count", number(HEAD_DIM)),
+        ("llama.rope.freq_base", Value::F32(10000.0)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+        ("tokenizer.ggml.model", Value::String("llama".into())),
+        ("tokenizer.ggml.tokens", Value::Array(pieces.iter().cloned().map(Value::String).collect())),
+        ("tokenizer.ggml.scores", Value::Array((0..pieces.len()).map(|id| Value::F32(score(id))).collect())),
+        ("tokenizer.ggml.token_type", Value::Array((0..pieces.len()).map(|id| Value::I32(kind(id))).collect())),
+        ("tokenizer.ggml.bos_token_id", number(1)),
+        ("tokenizer.ggml.eos_token_id", number(2)),
+        ("tokenizer.ggml.unknown_token_id", number(0)),
+        ("tokenizer.ggml.add_bos_token", Value::Bool(true)),
+        ("tokenizer.chat_template", Value::String(template.into())),
+    ];
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
