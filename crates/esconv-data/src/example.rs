@@ -12,7 +12,7 @@ use crate::conversation::{Conversation, Speaker, short_hex};
 /// A conversation prefix to be continued, with what the supporter really said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
-    /// Conversation and turn, e.g. `1f0c…:3`; stable across files and runs.
+    /// Conversation and turn, e.g. `1f0c…-3`; stable across files and runs.
     #[serde(default)]
     pub id: String,
     /// The conversation's id.
@@ -77,7 +77,7 @@ pub(crate) fn ensure_ids(examples: &mut [Example]) {
                 example.conversation.clone_from(&key);
             }
             if example.id.is_empty() {
-                example.id = format!("{}:{}", example.conversation, example.turn);
+                example.id = format!("{}-{}", example.conversation, example.turn);
             }
         }
     }
@@ -142,7 +142,7 @@ pub fn cut(conversation: &Conversation, starting_turn: usize) -> Vec<Example> {
 
 fn example(conversation: &Conversation, id: &str, history: &[MergedTurn], target: &MergedTurn, turn: usize) -> Example {
     Example {
-        id: format!("{id}:{turn}"),
+        id: format!("{id}-{turn}"),
         conversation: id.to_owned(),
         emotion_type: conversation.emotion_type.clone(),
         problem_type: conversation.problem_type.clone(),

@@ -29,6 +29,9 @@ pub(super) struct Draft {
     cancel: Option<CancelToken>,
 }
 
+/// A draft, or the key of a request that is refused and why.
+pub(super) type Drafted = Result<Draft, (u64, RequestError)>;
+
 enum DraftKind {
     Generate(GenerationOptions),
     Score { prompt_length: usize },

@@ -18,7 +18,7 @@ use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use self::front::{Draft, Front};
+use self::front::{Drafted, Front};
 use self::job::Outcome;
 use self::scheduler::{Limits, Scheduler, Told};
 use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree};
@@ -183,7 +183,7 @@ impl Engine {
 
     fn run(
         &mut self,
-        incoming: &mut dyn FnMut(&Front) -> Option<Result<Draft, (u64, RequestError)>>,
+        incoming: &mut dyn FnMut(&Front) -> Option<Drafted>,
         tell: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<RunStatistics, Error> {
         let front = &self.front;

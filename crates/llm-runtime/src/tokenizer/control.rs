@@ -127,8 +127,9 @@ mod tests {
     #[test]
     fn nothing_is_found_in_protected_text() {
         let tokens = tokens(&["</s>"]);
-        assert_eq!(tokens.find("a</s>b</s>", &[0..3]), [(6..10, 0)]);
+        let said = |range| std::slice::from_ref(range).to_vec();
+        assert_eq!(tokens.find("a</s>b</s>", &said(&(0..3))), [(6..10, 0)]);
         assert_eq!(tokens.find("é</s>", &[]), [(2..6, 0)]);
-        assert!(tokens.find("</s>", &[1..2]).is_empty());
+        assert!(tokens.find("</s>", &said(&(1..2))).is_empty());
     }
 }
