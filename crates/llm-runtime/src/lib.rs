@@ -100,6 +100,6 @@ pub use message::{Message, Part, Role};
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
 #[cfg(feature = "engine")]
-pub use tokenizer::{DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
+pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
 #[cfg(feature = "engine")]
 pub use weights::{FloatType, LoadProgress, Quantization, WeightOptions};

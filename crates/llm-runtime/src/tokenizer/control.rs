@@ -1,135 +1,182 @@
-//! Control tokens and where they stand in a rendered chat.
+//! Finding control tokens in a rendered prompt, and only where the template put them.
+//!
+//! Control tokens are matched here and not in the `tokenizers` library, which would also find them in what a user wrote.
+//! The rules are the library's: leftmost, then longest, with the blanks that a token claims (`lstrip`, `rstrip`).
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-/// A control token and its rules.
+/// A token that stands for something other than its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ControlToken {
-    pub(super) text: String,
     pub(super) id: u32,
-    /// Blanks before it belong to it.
+    pub(super) text: String,
+    /// Takes the blanks before it.
     pub(super) strips_left: bool,
-    /// Blanks after it belong to it.
+    /// Takes the blanks after it.
     pub(super) strips_right: bool,
+    /// Only between characters that are no letters.
+    pub(super) single_word: bool,
 }
 
-/// All control tokens of a vocabulary.
-#[derive(Debug, Default)]
+impl ControlToken {
+    pub(super) fn new(id: u32, text: &str) -> Self {
+        Self { id, text: text.into(), strips_left: false, strips_right: false, single_word: false }
+    }
+
+    fn stands_alone(&self, text: &str, at: usize) -> bool {
+        let is_word = |character: char| character.is_alphanumeric() || character == '_';
+        let before = text[..at].chars().next_back().is_some_and(is_word);
+        let after = text[at + self.text.len()..].chars().next().is_some_and(is_word);
+        !before && !after
+    }
+}
+
+/// A piece of a rendered text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Segment {
+    Plain(Range<usize>),
+    Control(u32, Range<usize>),
+}
+
+/// All control tokens of a tokenizer.
+#[derive(Debug, Clone)]
 pub(super) struct ControlTokens {
-    /// Longest first, so that the first match is the longest.
+    /// Longest first.
     tokens: Vec<ControlToken>,
-    by_id: HashMap<u32, usize>,
-    first_bytes: [bool; 32],
+    begins: [bool; 256],
 }
 
 impl ControlTokens {
     pub(super) fn new(mut tokens: Vec<ControlToken>) -> Self {
         tokens.retain(|token| !token.text.is_empty());
         tokens.sort_by_key(|token| std::cmp::Reverse(token.text.len()));
-        let by_id = tokens.iter().enumerate().map(|(number, token)| (token.id, number)).collect();
-        let mut first_bytes = [false; 32];
+        let mut begins = [false; 256];
         for token in &tokens {
-            first_bytes[usize::from(token.text.as_bytes()[0] >> 3)] = true;
+            begins[usize::from(token.text.as_bytes()[0])] = true;
         }
-        Self { tokens, by_id, first_bytes }
+        Self { tokens, begins }
     }
 
-    pub(super) fn contains(&self, id: u32) -> bool {
-        self.by_id.contains_key(&id)
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = u32> {
-        self.by_id.keys().copied()
-    }
-
-    pub(super) fn text(&self, id: u32) -> Option<&str> {
-        self.by_id.get(&id).map(|number| self.tokens[*number].text.as_str())
-    }
-
-    pub(super) fn id(&self, text: &str) -> Option<u32> {
-        self.tokens.iter().find(|token| token.text == text).map(|token| token.id)
-    }
-
-    /// The first of these texts that is a control token.
-    pub(super) fn first_of(&self, texts: &[&str]) -> Option<String> {
-        texts.iter().find(|text| self.id(text).is_some()).map(|text| (*text).to_owned())
-    }
-
-    /// Control tokens of a text from left to right, none of which touches a protected range, with the blanks that
-    /// belong to them.
-    pub(super) fn find(&self, text: &str, protected: &[Range<usize>]) -> Vec<(Range<usize>, u32)> {
-        let mut found: Vec<(Range<usize>, u32)> = Vec::new();
-        let mut at = 0;
+    /// Cuts a text at the control tokens that touch none of the protected byte ranges.
+    pub(super) fn split(&self, text: &str, protected: &[Range<usize>]) -> Vec<Segment> {
+        let protected = Protected::new(protected);
+        let mut segments = Vec::new();
+        let (mut plain, mut at) = (0, 0);
         while at < text.len() {
-            match self.match_at(text, at, protected) {
-                Some(token) => {
-                    let end = at + token.text.len();
-                    let from = found.last().map_or(0, |(range, _)| range.end);
-                    let range = with_blanks(text, at..end, from, token, protected);
-                    at = range.end;
-                    found.push((range, token.id));
-                }
-                None => at += 1,
+            let Some(token) = self.at(text, at, &protected) else {
+                at += 1;
+                continue;
+            };
+            let end = at + token.text.len();
+            let before = if token.strips_left { protected.blanks_before(text, plain..at) } else { at };
+            let after = if token.strips_right { protected.blanks_after(text, end) } else { end };
+            if plain < before {
+                segments.push(Segment::Plain(plain..before));
             }
+            segments.push(Segment::Control(token.id, before..after));
+            plain = after;
+            at = after;
         }
-        found
+        if plain < text.len() {
+            segments.push(Segment::Plain(plain..text.len()));
+        }
+        segments
     }
 
-    fn match_at(&self, text: &str, at: usize, protected: &[Range<usize>]) -> Option<&ControlToken> {
-        let rest = &text.as_bytes()[at..];
-        if !self.first_bytes[usize::from(rest[0] >> 3)] {
+    /// The longest free control token at a byte position.
+    fn at(&self, text: &str, at: usize, protected: &Protected) -> Option<&ControlToken> {
+        if !self.begins[usize::from(text.as_bytes()[at])] || !text.is_char_boundary(at) {
             return None;
         }
-        self.tokens
-            .iter()
-            .find(|token| rest.starts_with(token.text.as_bytes()) && !touches(&(at..at + token.text.len()), protected))
+        self.tokens.iter().find(|token| {
+            text[at..].starts_with(token.text.as_str())
+                && !protected.touches(at..at + token.text.len())
+                && (!token.single_word || token.stands_alone(text, at))
+        })
     }
 }
 
-fn touches(range: &Range<usize>, protected: &[Range<usize>]) -> bool {
-    protected.iter().any(|one| range.start < one.end && one.start < range.end)
+/// Byte ranges in which nothing is a control token.
+struct Protected {
+    /// Sorted, disjoint, none empty.
+    ranges: Vec<Range<usize>>,
 }
 
-/// Widens a match by the blanks that its token strips, as far as they are not protected.
-fn with_blanks(
-    text: &str,
-    range: Range<usize>,
-    from: usize,
-    token: &ControlToken,
-    protected: &[Range<usize>],
-) -> Range<usize> {
-    let left = if token.strips_left { from + text[from..range.start].trim_end().len() } else { range.start };
-    let right = if token.strips_right { text.len() - text[range.end..].trim_start().len() } else { range.end };
-    let wide = left..right;
-    if touches(&wide, protected) { range } else { wide }
+impl Protected {
+    fn new(ranges: &[Range<usize>]) -> Self {
+        let mut sorted: Vec<Range<usize>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
+        sorted.sort_unstable_by_key(|range| range.start);
+        let mut ranges: Vec<Range<usize>> = Vec::with_capacity(sorted.len());
+        for range in sorted {
+            match ranges.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => ranges.push(range),
+            }
+        }
+        Self { ranges }
+    }
+
+    fn touches(&self, range: Range<usize>) -> bool {
+        let next = self.ranges.partition_point(|protected| protected.end <= range.start);
+        self.ranges.get(next).is_some_and(|protected| protected.start < range.end)
+    }
+
+    fn blanks_before(&self, text: &str, range: Range<usize>) -> usize {
+        let mut start = range.end;
+        for (at, character) in text[range.clone()].char_indices().rev() {
+            let at = range.start + at;
+            if !character.is_whitespace() || self.touches(at..start) {
+                break;
+            }
+            start = at;
+        }
+        start
+    }
+
+    fn blanks_after(&self, text: &str, from: usize) -> usize {
+        let mut end = from;
+        for character in text[from..].chars() {
+            let next = end + character.len_utf8();
+            if !character.is_whitespace() || self.touches(end..next) {
+                break;
+            }
+            end = next;
+        }
+        end
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Segment::{Control, Plain};
     use super::*;
 
-    fn tokens(texts: &[&str]) -> ControlTokens {
-        let token = |(id, text): (usize, &&str)| ControlToken {
-            text: (*text).to_owned(),
-            id: id as u32,
-            strips_left: false,
-            strips_right: false,
-        };
-        ControlTokens::new(texts.iter().enumerate().map(token).collect())
+    fn tokens() -> ControlTokens {
+        let mask = ControlToken { strips_left: true, ..ControlToken::new(3, "<mask>") };
+        let end = ControlToken { strips_right: true, ..ControlToken::new(4, "<end>") };
+        ControlTokens::new(vec![ControlToken::new(1, "<s>"), ControlToken::new(2, "<s><s>"), mask, end])
     }
 
     #[test]
     fn the_longest_token_wins() {
-        assert_eq!(tokens(&["<a>", "<a><b>"]).find("x<a><b>", &[]), [(1..7, 1)]);
+        assert_eq!(tokens().split("<s><s><s>a", &[]), [Control(2, 0..6), Control(1, 6..9), Plain(9..10)]);
     }
 
     #[test]
-    fn nothing_is_found_in_protected_text() {
-        let tokens = tokens(&["</s>"]);
-        let said = |range| std::slice::from_ref(range).to_vec();
-        assert_eq!(tokens.find("a</s>b</s>", &said(&(0..3))), [(6..10, 0)]);
-        assert_eq!(tokens.find("é</s>", &[]), [(2..6, 0)]);
-        assert!(tokens.find("</s>", &said(&(1..2))).is_empty());
+    fn a_protected_token_is_text_and_a_shorter_free_one_is_found() {
+        assert_eq!(tokens().split("<s><s>", std::slice::from_ref(&(3..6))), [Control(1, 0..3), Plain(3..6)]);
+        assert_eq!(tokens().split("<s>", std::slice::from_ref(&(1..2))), [Plain(0..3)]);
+    }
+
+    #[test]
+    fn an_empty_protected_range_protects_nothing() {
+        assert_eq!(tokens().split("<s>", std::slice::from_ref(&(1..1))), [Control(1, 0..3)]);
+    }
+
+    #[test]
+    fn tokens_take_blanks_that_are_not_protected() {
+        assert_eq!(tokens().split("a  <mask>", &[]), [Plain(0..1), Control(3, 1..9)]);
+        assert_eq!(tokens().split("a  <mask>", std::slice::from_ref(&(0..2))), [Plain(0..2), Control(3, 2..9)]);
+        assert_eq!(tokens().split("<end> \n b", &[]), [Control(4, 0..8), Plain(8..9)]);
     }
 }

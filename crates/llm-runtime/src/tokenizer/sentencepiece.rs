@@ -1,173 +1,164 @@
-//! Reads SentencePiece's `tokenizer.model`: the fields of its protocol buffer that matter here.
-//!
-//! Field numbers are those of `sentencepiece_model.proto`: the model has pieces (1), a trainer spec (2) and a normaliser spec (3).
+//! SentencePiece's `tokenizer.model`: a protobuf message with pieces, training options and normalisation options.
 
-use super::TokenizerError;
-use super::vocabulary::{Piece, PieceKind, Pieces};
+use super::protobuf::{Fields, Value};
+use super::sentencepiece_bpe::{Piece, PieceType, Preparation, assemble};
+use super::{Assembly, Spelling, Tokenizer, TokenizerError, sha256_hex};
 
-/// A SentencePiece model.
-#[derive(Debug)]
-pub(super) struct SentencePiece {
-    pub(super) pieces: Pieces,
-    pub(super) bos: Option<String>,
-    pub(super) eos: Option<String>,
+const FORMAT: &str = "tokenizer.model (SentencePiece)";
+
+/// The message `ModelProto`, as far as it matters here, with its defaults.
+struct Model {
+    pieces: Vec<Piece>,
+    /// 1 is unigram, which the format takes where nothing is said.
+    model_type: i32,
+    unk: i32,
+    bos: i32,
+    eos: i32,
+    whitespace_as_suffix: bool,
+    normalization: String,
+    has_charsmap: bool,
+    escapes_whitespaces: bool,
+    preparation: Preparation,
 }
 
-/// SentencePiece's number of the byte-pair model.
-const BPE: u64 = 2;
-
-/// Settings with SentencePiece's defaults.
-struct Settings {
-    model_type: u64,
-    unk: i64,
-    bos: i64,
-    eos: i64,
-    adds_space_prefix: bool,
-    removes_extra_spaces: bool,
-}
-
-pub(super) fn read(bytes: &[u8]) -> Result<SentencePiece, TokenizerError> {
-    let mut pieces = Vec::new();
-    let mut settings =
-        Settings { model_type: 1, unk: 0, bos: 1, eos: 2, adds_space_prefix: true, removes_extra_spaces: true };
-    for field in Fields(bytes) {
-        match field? {
-            (1, Wire::Bytes(bytes)) => pieces.push(piece(bytes)?),
-            (2, Wire::Bytes(bytes)) => trainer(bytes, &mut settings)?,
-            (3, Wire::Bytes(bytes)) => normalizer(bytes, &mut settings)?,
-            _ => {}
+impl Tokenizer {
+    /// Reads SentencePiece's `tokenizer.model`. Only byte-pair models without character mapping are supported, as Llama-2
+    /// and Mistral have them.
+    ///
+    /// # Errors
+    /// The bytes are damaged or something else, or the model is of another kind (unigram, word, char).
+    pub fn from_sentencepiece(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        let mut model = Model::read(bytes)?;
+        model.check()?;
+        let id = |id: i32| u32::try_from(id).ok().filter(|id| (*id as usize) < model.pieces.len());
+        let (unk, bos, eos) = (id(model.unk), id(model.bos), id(model.eos));
+        for control in [bos, eos].into_iter().flatten() {
+            model.pieces[control as usize].kind = PieceType::Control;
         }
+        let (vocabulary, control, parts) = assemble(&model.pieces, unk, model.preparation)?;
+        Self::assemble(Assembly {
+            spelling: Spelling::SentencePiece { strip_first_blank: model.preparation.add_dummy_prefix },
+            vocabulary,
+            control,
+            parts,
+            bos,
+            eos: eos.into_iter().collect(),
+            unk,
+            adds_bos: bos.is_some(),
+            sha256: sha256_hex(bytes),
+            ..Assembly::default()
+        })
     }
-    if pieces.is_empty() {
-        return Err(damaged("it has no pieces"));
-    }
-    if settings.model_type != BPE {
-        let kind =
-            ["unknown", "unigram", "bpe", "word", "char"].get(settings.model_type as usize).unwrap_or(&"unknown");
-        return Err(TokenizerError::Kind { kind: format!("SentencePiece {kind}"), supported: "SentencePiece bpe" });
-    }
-    if settings.removes_extra_spaces {
-        return Err(TokenizerError::Kind {
-            kind: "SentencePiece with removal of extra blanks".into(),
-            supported: "SentencePiece bpe that keeps blanks",
-        });
-    }
-    let text = |id: i64| usize::try_from(id).ok().and_then(|id| pieces.get(id)).map(|piece: &Piece| piece.text.clone());
-    let (bos, eos) = (text(settings.bos), text(settings.eos));
-    if text(settings.unk).is_none() {
-        return Err(damaged("the id of the unknown token is outside the vocabulary"));
-    }
-    let pieces = Pieces { pieces, adds_space_prefix: settings.adds_space_prefix };
-    Ok(SentencePiece { pieces, bos, eos })
 }
 
-fn damaged(problem: &str) -> TokenizerError {
-    TokenizerError::SentencePiece(problem.to_owned())
-}
-
-fn piece(bytes: &[u8]) -> Result<Piece, TokenizerError> {
-    let mut piece = Piece { text: String::new(), score: 0.0, kind: PieceKind::Normal };
-    for field in Fields(bytes) {
-        match field? {
-            (1, Wire::Bytes(text)) => {
-                piece.text = std::str::from_utf8(text).map_err(|_| damaged("a piece is not UTF-8 text"))?.to_owned();
+impl Model {
+    fn read(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        let mut model = Self {
+            pieces: Vec::new(),
+            model_type: 1,
+            unk: 0,
+            bos: 1,
+            eos: 2,
+            whitespace_as_suffix: false,
+            normalization: String::new(),
+            has_charsmap: false,
+            escapes_whitespaces: true,
+            preparation: Preparation { add_dummy_prefix: true, remove_extra_whitespaces: true },
+        };
+        for field in Fields::of(bytes) {
+            let field =
+                field.map_err(|at| unreadable(format!("damaged or cut off at byte {at} of {}", bytes.len())))?;
+            match (field.number, field.value) {
+                (1, Value::Bytes(piece)) => {
+                    let number = model.pieces.len();
+                    model.pieces.push(read_piece(piece, number)?);
+                }
+                (2, Value::Bytes(spec)) => model.read_trainer_spec(spec)?,
+                (3, Value::Bytes(spec)) => model.read_normalizer_spec(spec)?,
+                _ => {}
             }
-            (2, Wire::Fixed32(bits)) => piece.score = f32::from_bits(bits),
-            (3, Wire::Varint(kind)) => piece.kind = PieceKind::from_number(kind as i64),
+        }
+        Ok(model)
+    }
+
+    fn read_trainer_spec(&mut self, spec: &[u8]) -> Result<(), TokenizerError> {
+        for field in Fields::of(spec) {
+            let field = field.map_err(|at| unreadable(format!("trainer_spec is damaged at its byte {at}")))?;
+            let number =
+                || field.value.int().ok_or_else(|| unreadable(format!("trainer_spec.{}: not a number", field.number)));
+            match field.number {
+                3 => self.model_type = number()?,
+                24 => self.whitespace_as_suffix = field.value.bool().unwrap_or(false),
+                40 => self.unk = number()?,
+                41 => self.bos = number()?,
+                42 => self.eos = number()?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_normalizer_spec(&mut self, spec: &[u8]) -> Result<(), TokenizerError> {
+        for field in Fields::of(spec) {
+            let field = field.map_err(|at| unreadable(format!("normalizer_spec is damaged at its byte {at}")))?;
+            match field.number {
+                1 => self.normalization = field.value.text().unwrap_or_default().to_owned(),
+                2 => self.has_charsmap = field.value.bytes().is_some_and(|map| !map.is_empty()),
+                3 => self.preparation.add_dummy_prefix = field.value.bool().unwrap_or(true),
+                4 => self.preparation.remove_extra_whitespaces = field.value.bool().unwrap_or(true),
+                5 => self.escapes_whitespaces = field.value.bool().unwrap_or(true),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what the byte-pair recipe does not cover.
+    fn check(&self) -> Result<(), TokenizerError> {
+        let unsupported = |what, found: &str, supported| {
+            Err(TokenizerError::Unsupported { what, found: found.to_owned(), supported })
+        };
+        if self.pieces.is_empty() {
+            return Err(unreadable("it has no pieces".into()));
+        }
+        match self.model_type {
+            2 => {}
+            1 => return unsupported("SentencePiece model type", "unigram", "bpe"),
+            3 => return unsupported("SentencePiece model type", "word", "bpe"),
+            4 => return unsupported("SentencePiece model type", "char", "bpe"),
+            other => return unsupported("SentencePiece model type", &other.to_string(), "bpe"),
+        }
+        if self.has_charsmap {
+            return unsupported("SentencePiece normalisation", &self.normalization, "identity");
+        }
+        if self.whitespace_as_suffix {
+            return unsupported("SentencePiece option", "treat_whitespace_as_suffix", "blanks before words");
+        }
+        if !self.escapes_whitespaces {
+            return unsupported("SentencePiece option", "escape_whitespaces = false", "blanks written as ▁");
+        }
+        Ok(())
+    }
+}
+
+fn read_piece(bytes: &[u8], number: usize) -> Result<Piece, TokenizerError> {
+    let damaged = |problem: &str| unreadable(format!("piece {number} {problem}"));
+    let mut piece = Piece { text: String::new(), score: 0.0, kind: PieceType::Normal };
+    for field in Fields::of(bytes) {
+        let field = field.map_err(|_| damaged("is damaged"))?;
+        match field.number {
+            1 => piece.text = field.value.text().ok_or_else(|| damaged("is not valid UTF-8"))?.to_owned(),
+            2 => piece.score = field.value.float().ok_or_else(|| damaged("has a score that is no number"))?,
+            3 => {
+                let kind = field.value.int().and_then(PieceType::from_number);
+                piece.kind = kind.ok_or_else(|| damaged("has an unknown type"))?;
+            }
             _ => {}
         }
     }
     Ok(piece)
 }
 
-fn trainer(bytes: &[u8], settings: &mut Settings) -> Result<(), TokenizerError> {
-    for field in Fields(bytes) {
-        match field? {
-            (3, Wire::Varint(kind)) => settings.model_type = kind,
-            // Ids are signed: -1 stands for none.
-            (40, Wire::Varint(id)) => settings.unk = id as i64,
-            (41, Wire::Varint(id)) => settings.bos = id as i64,
-            (42, Wire::Varint(id)) => settings.eos = id as i64,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn normalizer(bytes: &[u8], settings: &mut Settings) -> Result<(), TokenizerError> {
-    for field in Fields(bytes) {
-        match field? {
-            (3, Wire::Varint(flag)) => settings.adds_space_prefix = flag != 0,
-            (4, Wire::Varint(flag)) => settings.removes_extra_spaces = flag != 0,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// A value as the wire has it.
-enum Wire<'a> {
-    Varint(u64),
-    Fixed64,
-    Bytes(&'a [u8]),
-    Fixed32(u32),
-}
-
-/// The fields of a message, in order.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Wire<'a>), TokenizerError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<(u64, Wire<'a>), TokenizerError> {
-        let key = self.varint()?;
-        let value = match key & 7 {
-            0 => Wire::Varint(self.varint()?),
-            1 => {
-                self.take(8)?;
-                Wire::Fixed64
-            }
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| damaged("a length is too large"))?;
-                Wire::Bytes(self.take(length)?)
-            }
-            5 => match self.take(4)?.first_chunk() {
-                Some(bytes) => Wire::Fixed32(u32::from_le_bytes(*bytes)),
-                None => return Err(damaged("it breaks off")),
-            },
-            kind => return Err(damaged(&format!("a field is of the unknown kind {kind}"))),
-        };
-        Ok((key >> 3, value))
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], TokenizerError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| damaged("it breaks off"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, TokenizerError> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = *self.take(1)? else { return Err(damaged("it breaks off")) };
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(damaged("a number is too long"))
-    }
+fn unreadable(problem: String) -> TokenizerError {
+    TokenizerError::Unreadable { format: FORMAT, problem }
 }
