@@ -1,6 +1,7 @@
 //! One test binary; a module per subject.
 
 mod determinism;
+mod engine;
 mod gguf;
 mod goldens;
 mod hub;

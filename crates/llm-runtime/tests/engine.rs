@@ -1,0 +1,258 @@
+//! The engine on the shipped tiny model: streaming, stops, cancellation, refusals, scores, and the forms of its weights.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use llm_runtime::{
+    CancelToken, Completion, Continuation, Engine, EngineOptions, Event, FinishReason, FloatType, GenerationOptions,
+    LoadOptions, Message, Prompt, Quantization, Request, RequestError, ScoreRequest, TextModel, WeightOptions,
+};
+
+use crate::goldens::root;
+use crate::llama::generate;
+
+fn model() -> PathBuf {
+    root().join("fixtures/models/tiny-llama")
+}
+
+fn load(path: &Path, weights: WeightOptions) -> Engine {
+    let mut options = LoadOptions::new(path.to_string_lossy());
+    options.weights = weights;
+    options.engine = EngineOptions { kv_memory: 32 << 20, ..EngineOptions::default() };
+    Engine::load(&options, &|_| ()).unwrap()
+}
+
+fn engine() -> Engine {
+    load(&model(), WeightOptions::default())
+}
+
+fn chat(key: u64, text: &str, options: GenerationOptions) -> Request {
+    Request { key, prompt: Prompt::Chat(vec![Message::user(text)]), options, cancel: None }
+}
+
+fn options(max_new_tokens: usize) -> GenerationOptions {
+    GenerationOptions { max_new_tokens, ignore_eos: true, ..GenerationOptions::default() }
+}
+
+fn one(engine: &mut Engine, request: Request) -> Completion {
+    generate(engine, vec![request]).remove(0)
+}
+
+fn refused(engine: &mut Engine, request: Request) -> RequestError {
+    let mut refusal = None;
+    engine
+        .generate(&mut std::iter::once(request), &mut |event| {
+            if let Event::Failed { error, .. } = event {
+                refusal = Some(error);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    refusal.unwrap()
+}
+
+#[test]
+fn streamed_pieces_make_up_the_text() {
+    let mut engine = engine();
+    let mut streamed = String::new();
+    let mut text = String::new();
+    let mut requests = std::iter::once(chat(7, "I moved to a new town.", options(40)));
+    let statistics = engine
+        .generate(&mut requests, &mut |event| {
+            match event {
+                Event::Text { key, delta } => {
+                    assert_eq!(key, 7);
+                    streamed.push_str(&delta);
+                }
+                Event::Finished(completion) => text = completion.text,
+                Event::Failed { error, .. } => panic!("{error}"),
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    // What the last token adds is told with the end.
+    assert!(text.starts_with(&streamed) && streamed.len() * 2 > text.len(), "{streamed:?} {text:?}");
+    assert_eq!(statistics.generated_tokens, 40);
+    assert!(statistics.time_to_first_token > 0.0 && statistics.seconds >= statistics.time_to_first_token);
+}
+
+#[test]
+fn a_stop_string_ends_the_text_before_it() {
+    let mut engine = engine();
+    let whole = one(&mut engine, chat(0, "Hello", options(40))).text;
+    let middle = whole.char_indices().nth(whole.chars().count() / 2).unwrap().0;
+    let stop: String = whole[middle..].chars().take(3).collect();
+    let stopped = GenerationOptions { stop: vec![stop.clone()], ..options(40) };
+    let completion = one(&mut engine, chat(0, "Hello", stopped));
+    assert_eq!(completion.finish_reason, FinishReason::Stop);
+    assert_eq!(completion.text, whole[..whole.find(&stop).unwrap()]);
+}
+
+#[test]
+fn a_cancelled_request_keeps_its_text_and_the_others_go_on() {
+    let mut engine = engine();
+    let cancel = CancelToken::new();
+    let mut first = chat(0, "Hello", options(400));
+    first.cancel = Some(cancel.clone());
+    let requests = vec![first, chat(1, "Good morning", options(30))];
+    let mut done = Vec::new();
+    let mut pieces = 0;
+    engine
+        .generate(&mut requests.into_iter(), &mut |event| {
+            match event {
+                Event::Text { key: 0, .. } => pieces += 1,
+                Event::Finished(completion) => done.push(completion),
+                _ => {}
+            }
+            if pieces == 5 {
+                cancel.cancel();
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    done.sort_by_key(|completion| completion.key);
+    assert_eq!(done[0].finish_reason, FinishReason::Cancelled);
+    assert!(!done[0].text.is_empty() && done[0].tokens.len() < 50);
+    assert_eq!((done[1].finish_reason, done[1].tokens.len()), (FinishReason::Length, 30));
+}
+
+#[test]
+fn a_sink_that_breaks_ends_the_run_and_leaves_the_engine_usable() {
+    let mut engine = engine();
+    let alone = one(&mut engine, chat(0, "Hello", options(10)));
+    let mut events = 0;
+    let mut requests = (0..8).map(|key| chat(key, "Hello", options(50)));
+    engine
+        .generate(&mut requests, &mut |_| {
+            events += 1;
+            ControlFlow::Break(())
+        })
+        .unwrap();
+    assert_eq!(events, 1);
+    assert_eq!(one(&mut engine, chat(0, "Hello", options(10))).tokens, alone.tokens);
+}
+
+#[test]
+fn requests_that_cannot_be_served_are_refused_alone() {
+    let mut engine = engine();
+    let tokens =
+        |tokens: Vec<u32>| Request { key: 3, prompt: Prompt::Tokens(tokens), options: options(4), cancel: None };
+    assert_eq!(refused(&mut engine, tokens(vec![])), RequestError::EmptyPrompt);
+    assert!(matches!(refused(&mut engine, tokens(vec![1, 9999])), RequestError::UnknownToken { id: 9999, .. }));
+    assert!(matches!(refused(&mut engine, tokens(vec![5; 8190])), RequestError::ContextTooLong { .. }));
+    let hot = GenerationOptions { temperature: f32::NAN, ..options(4) };
+    assert!(matches!(refused(&mut engine, chat(0, "x", hot)), RequestError::Options(_)));
+    let mut small = LoadOptions::new(model().to_string_lossy());
+    small.engine.kv_memory = 200 << 10;
+    let mut small = Engine::load(&small, &|_| ()).unwrap();
+    assert!(matches!(refused(&mut small, tokens(vec![5; 2000])), RequestError::CacheTooSmall { .. }));
+}
+
+#[test]
+fn the_end_of_sequence_waits_for_the_minimum_length() {
+    let mut engine = engine();
+    let free = GenerationOptions { ignore_eos: false, temperature: 1.5, seed: 3, ..options(300) };
+    let patient = GenerationOptions { min_new_tokens: 290, ..free.clone() };
+    assert!(one(&mut engine, chat(0, "Hello", patient)).tokens.len() >= 290);
+    let tokens = one(&mut engine, chat(0, "Hello", free)).tokens;
+    assert!(tokens.len() <= 300);
+}
+
+#[test]
+fn spans_of_a_chat_are_its_tokens() {
+    let mut engine = engine();
+    let mut system = Message::system("Be kind. ");
+    system.push_part("strategy_name", "\"Offer Hope\"");
+    let messages = vec![system, Message::user("I failed.").labelled("turn:1")];
+    let request = Request { key: 0, prompt: Prompt::Chat(messages), options: options(1), cancel: None };
+    let prompt = one(&mut engine, request).prompt;
+    for (label, text) in [("strategy_name", "\"Offer Hope\""), ("turn:1", "I failed.")] {
+        let span = prompt.spans.iter().find(|span| span.label == label).unwrap();
+        assert_eq!(&prompt.text[span.bytes.clone()], text);
+        let decoded = engine.tokenizer().decode_text(&prompt.tokens[span.tokens.clone()]);
+        assert!(decoded.contains(text), "{label}: {decoded:?}");
+    }
+}
+
+#[test]
+fn a_text_is_scored_token_by_token() {
+    let mut engine = engine();
+    let request = |continuation: &str| ScoreRequest {
+        prompt: Prompt::Chat(vec![Message::user("I failed.")]),
+        continuation: Continuation::Text(continuation.into()),
+    };
+    let scores = engine.score(&[request(" I hear you."), request(" </s>"), request("")]).unwrap();
+    let score = scores[0].as_ref().unwrap();
+    assert_eq!(score.tokens.len(), score.logprobs.len());
+    assert_eq!(engine.tokenizer().decode_text(&score.tokens).trim(), "I hear you.");
+    assert!(score.sum < 0.0);
+    let eos = engine.eos().to_vec();
+    assert!(scores[1].as_ref().unwrap().tokens.iter().all(|token| !eos.contains(token)), "text stays text");
+    assert_eq!(scores[2].as_ref().unwrap().sum, 0.0);
+}
+
+#[test]
+fn both_forms_of_the_shipped_model_are_the_same_model() {
+    let tokens: Vec<u32> = (3..60).collect();
+    let dense = engine().logits(&tokens).unwrap();
+    let gguf = load(&model().join("tiny-llama-q8_0.gguf"), WeightOptions::default()).logits(&tokens).unwrap();
+    let requantised =
+        load(&model(), WeightOptions { float: None, quantize: Some(Quantization::Q8_0) }).logits(&tokens).unwrap();
+    for other in [gguf, requantised] {
+        let off = (&dense - &other).unwrap().sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        let size = dense.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        assert!(off < 0.05 * size, "{off} of {size}");
+    }
+}
+
+#[test]
+fn a_folder_of_shards_and_another_float_type_is_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+        std::fs::copy(model().join(file), folder.path().join(file)).unwrap();
+    }
+    let tensors = candle_core::safetensors::load(model().join("model.safetensors"), &Device::Cpu).unwrap();
+    let mut shards = [std::collections::HashMap::new(), std::collections::HashMap::new()];
+    let mut map = serde_json::Map::new();
+    let mut names: Vec<&String> = tensors.keys().collect();
+    names.sort();
+    for (number, name) in names.into_iter().enumerate() {
+        let file = format!("model-0000{}-of-00002.safetensors", number % 2 + 1);
+        map.insert(name.clone(), file.into());
+        shards[number % 2].insert(name.clone(), tensors[name].to_dtype(DType::F32).unwrap());
+    }
+    for (number, shard) in shards.iter().enumerate() {
+        let file = folder.path().join(format!("model-0000{}-of-00002.safetensors", number + 1));
+        candle_core::safetensors::save(shard, file).unwrap();
+    }
+    let index = serde_json::json!({ "weight_map": map });
+    std::fs::write(folder.path().join("model.safetensors.index.json"), index.to_string()).unwrap();
+
+    let tokens: Vec<u32> = (3..40).collect();
+    let expected = engine().logits(&tokens).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for float in [None, Some(FloatType::F32), Some(FloatType::Bf16)] {
+        let mut sharded = load(folder.path(), WeightOptions { float, quantize: None });
+        let found = sharded.logits(&tokens).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(found, expected, "{float:?}");
+    }
+}
+
+#[test]
+fn damaged_scales_of_a_quantised_file_are_told_at_the_first_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = model().join("tiny-llama-q8_0.gguf");
+    let mut bytes = std::fs::read(&whole).unwrap();
+    let mut file = std::fs::File::open(&whole).unwrap();
+    let content = candle_core::quantized::gguf_file::Content::read(&mut file).unwrap();
+    let head = (content.tensor_data_offset + content.tensor_infos["output.weight"].offset) as usize;
+    // A block of Q8_0 begins with its scale, an f16: this one is not a number.
+    bytes[head..head + 2].copy_from_slice(&[0xff, 0x7f]);
+    let path = folder.path().join("damaged.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    let mut options = LoadOptions::new(path.to_string_lossy());
+    options.engine.kv_memory = 32 << 20;
+    let mut engine = Engine::load(&options, &|_| ()).unwrap();
+    let error = refused(&mut engine, chat(0, "Hello", self::options(4)));
+    assert!(matches!(error, RequestError::NotFinite { .. }), "{error}");
+}
