@@ -1,5 +1,6 @@
 //! `sra export`: a run in the forms other tools read.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -23,14 +24,27 @@ pub(crate) fn run(options: &Export, format: Format) -> Result<ExitCode, Failure>
         ExportForm::Reference => export_reference(chosen, &labels, &options.out, text)?,
         ExportForm::Chat => export_chats(chosen, &options.out, text)?,
     };
+    report_written(&options.out, summary.conversations, summary.continuations, format)
+}
+
+/// What a command wrote.
+#[derive(Serialize)]
+struct Written<'a> {
+    path: &'a Path,
+    conversations: usize,
+    continuations: usize,
+}
+
+/// Tells what was written where.
+pub(crate) fn report_written(
+    path: &Path,
+    conversations: usize,
+    continuations: usize,
+    format: Format,
+) -> Result<ExitCode, Failure> {
     match format {
-        Format::Json => print_json(&summary)?,
-        Format::Text => println!(
-            "{}: {} conversations, {} continuations",
-            options.out.display(),
-            summary.conversations,
-            summary.continuations
-        ),
+        Format::Json => print_json(&Written { path, conversations, continuations })?,
+        Format::Text => println!("{}: {conversations} conversations, {continuations} continuations", path.display()),
     }
     Ok(ExitCode::SUCCESS)
 }

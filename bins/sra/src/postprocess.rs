@@ -16,16 +16,7 @@ pub(crate) fn run(options: &Postprocess, format: Format) -> Result<ExitCode, Fai
         false => postprocess_file(&records_of(&options.input), &options.out, TornLine::Skip)?,
         true => compat(options)?,
     };
-    match format {
-        Format::Json => crate::export::print_json(&summary)?,
-        Format::Text => println!(
-            "{}: {} conversations, {} continuations",
-            options.out.display(),
-            summary.conversations,
-            summary.continuations
-        ),
-    }
-    Ok(ExitCode::SUCCESS)
+    crate::export::report_written(&options.out, summary.conversations, summary.continuations, format)
 }
 
 /// A run folder stands for its file of records.
