@@ -76,13 +76,15 @@ fn without_leading_tag<'a>(text: &'a str, label: &str) -> &'a str {
     let after_word = strip_prefix_ignoring_case(after_label.trim_start_matches(is_mark), " strategy");
     let rest = after_word.unwrap_or(after_label);
     let after_marks = rest.trim_start_matches(is_mark);
-    let is_enclosed = opening.contains(['(', '[', '*', '<']) && after_marks.len() < after_label.len();
+    let closed = after_marks.len() < after_label.len();
     let separated = after_marks.trim_start_matches([' ', '\t']);
-    match separated.strip_prefix([':', '-', '–', '—', '\n']) {
-        Some(reply) => reply.trim_start_matches(is_mark_after_colon),
-        None if is_enclosed => separated,
-        None => text,
+    if let Some(reply) = separated.strip_prefix([':', '–', '—', '\n']).or_else(|| separated.strip_prefix("- ")) {
+        return reply.trim_start_matches(is_mark_after_colon);
     }
+    // A bracketed label is a tag; a label between asterisks may also be stressed in a sentence, which then goes on.
+    let is_bracketed = closed && opening.contains(['(', '[', '<']);
+    let is_headline = closed && opening.contains('*') && !separated.starts_with(char::is_lowercase);
+    if is_bracketed || is_headline { separated } else { text }
 }
 
 fn is_mark(character: char) -> bool {
@@ -127,9 +129,14 @@ mod tests {
 
     #[test]
     fn a_label_in_a_sentence_stays() {
-        for text in
-            ["Offer Hope to others.", "You Offer Hope: good.", "'Offer Hope' is what you do.", "Offer Hopeful: a"]
-        {
+        for text in [
+            "Offer Hope to others.",
+            "You Offer Hope: good.",
+            "'Offer Hope' is what you do.",
+            "*Offer Hope* is what you do.",
+            "Offer Hope-based talk helps.",
+            "Offer Hopeful: a",
+        ] {
             assert_eq!(tidy_response(text, "Offer Hope"), text);
         }
     }

@@ -243,9 +243,9 @@ pub struct SweepItem<'a> {
     pub layout: Layout,
 }
 
-impl SweepItem<'_> {
+impl<'a> SweepItem<'a> {
     /// The strategy's label, or [`UNCONDITIONAL`].
-    pub fn strategy_name(&self) -> &str {
+    pub fn strategy_name(&self) -> &'a str {
         self.strategy.map_or(UNCONDITIONAL, |strategy| &strategy.name)
     }
 
@@ -308,7 +308,7 @@ impl SweepItem<'_> {
     }
 
     /// The plan it belongs to.
-    pub fn plan(&self) -> &SweepPlan {
+    pub fn plan(&self) -> &'a SweepPlan {
         self.plan
     }
 }

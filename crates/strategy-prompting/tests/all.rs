@@ -1,5 +1,14 @@
-//! One test binary; a module per subject.
+//! All integration tests of the crate, in one binary.
 
+mod export;
+mod fake_model;
+mod full_disk;
+mod instruction;
+mod journal;
 mod layouts;
-mod runs;
-mod sampling_vectors;
+mod records;
+mod rendering;
+mod run;
+mod sample_data;
+mod sampling;
+mod sweep;

@@ -1,126 +1,276 @@
-//! The seven layouts of one dialogue, word for word.
+//! The seven layouts against texts written by hand.
 
-use llm_runtime::{BuiltInTemplate, GenerationPrompt, Message, Role};
+use llm_runtime::{Message, Part, Role};
+use proptest::prelude::*;
 use strategy_prompting::{
-    Dialogue, HistoryFormat, InstructionTemplate, LabelledText, Layout, StrategyText, SystemRole, Turn, build,
+    Dialogue, HistoryFormat, InstructionTemplate, LabelledText, Layout, StrategyText, SystemRole, Turn, build, part,
 };
 
-fn dialogue(count: usize) -> Dialogue {
-    let speakers = [Role::User, Role::Assistant].into_iter().cycle();
-    let turns = (1..=count).zip(speakers).map(|(number, role)| Turn { role, text: format!(" turn {number}\n") });
-    Dialogue::new("seven", turns.collect()).unwrap()
-}
+use crate::sample_data::{dialogue, turns};
+
+const SEVEN: [&str; 7] = ["u1\n", "a1", " u2 ", "a2\nmore", "u3", "a3", "u4\n"];
 
 fn instruction() -> LabelledText {
-    let template = InstructionTemplate::parse("short", "Use the \"{strategy}\" strategy ({description}).").unwrap();
-    let strategy = StrategyText { name: "Offer Hope".into(), description: "Description: hope.".into() };
-    template.fill("", Some(&strategy)).unwrap()
+    let parts = vec![Part { label: part::INSTRUCTION.into(), range: 0..3 }];
+    LabelledText { text: "DO!".into(), parts }
 }
 
-fn texts(layout: Layout, turns: usize, format: HistoryFormat) -> Vec<(Role, String)> {
-    let messages = build(layout, &dialogue(turns), &instruction(), format, SystemRole::Native);
-    messages.into_iter().map(|message| (message.role, message.content)).collect()
+fn contents(layout: &str, texts: &[&str], format: HistoryFormat, role: SystemRole) -> Vec<String> {
+    let messages = build(Layout::parse(layout).unwrap(), &dialogue(texts), &instruction(), format, role);
+    messages.iter().map(|message| format!("{}|{}", message.role.as_str(), message.content)).collect()
 }
 
-const INSTRUCTION: &str = "Use the \"Offer Hope\" strategy (Description: hope.).";
-
-/// The history block of the turns before `n`.
-fn history(n: usize) -> String {
-    let line = |number: usize| format!("{}: turn {number}\n", if number % 2 == 1 { "user" } else { "assistant" });
-    format!("conversation history:\n{}", (1..n).map(line).collect::<String>())
-}
-
-#[test]
-fn standard_keeps_every_turn_as_a_message_and_its_blanks() {
-    let found = texts(Layout::Standard, 7, HistoryFormat::Prompting);
-    assert_eq!(found[0], (Role::System, INSTRUCTION.to_owned()));
-    let turns: Vec<&str> = found[1..].iter().map(|(_, text)| text.as_str()).collect();
-    let expected: Vec<String> = (1..=7).map(|number| format!(" turn {number}\n")).collect();
-    assert_eq!(turns, expected);
-}
-
-#[test]
-fn partial_layouts_put_older_turns_into_the_system_text() {
-    for (name, recent) in [("c1", 1), ("c3", 3), ("c5", 5)] {
-        let first = 8 - recent;
-        for (suffix, system) in
-            [("hf", format!("{}\n{INSTRUCTION}", history(first))), ("hl", format!("{INSTRUCTION}\n{}", history(first)))]
-        {
-            let layout = Layout::parse(&format!("{name}_{suffix}")).unwrap();
-            let found = texts(layout, 7, HistoryFormat::Prompting);
-            assert_eq!(found[0], (Role::System, system), "{layout}");
-            let expected: Vec<String> = (first..=7).map(|number| format!("turn {number}")).collect();
-            let turns: Vec<&str> = found[1..].iter().map(|(_, text)| text.as_str()).collect();
-            assert_eq!(turns, expected, "{layout}");
-            assert_eq!((found[1].0, found[found.len() - 1].0), (Role::User, Role::User));
-        }
+fn check(format: HistoryFormat, expected: [(&str, &[&str]); 7]) {
+    for (layout, lines) in expected {
+        assert_eq!(contents(layout, &SEVEN, format, SystemRole::Native), lines, "{layout}");
     }
 }
 
 #[test]
-fn a_dialogue_of_five_turns_is_not_repeated_in_c5() {
-    let found = texts(Layout::parse("c5_hf").unwrap(), 5, HistoryFormat::Prompting);
-    assert_eq!(found[0].1, INSTRUCTION);
-    assert_eq!(found.len(), 6);
+fn the_prompting_format_is_as_written_by_hand() {
+    check(
+        HistoryFormat::Prompting,
+        [
+            (
+                "standard",
+                &[
+                    "system|DO!",
+                    "user|u1\n",
+                    "assistant|a1",
+                    "user| u2 ",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4\n",
+                ],
+            ),
+            (
+                "c1_hf",
+                &[
+                    "system|conversation history:\nuser: u1\nassistant: a1\nuser: u2\nassistant: a2\nmore\nuser: u3\nassistant: a3\n\nDO!",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c1_hl",
+                &[
+                    "system|DO!\nconversation history:\nuser: u1\nassistant: a1\nuser: u2\nassistant: a2\nmore\nuser: u3\nassistant: a3\n",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c3_hf",
+                &[
+                    "system|conversation history:\nuser: u1\nassistant: a1\nuser: u2\nassistant: a2\nmore\n\nDO!",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c3_hl",
+                &[
+                    "system|DO!\nconversation history:\nuser: u1\nassistant: a1\nuser: u2\nassistant: a2\nmore\n",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c5_hf",
+                &[
+                    "system|conversation history:\nuser: u1\nassistant: a1\n\nDO!",
+                    "user|u2",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c5_hl",
+                &[
+                    "system|DO!\nconversation history:\nuser: u1\nassistant: a1\n",
+                    "user|u2",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+        ],
+    );
 }
 
 #[test]
-fn the_evaluation_format_has_its_own_header_and_names() {
-    let found = texts(Layout::parse("c1_hf").unwrap(), 3, HistoryFormat::Evaluation);
-    let expected = format!("conversation history:\n\nUser: turn 1\nAssistant: turn 2\n\n\n{INSTRUCTION}");
-    assert_eq!(found[0].1, expected);
+fn the_evaluation_format_is_as_written_by_hand() {
+    check(
+        HistoryFormat::Evaluation,
+        [
+            (
+                "standard",
+                &[
+                    "system|DO!",
+                    "user|u1\n",
+                    "assistant|a1",
+                    "user| u2 ",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4\n",
+                ],
+            ),
+            (
+                "c1_hf",
+                &[
+                    "system|conversation history:\n\nUser: u1\nAssistant: a1\nUser: u2\nAssistant: a2\nmore\nUser: u3\nAssistant: a3\n\n\nDO!",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c1_hl",
+                &[
+                    "system|DO!\nconversation history:\n\nUser: u1\nAssistant: a1\nUser: u2\nAssistant: a2\nmore\nUser: u3\nAssistant: a3\n",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c3_hf",
+                &[
+                    "system|conversation history:\n\nUser: u1\nAssistant: a1\nUser: u2\nAssistant: a2\nmore\n\n\nDO!",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c3_hl",
+                &[
+                    "system|DO!\nconversation history:\n\nUser: u1\nAssistant: a1\nUser: u2\nAssistant: a2\nmore\n",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c5_hf",
+                &[
+                    "system|conversation history:\n\nUser: u1\nAssistant: a1\n\n\nDO!",
+                    "user|u2",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+            (
+                "c5_hl",
+                &[
+                    "system|DO!\nconversation history:\n\nUser: u1\nAssistant: a1\n",
+                    "user|u2",
+                    "assistant|a2\nmore",
+                    "user|u3",
+                    "assistant|a3",
+                    "user|u4",
+                ],
+            ),
+        ],
+    );
 }
 
 #[test]
-fn every_part_is_found_in_the_rendered_prompt() {
+fn a_short_dialogue_is_not_repeated_in_a_history_block() {
+    for layout in ["c5_hf", "c5_hl"] {
+        let lines = contents(layout, &SEVEN[2..], HistoryFormat::Prompting, SystemRole::Native);
+        assert_eq!(lines, ["system|DO!", "user|u2", "assistant|a2\nmore", "user|u3", "assistant|a3", "user|u4"]);
+    }
+    let lines = contents("c3_hf", &["only\n"], HistoryFormat::Evaluation, SystemRole::Native);
+    assert_eq!(lines, ["system|DO!", "user|only"]);
+}
+
+#[test]
+fn without_a_system_role_the_instruction_is_in_the_first_user_turn_only() {
+    let lines = contents("standard", &SEVEN[4..], HistoryFormat::Prompting, SystemRole::InFirstUser);
+    assert_eq!(lines, ["user|DO!\n\nu3", "assistant|a3", "user|u4\n"]);
+    let lines = contents("c1_hf", &SEVEN[4..], HistoryFormat::Prompting, SystemRole::InFirstUser);
+    assert_eq!(lines, ["user|conversation history:\nuser: u3\nassistant: a3\n\nDO!\n\nu4"]);
+    let lines = contents("c1_hl", &SEVEN[4..], HistoryFormat::Prompting, SystemRole::InFirstUser);
+    assert_eq!(lines, ["user|DO!\nconversation history:\nuser: u3\nassistant: a3\n\n\nu4"]);
+}
+
+#[test]
+fn names_are_read_and_unknown_ones_listed() {
     for layout in Layout::ALL {
-        for format in BuiltInTemplate::ALL {
-            let template = format.template().unwrap();
-            let role = SystemRole::for_template(Some(&template));
-            let messages: Vec<Message> = build(layout, &dialogue(7), &instruction(), HistoryFormat::Prompting, role);
-            let rendered = template.render(&messages, GenerationPrompt::Add).unwrap();
-            let of = |label: &str| {
-                let span = rendered.spans.iter().find(|span| span.label == label);
-                span.map(|span| &rendered.text[span.range.clone()])
-            };
-            let place = format!("{layout}, {}", format.name());
-            assert_eq!(of("strategy_name"), Some("\"Offer Hope\""), "{place}");
-            assert_eq!(of("strategy_name_word"), Some("\"Offer Hope\" strategy"), "{place}");
-            assert_eq!(of("strategy_description"), Some("Description: hope."), "{place}");
-            assert_eq!(of("instruction"), Some(INSTRUCTION), "{place}");
-            for number in 1..=7 {
-                assert_eq!(of(&format!("turn:{number}")), Some(format!("turn {number}").as_str()), "{place}");
-            }
-        }
+        assert_eq!(layout.name().parse::<Layout>().unwrap(), layout);
     }
+    let error = Layout::parse("c2_hf").unwrap_err().to_string();
+    assert!(
+        error.contains("`c2_hf`") && error.contains("standard, c1_hf, c1_hl, c3_hf, c3_hl, c5_hf, c5_hl"),
+        "{error}"
+    );
 }
 
 #[test]
-fn an_opening_supporter_turn_is_dropped_and_the_ends_are_checked() {
-    let turn = |role| Turn { role, text: "x".into() };
-    let opened = Dialogue::new("one", vec![turn(Role::Assistant), turn(Role::User)]).unwrap();
-    assert_eq!(opened.turns().len(), 1);
-    for turns in [vec![], vec![turn(Role::Assistant)], vec![turn(Role::User), turn(Role::Assistant)]] {
-        let error = Dialogue::new("the example", turns).unwrap_err().to_string();
-        assert!(error.contains("the example"), "{error}");
-    }
+fn an_opening_supporter_turn_is_dropped() {
+    let dialogue = Dialogue::new("x", turns(&["Welcome", "u1", "a1", "u2"], Role::Assistant)).unwrap();
+    assert_eq!(dialogue.texts(), ["u1", "a1", "u2"]);
+    assert_eq!(dialogue.speakers(), ["seeker", "supporter", "seeker"]);
 }
 
 #[test]
-fn built_in_templates_have_their_slots() {
-    for name in InstructionTemplate::built_in_names() {
-        let template = InstructionTemplate::built_in(name).unwrap();
-        let strategy = StrategyText { name: "Chit Chat".into(), description: "Description: {situation}".into() };
-        let text = template.fill("a {strategy}\nof mine", Some(&strategy)).unwrap();
-        assert!(!text.text.contains('\n'), "{name}");
-        if template.is_conditional() {
-            assert!(text.text.contains("\"Chit Chat\" strategy"), "{name}: {}", text.text);
-            assert!(
-                text.text.contains("Description: {situation}"),
-                "a slot's value is not filled again: {}",
-                text.text
-            );
+fn dialogues_that_can_not_be_prompted_name_the_example() {
+    let turn = |role, text: &str| Turn { role, text: text.into() };
+    for (turns, expected) in [
+        (vec![], "no seeker turn"),
+        (turns(&["Welcome"], Role::Assistant), "no seeker turn"),
+        (turns(&["u1", "a1"], Role::User), "last turn must be the seeker's"),
+        (vec![turn(Role::User, "a"), turn(Role::User, "b")], "turns 1 and 2 are both the seeker's"),
+        (vec![turn(Role::Assistant, "a"), turn(Role::Assistant, "b"), turn(Role::User, "c")], "first turn"),
+        (vec![turn(Role::User, "a"), turn(Role::System, "b"), turn(Role::User, "c")], "role `system`"),
+    ] {
+        let error = Dialogue::new("conv9:3", turns).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("conv9:3"), "{error}");
+    }
+}
+
+/// Label and text of every part, over all messages.
+fn named(messages: &[Message]) -> Vec<(&str, &str)> {
+    let parts = messages.iter().flat_map(|message| message.parts.iter().map(move |part| (message, part)));
+    parts.map(|(message, part)| (part.label.as_str(), &message.content[part.range.clone()])).collect()
+}
+
+proptest! {
+    #[test]
+    fn every_part_slices_what_it_names(
+        pairs in 0_usize..6,
+        text in prop::collection::vec("[ \n]{0,2}[a-zé\n ]{0,8}[ \n]{0,2}", 13),
+        at in 0_usize..7,
+        evaluation: bool,
+        in_user: bool,
+    ) {
+        let texts: Vec<&str> = text.iter().take(2 * pairs + 1).map(String::as_str).collect();
+        let dialogue = dialogue(&texts);
+        let strategy = StrategyText { name: "Chit Chat".into(), description: "Description: light talk".into() };
+        let instruction = InstructionTemplate::default().fill("moved \n away", Some(&strategy)).unwrap();
+        let format = if evaluation { HistoryFormat::Evaluation } else { HistoryFormat::Prompting };
+        let role = if in_user { SystemRole::InFirstUser } else { SystemRole::Native };
+        let messages = build(Layout::ALL[at], &dialogue, &instruction, format, role);
+        let named = named(&messages);
+        let find = |label: &str| named.iter().filter(|(known, _)| *known == label).map(|(_, text)| *text).collect::<Vec<_>>();
+        for (index, turn) in dialogue.turns().iter().enumerate() {
+            prop_assert_eq!(find(&part::turn(index + 1)), vec![turn.text.trim()]);
         }
-        assert_eq!(template.uses_situation(), text.text.contains("a {strategy} of mine"), "{name}: {}", text.text);
+        prop_assert_eq!(find(part::INSTRUCTION), vec![instruction.text.as_str()]);
+        prop_assert_eq!(find(part::SITUATION), vec!["moved away"]);
+        prop_assert_eq!(find(part::STRATEGY_NAME), vec!["\"Chit Chat\""]);
+        prop_assert_eq!(find(part::STRATEGY_NAME_WORD), vec!["\"Chit Chat\" strategy"]);
+        prop_assert_eq!(find(part::SYSTEM).len(), 1);
+        prop_assert!(find(part::SYSTEM)[0].contains(&instruction.text));
+        let has_history = Layout::ALL[at].recent_turns().is_some_and(|recent| texts.len() > recent);
+        prop_assert_eq!(find(part::HISTORY).len(), usize::from(has_history));
+        for block in find(part::HISTORY) {
+            prop_assert!(block.starts_with("conversation history:\n") && block.ends_with('\n'));
+        }
+        prop_assert_eq!(messages.last().map(|message| message.role), Some(Role::User));
     }
 }
