@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use llm_runtime::{
-    Completion, EarlyStopping, Engine, EngineOptions, Event, GenerationOptions, GgufVocabulary, Llama, Prompt, Request,
-    TextModel, Tokenizer, WeightOptions,
+    Completion, Continuation, EarlyStopping, Engine, EngineOptions, Event, GenerationOptions, GgufVocabulary, Llama,
+    Prompt, Request, ScoreRequest, TextModel, Tokenizer, WeightOptions,
 };
 use serde_json::Value;
 
@@ -116,6 +116,51 @@ fn golden_llama_logits() {
     }
 }
 
+/// Row `b` of a `[rows, positions, …]` tensor from `start` on, flat.
+fn golden_row(tensor: &Tensor, b: usize, start: usize, length: usize) -> Vec<f32> {
+    tensor.get(b).unwrap().narrow(0, start, length).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+}
+
+#[test]
+fn golden_llama_hidden_states() {
+    let Some(family) = family("llama") else { return };
+    for folder in model_folders(&family) {
+        let forward = tensors(folder.join("forward.safetensors"));
+        let mut engine = engine(&folder, None);
+        for b in 0..forward["input_ids"].dim(0).unwrap() {
+            let (start, tokens) = unpadded(&forward, b);
+            let states = engine.hidden_states(&tokens).unwrap();
+            assert_eq!(states.len(), forward["hidden_states"].dim(0).unwrap());
+            for (layer, state) in states.iter().enumerate() {
+                let expected = golden_row(&forward["hidden_states"].get(layer).unwrap(), b, start, tokens.len());
+                let found = state.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let difference = max_difference(&found, &expected);
+                assert!(difference <= 1e-4, "{}, row {b}, layer {layer}: {difference}", folder.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn golden_llama_next_token_log_probabilities() {
+    let Some(family) = family("llama") else { return };
+    for folder in model_folders(&family) {
+        let forward = tensors(folder.join("forward.safetensors"));
+        let mut engine = engine(&folder, None);
+        for b in 0..forward["input_ids"].dim(0).unwrap() {
+            let (start, tokens) = unpadded(&forward, b);
+            let request = ScoreRequest {
+                prompt: Prompt::Tokens(tokens[..1].to_vec()),
+                continuation: Continuation::Tokens(tokens[1..].to_vec()),
+            };
+            let score = engine.score(&[request]).unwrap().remove(0).unwrap();
+            let expected = golden_row(&forward["next_token_logprobs"], b, start, tokens.len() - 1);
+            let difference = max_difference(&score.logprobs, &expected);
+            assert!(difference <= 1e-4, "{}, row {b}: {difference}", folder.display());
+        }
+    }
+}
+
 #[test]
 fn golden_llama_transformers_5_configuration_is_the_same_model() {
     let Some(family) = family("llama") else { return };
@@ -208,6 +253,26 @@ fn golden_llama_beam_search() {
                 let difference = (f64::from(hypothesis.score) - score.as_f64().unwrap()).abs();
                 assert!(difference <= 1e-4, "{name}: score off by {difference}");
             }
+        }
+    }
+}
+
+/// The runs whose attention the family records: here only their tokens.
+#[test]
+fn golden_llama_tokens_of_the_attention_runs() {
+    let Some(family) = family("llama") else { return };
+    for folder in model_folders(&family) {
+        let golden = tensors(folder.join("attention.safetensors"));
+        let ids = |name: &str| -> Vec<u32> {
+            golden[name].to_vec1::<i64>().unwrap().into_iter().map(|id| id as u32).collect()
+        };
+        let mut engine = engine(&folder, None);
+        for (name, beam_width) in [("new_ids", 1), ("beam3_new_ids", 3)] {
+            let expected = ids(name);
+            let options =
+                GenerationOptions { max_new_tokens: expected.len(), beam_width, ..GenerationOptions::default() };
+            let completion = generate(&mut engine, vec![request(0, ids("prompt_ids"), options)]).remove(0);
+            assert_eq!(completion.tokens, expected, "{}: {name}", folder.display());
         }
     }
 }

@@ -18,10 +18,13 @@ use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use candle_core::Tensor;
+
 use self::front::{Drafted, Front};
 use self::job::Outcome;
 use self::scheduler::{Limits, Scheduler, Told};
-use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree};
+use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, slot};
+use crate::kernels::Segment;
 use crate::memory::format_bytes;
 use crate::text_model::{
     Event, ModelIdentity, Prompt, Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
@@ -166,7 +169,25 @@ impl Engine {
     ///
     /// # Errors
     /// The device fails, a token is outside the vocabulary or the sequence does not fit into the cache.
-    pub fn logits(&mut self, tokens: &[u32]) -> Result<candle_core::Tensor, Error> {
+    pub fn logits(&mut self, tokens: &[u32]) -> Result<Tensor, Error> {
+        let hidden = self.run_alone(tokens, &mut |_, _| ())?;
+        Ok(self.model.logits(&hidden)?)
+    }
+
+    /// Hidden states at every position of a sequence, each `[tokens.len(), hidden_size]` f32: the input of every layer
+    /// (the first is the embedding), then the output after the final norm.
+    ///
+    /// # Errors
+    /// As [`Self::logits`].
+    pub fn hidden_states(&mut self, tokens: &[u32]) -> Result<Vec<Tensor>, Error> {
+        let mut states = Vec::new();
+        let last = self.run_alone(tokens, &mut |_, state| states.push(state.clone()))?;
+        states.push(last);
+        Ok(states)
+    }
+
+    /// Runs one sequence through the whole model, with the cache to itself.
+    fn run_alone(&mut self, tokens: &[u32], observe: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor, Error> {
         self.front.check_tokens(tokens).map_err(|error| Error::Invalid(error.to_string()))?;
         let blocks: Vec<u32> = (0..tokens.len().div_ceil(BLOCK_SIZE) as u32).collect();
         if blocks.len() > self.limits.blocks {
@@ -174,11 +195,10 @@ impl Engine {
         }
         self.clear_cache();
         let positions: Vec<usize> = (0..tokens.len()).collect();
-        let slots: Vec<u32> = positions.iter().map(|position| crate::cache::slot(&blocks, *position)).collect();
-        let segments = [crate::kernels::Segment { rows: 0..tokens.len(), first_position: 0, blocks }];
+        let slots: Vec<u32> = positions.iter().map(|position| slot(&blocks, *position)).collect();
+        let segments = [Segment { rows: 0..tokens.len(), first_position: 0, blocks }];
         let mut attention = self.cache.step(&slots, &segments);
-        let hidden = self.model.hidden_states(tokens, &positions, &mut attention)?;
-        Ok(self.model.logits(&hidden)?)
+        Ok(self.model.hidden_states_observed(tokens, &positions, &mut attention, observe)?)
     }
 
     fn run(
