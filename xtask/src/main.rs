@@ -1,7 +1,7 @@
 //! Checks and generators of the workspace.
 //!
-//! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask make-tiny-model` writes the shipped model with
-//! random weights.
+//! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask make-tiny-model` writes the shipped
+//! model with random weights.
 
 mod layers;
 mod tiny_model;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = workspace_root();
     let task = std::env::args().nth(1).unwrap_or_default();
     let outcome = match task.as_str() {
         "check-layers" => check_layers(&root),
@@ -26,22 +26,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// The folder above this package: its messages then name files from the root.
+fn workspace_root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
 fn check_layers(root: &Path) -> Result<(), String> {
-    let mut manifests = Vec::new();
-    for folder in member_folders(root)? {
-        let path = folder.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let manifest: toml::Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
-        manifests.push(manifest);
-    }
-    let problems = layers::problems(&manifests);
+    let workspace = manifest(root)?;
+    let members = member_folders(root)?.iter().map(|folder| manifest(folder)).collect::<Result<Vec<_>, _>>()?;
+    let problems = layers::problems(&workspace, &members);
     if problems.is_empty() {
-        println!("{} packages, no arrow points up", manifests.len());
+        println!("{} packages, no arrow points up", members.len());
         return Ok(());
     }
     Err(problems.join("\n"))
 }
 
+fn manifest(folder: &Path) -> Result<toml::Table, String> {
+    let path = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    text.parse().map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The workspace's members, as its `members = ["crates/*", "bins/*", "benches", "xtask"]` lists them.
 fn member_folders(root: &Path) -> Result<Vec<PathBuf>, String> {
     let mut folders = vec![root.join("benches"), root.join("xtask")];
     for group in ["crates", "bins"] {
