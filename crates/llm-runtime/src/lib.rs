@@ -45,9 +45,13 @@ pub mod beam;
 #[cfg(feature = "engine")]
 mod cache;
 #[cfg(feature = "engine")]
+mod checkpoint;
+#[cfg(feature = "engine")]
 mod config;
 #[cfg(feature = "engine")]
 mod device;
+#[cfg(feature = "engine")]
+mod dropout;
 #[cfg(feature = "engine")]
 mod engine;
 mod error;
@@ -60,6 +64,8 @@ mod linear;
 mod llama;
 #[cfg(feature = "engine")]
 mod load;
+#[cfg(feature = "engine")]
+mod log_probs;
 #[cfg(feature = "engine")]
 mod memory;
 mod message;
@@ -79,9 +85,13 @@ pub mod sampling;
 mod weights;
 
 #[cfg(feature = "engine")]
+pub use checkpoint::Checkpoints;
+#[cfg(feature = "engine")]
 pub use config::{LlamaConfig, RopeScaling};
 #[cfg(feature = "engine")]
 pub use device::{DeviceChoice, set_threads};
+#[cfg(feature = "engine")]
+pub use dropout::{DropoutPass, seeded_stream};
 #[cfg(feature = "engine")]
 pub use engine::{Engine, EngineOptions};
 pub use error::Error;
@@ -94,6 +104,8 @@ pub use linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
 pub use llama::{Attention, Llama};
 #[cfg(feature = "engine")]
 pub use load::{LoadEvent, LoadOptions};
+#[cfg(feature = "engine")]
+pub use log_probs::token_log_probs;
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
+use crate::ops::FrozenQMatMul;
 use crate::{Error, ops};
 
 /// `y = x Wᵀ (+ b)`.
 pub trait Linear: Send + Sync {
-    /// Applies the layer to `[rows, in_features]` f32 and gives `[rows, out_features]` f32.
+    /// Applies the layer to `[rows, in_features]` f32 and gives `[rows, out_features]` f32. Differentiable in `x`, and in
+    /// the weight where that is trained.
     ///
     /// # Errors
     /// The shapes do not fit, or the device fails.
@@ -23,6 +25,15 @@ pub trait Linear: Send + Sync {
 
     /// Width of the output.
     fn out_features(&self) -> usize;
+
+    /// The weight as a dense `[out_features, in_features]` f32 matrix, without history; dequantised for the call if need be.
+    ///
+    /// # Errors
+    /// The device fails.
+    fn weight(&self) -> Result<Tensor, candle_core::Error>;
+
+    /// The `[out_features]` bias, if there is one.
+    fn bias(&self) -> Option<&Tensor>;
 }
 
 /// Gives a model its parameters by their Hugging Face names, e.g. `model.layers.0.self_attn.q_proj`.
@@ -49,7 +60,8 @@ pub trait LinearLoader {
     fn contains(&self, name: &str) -> bool;
 }
 
-/// A dense weight matrix in f32, f16 or bf16 that is not trained. Sums are in f32 whatever the storage.
+/// A dense weight matrix in f32, f16 or bf16. Sums are in f32 whatever the storage. Built from a [`candle_core::Var`] it is
+/// trained, from any other tensor it is frozen.
 pub struct DenseLinear {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -82,9 +94,18 @@ impl Linear for DenseLinear {
     fn out_features(&self) -> usize {
         self.weight.dims()[0]
     }
+
+    fn weight(&self) -> Result<Tensor, candle_core::Error> {
+        self.weight.detach().to_dtype(DType::F32)
+    }
+
+    fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
 }
 
-/// A quantised weight matrix. Activations are quantised to 8 bits per block, products are summed in integers.
+/// A quantised weight matrix that is not trained. Activations are quantised to 8 bits per block, products are summed in
+/// integers; the gradient of the input is that of the product with the dequantised matrix.
 pub struct QuantLinear {
     weight: Arc<QTensor>,
     bias: Option<Tensor>,
@@ -109,19 +130,19 @@ impl QuantLinear {
         let rows = x.dim(0)?;
         if self.weight.dtype() == GgmlDType::Q6K && rows == 1 {
             let twice = Tensor::cat(&[x, x], 0)?;
-            return twice.apply_op1_no_bwd(self.weight.as_ref())?.narrow(0, 0, 1);
+            return twice.apply_op1(FrozenQMatMul(self.weight.clone()))?.narrow(0, 0, 1);
         }
         if self.weight.dtype() == GgmlDType::Q4K && rows > AMX_FREE_ROWS && has_amx() {
             let parts = (0..rows)
                 .step_by(AMX_FREE_ROWS)
                 .map(|first| {
                     let part = x.narrow(0, first, AMX_FREE_ROWS.min(rows - first))?;
-                    part.contiguous()?.apply_op1_no_bwd(self.weight.as_ref())
+                    part.contiguous()?.apply_op1(FrozenQMatMul(self.weight.clone()))
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             return Tensor::cat(&parts, 0);
         }
-        x.apply_op1_no_bwd(self.weight.as_ref())
+        x.apply_op1(FrozenQMatMul(self.weight.clone()))
     }
 }
 
@@ -139,7 +160,8 @@ fn has_amx() -> bool {
 impl Linear for QuantLinear {
     fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
         let x = x.contiguous()?;
-        let y = if x.device().is_cpu() { self.forward_cpu(&x)? } else { x.apply_op1_no_bwd(self.weight.as_ref())? };
+        let y =
+            if x.device().is_cpu() { self.forward_cpu(&x)? } else { x.apply_op1(FrozenQMatMul(self.weight.clone()))? };
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
@@ -153,6 +175,14 @@ impl Linear for QuantLinear {
     fn out_features(&self) -> usize {
         self.out_features
     }
+
+    fn weight(&self) -> Result<Tensor, candle_core::Error> {
+        self.weight.dequantize(&self.weight.device())
+    }
+
+    fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
 }
 
 /// Rows of a token embedding, dense or quantised.
@@ -164,13 +194,14 @@ pub enum Embedding {
 }
 
 impl Embedding {
-    /// The rows of `ids`, `[ids.len(), width]` in f32.
+    /// The rows of `ids`, `[ids.len(), width]` in f32 (f64 if the table is). A table that is a [`candle_core::Var`] is trained.
     ///
     /// # Errors
     /// An id is outside the vocabulary, or the device fails.
     pub fn forward(&self, ids: &[u32], device: &Device) -> Result<Tensor, candle_core::Error> {
         let ids = Tensor::new(ids, device)?;
         match self {
+            Self::Dense(table) if table.dtype() == DType::F64 => table.index_select(&ids, 0),
             Self::Dense(table) => table.index_select(&ids, 0)?.to_dtype(DType::F32),
             Self::Quantised(table) => table.embedding(&ids)?.to_dtype(DType::F32),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use crate::linear::{Embedding, Linear, LinearLoader};
-use crate::{Error, LlamaConfig, ops};
+use crate::{Checkpoints, Error, LlamaConfig, ops};
 
 /// Mixes values across the rows of a step; everything else in the model sees one row at a time.
 pub trait Attention {
@@ -31,11 +31,30 @@ pub trait Attention {
 pub struct Llama {
     config: LlamaConfig,
     embed_tokens: Embedding,
-    layers: Vec<Layer>,
+    layers: Vec<Arc<Layer>>,
     norm: Tensor,
     lm_head: Arc<dyn Linear>,
     rope_frequencies: Vec<f32>,
     device: Device,
+}
+
+/// Attention of [`Llama::sequences`].
+#[derive(Clone)]
+struct WholeSequences {
+    lengths: Arc<[usize]>,
+    window: Option<usize>,
+}
+
+impl Attention for WholeSequences {
+    fn attend(
+        &mut self,
+        _layer: usize,
+        queries: &Tensor,
+        keys: &Tensor,
+        values: &Tensor,
+    ) -> Result<Tensor, candle_core::Error> {
+        ops::causal_attention(queries, keys, &values.contiguous()?, &self.lengths, self.window)
+    }
 }
 
 struct Layer {
@@ -58,7 +77,7 @@ impl Llama {
     pub fn load(loader: &dyn LinearLoader, config: LlamaConfig, device: &Device) -> Result<Self, Error> {
         let embed_tokens = loader.embedding("model.embed_tokens", config.vocabulary_size, config.hidden_size)?;
         let layers = (0..config.layers)
-            .map(|layer| Layer::load(loader, &config, &format!("model.layers.{layer}")))
+            .map(|layer| Layer::load(loader, &config, &format!("model.layers.{layer}")).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let norm = loader.tensor("model.norm.weight", &[config.hidden_size])?;
         let lm_head = match config.tied_head {
@@ -103,13 +122,51 @@ impl Llama {
         attention: &mut dyn Attention,
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor, candle_core::Error> {
-        let (cos, sin) = self.rotations(positions)?;
         let mut x = self.embed_tokens.forward(ids, &self.device)?;
+        let (cos, sin) = self.rotations(positions, x.dtype())?;
         for (number, layer) in self.layers.iter().enumerate() {
             observe(number, &x);
             x = layer.forward(number, &x, &self.config, &cos, &sin, attention)?;
         }
         ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    /// Hidden states after the final norm of whole sequences that lie one after the other in `ids`, `[rows, hidden_size]`, with a
+    /// gradient for every trained parameter. `lengths` are the sequences' numbers of tokens; each begins at position 0 and sees
+    /// only itself. Nothing is padded.
+    ///
+    /// With `checkpoints` only each layer's input is kept for the backward pass.
+    ///
+    /// # Errors
+    /// The lengths do not add up to the ids, an id is outside the vocabulary, or the device fails.
+    pub fn sequences(
+        &self,
+        ids: &[u32],
+        lengths: &[usize],
+        checkpoints: Option<&Checkpoints>,
+    ) -> Result<Tensor, candle_core::Error> {
+        if lengths.iter().sum::<usize>() != ids.len() {
+            candle_core::bail!("{} tokens are not the sum of the sequences' lengths {lengths:?}", ids.len())
+        }
+        let mut x = self.embed_tokens.forward(ids, &self.device)?;
+        let positions: Vec<usize> = lengths.iter().flat_map(|length| 0..*length).collect();
+        let (cos, sin) = self.rotations(&positions, x.dtype())?;
+        let attention = WholeSequences { lengths: lengths.into(), window: self.config.sliding_window };
+        for (number, layer) in self.layers.iter().enumerate() {
+            let (layer, config, cos, sin) = (layer.clone(), self.config.clone(), cos.clone(), sin.clone());
+            let mut attention = attention.clone();
+            x = match checkpoints {
+                None => layer.forward(number, &x, &config, &cos, &sin, &mut attention)?,
+                Some(checkpoints) => checkpoints
+                    .run(&x, move |x| layer.forward(number, x, &config, &cos, &sin, &mut attention.clone()))?,
+            };
+        }
+        ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    /// The output head, from hidden states to logits.
+    pub fn head(&self) -> &Arc<dyn Linear> {
+        &self.lm_head
     }
 
     /// Logits of hidden states, `[rows, vocabulary_size]` f32.
@@ -121,14 +178,15 @@ impl Llama {
     }
 
     /// Cosines and sines of each position's rotation, both `[rows, head_dim / 2]`.
-    fn rotations(&self, positions: &[usize]) -> Result<(Tensor, Tensor), candle_core::Error> {
+    fn rotations(&self, positions: &[usize], dtype: DType) -> Result<(Tensor, Tensor), candle_core::Error> {
         let shape = (positions.len(), self.rope_frequencies.len());
         let angles = positions.iter().flat_map(|position| {
             let position = *position as f32;
             self.rope_frequencies.iter().map(move |frequency| position * frequency)
         });
         let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
-        Ok((Tensor::from_vec(cos, shape, &self.device)?, Tensor::from_vec(sin, shape, &self.device)?))
+        let tensor = |values| Tensor::from_vec(values, shape, &self.device)?.to_dtype(dtype);
+        Ok((tensor(cos)?, tensor(sin)?))
     }
 }
 

@@ -76,6 +76,15 @@ pub(crate) fn silu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Gradients of [`silu`]'s inputs for the output's gradient `g`.
+pub(crate) fn silu_backward(gate: &[f32], up: &[f32], g: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+    for i in 0..gate.len().min(up.len()).min(g.len()).min(dgate.len()).min(dup.len()) {
+        let sigmoid = 1.0 / (1.0 + exp(-gate[i]));
+        dgate[i] = g[i] * up[i] * sigmoid * (1.0 + gate[i] * (1.0 - sigmoid));
+        dup[i] = g[i] * gate[i] * sigmoid;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,6 @@ mod matmul;
 mod shared_out;
 
 pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, paged_attention};
-pub(crate) use exp::silu;
+pub(crate) use exp::{silu, silu_backward, softmax_in_place};
 pub(crate) use matmul::{Weights, matmul};
 use shared_out::SharedOut;

@@ -1,0 +1,41 @@
+//! Log-probabilities of tokens from hidden states, without a full matrix of logits.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use crate::linear::Linear;
+use crate::{Checkpoints, ops};
+
+/// Rows whose logits exist at a time: 256 rows of a 32,000 token vocabulary are 33 MB.
+const CHUNK_ROWS: usize = 256;
+
+/// `log p(target)` of each row under `softmax(head(hidden))`, `[rows]` f32. `hidden` is `[rows, width]`; there is one target per row.
+///
+/// With `checkpoints`, rows are projected in chunks whose logits are dropped and computed again in the backward pass, so that
+/// memory does not grow with rows × vocabulary.
+///
+/// # Errors
+/// The numbers of rows and targets differ, a target is outside the vocabulary, or the device fails.
+pub fn token_log_probs(
+    head: &Arc<dyn Linear>,
+    hidden: &Tensor,
+    targets: &[u32],
+    checkpoints: Option<&Checkpoints>,
+) -> Result<Tensor> {
+    let rows = hidden.dim(0)?;
+    if rows != targets.len() {
+        candle_core::bail!("{rows} rows of hidden states, but {} targets", targets.len())
+    }
+    let Some(checkpoints) = checkpoints.filter(|_| rows > CHUNK_ROWS) else {
+        return ops::log_probs_of(&head.forward(hidden)?, &Tensor::new(targets, hidden.device())?);
+    };
+    let chunks = (0..rows).step_by(CHUNK_ROWS).map(|first| {
+        let count = CHUNK_ROWS.min(rows - first);
+        let targets = Tensor::new(&targets[first..first + count], hidden.device())?;
+        let head = head.clone();
+        let chunk = hidden.narrow(0, first, count)?.contiguous()?;
+        checkpoints.run(&chunk, move |chunk| ops::log_probs_of(&head.forward(chunk)?, &targets))
+    });
+    Tensor::cat(&chunks.collect::<Result<Vec<_>>>()?, 0)
+}
