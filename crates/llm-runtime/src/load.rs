@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use sha2::{Digest, Sha256};
@@ -11,7 +12,9 @@ use crate::engine::IdentityParts;
 use crate::hub::HubSource;
 use crate::memory::{available_memory, format_bytes};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
-use crate::{ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, Llama, Tokenizer};
+use crate::{
+    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, Tokenizer,
+};
 
 /// What to load and how.
 #[derive(Debug, Clone, Default)]
@@ -50,12 +53,39 @@ pub enum LoadEvent {
     Weights(LoadProgress),
 }
 
-impl Engine {
+/// A loaded model with what belongs to it, before it is put to work: for training, or for an [`Engine`].
+pub struct PretrainedModel {
+    /// The model.
+    pub llama: Arc<Llama>,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its chat template, if it has one.
+    pub template: Option<ChatTemplate>,
+    eos: Vec<u32>,
+    identity: IdentityParts,
+}
+
+/// Builds the model from its parameters; the place where a caller puts adapters between loader and model.
+pub type BuildLlama<'a> = &'a dyn Fn(&dyn LinearLoader, LlamaConfig, &Device) -> Result<Llama, Error>;
+
+impl PretrainedModel {
     /// Loads a model, its tokenizer and its chat template.
     ///
     /// # Errors
-    /// Something is missing, damaged, of an unknown architecture, or does not fit into memory.
+    /// As [`Engine::load`].
     pub fn load(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<Self, Error> {
+        Self::load_through(options, progress, &|loader, config, device| Llama::load(loader, config, device))
+    }
+
+    /// As [`Self::load`], with the model built by `build`.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], and those of `build`.
+    pub fn load_through(
+        options: &LoadOptions,
+        progress: &dyn Fn(LoadEvent),
+        build: BuildLlama<'_>,
+    ) -> Result<Self, Error> {
         let path = resolve(options, progress)?;
         let device = options.device.open()?;
         let weights_progress = |at| progress(LoadEvent::Weights(at));
@@ -75,8 +105,32 @@ impl Engine {
             files: weights.files(),
             sha256: OnceCell::new(),
         };
-        let model = Llama::load(&weights, weights.config.clone(), &device)?;
-        Ok(Engine::new(model, tokenizer, template, &options.engine)?.with_origin(identity, eos))
+        let llama = Arc::new(build(&weights, weights.config.clone(), &device)?);
+        Ok(Self { llama, tokenizer, template, eos, identity })
+    }
+
+    /// Tokens that end a sequence.
+    pub fn eos(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// Puts the model to work.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn into_engine(self, options: &EngineOptions) -> Result<Engine, Error> {
+        let engine = Engine::sharing(self.llama, self.tokenizer, self.template, options)?;
+        Ok(engine.with_origin(self.identity, self.eos))
+    }
+}
+
+impl Engine {
+    /// Loads a model, its tokenizer and its chat template.
+    ///
+    /// # Errors
+    /// Something is missing, damaged, of an unknown architecture, or does not fit into memory.
+    pub fn load(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<Self, Error> {
+        PretrainedModel::load(options, progress)?.into_engine(&options.engine)
     }
 }
 

@@ -17,6 +17,7 @@ mod stop;
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
@@ -53,7 +54,7 @@ impl Default for EngineOptions {
 
 /// A model with its tokenizer, template and cache. Implements [`TextModel`].
 pub struct Engine {
-    model: Llama,
+    model: Arc<Llama>,
     front: Front,
     cache: KvCache,
     tree: PrefixTree,
@@ -78,6 +79,20 @@ impl Engine {
     /// An option is 0, the vocabularies do not fit, or the cache can't be allocated.
     pub fn new(
         model: Llama,
+        tokenizer: Tokenizer,
+        template: Option<ChatTemplate>,
+        options: &EngineOptions,
+    ) -> Result<Self, Error> {
+        Self::sharing(Arc::new(model), tokenizer, template, options)
+    }
+
+    /// As [`Self::new`] for a model that is used elsewhere too, e.g. one in training. After its parameters or adapters change,
+    /// call [`Self::clear_cache`]: cached prefixes were computed with the old ones.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn sharing(
+        model: Arc<Llama>,
         tokenizer: Tokenizer,
         template: Option<ChatTemplate>,
         options: &EngineOptions,
