@@ -1,0 +1,397 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use llm_runtime::{Checkpoints, DropoutPass};
+use sha2::{Digest, Sha256};
+
+use crate::adamw::AdamW;
+use crate::batches::BatchPlan;
+use crate::checkpoint::{Best, CheckpointFolder, PARAMETERS_FILE, TrainerState};
+use crate::event::{Control, Evaluation, Observer, Step, TrainEvent};
+use crate::objective::{Dataset, LossParts, Metric, Mode, Objective, Pass};
+use crate::options::{Normalisation, TrainerOptions};
+use crate::parameter::{Gradients, Parameters};
+use crate::{RunDir, TrainingError};
+
+/// Drives an objective over a data set: accumulation, clipping, schedule, evaluation, checkpoints, resume.
+///
+/// A run that was interrupted and resumed gives bit for bit the parameters of one that was not, on the CPU and with the
+/// same number of threads: shuffles and dropout are functions of the seed and the step, and the optimiser's state is saved.
+pub struct Trainer<'a, O, D> {
+    /// What is minimised.
+    pub objective: &'a O,
+    /// What is learned from.
+    pub train: &'a D,
+    /// Held-out sets by name. The first decides which checkpoint is the best.
+    pub evaluation: Vec<(String, &'a D)>,
+    /// Settings.
+    pub options: &'a TrainerOptions,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainSummary {
+    /// Optimiser steps made, those before a resume included.
+    pub steps: u64,
+    /// Steps the run was planned for.
+    pub total_steps: u64,
+    /// Why it ended.
+    pub end: End,
+    /// Loss of the last step.
+    pub loss: Option<f64>,
+    /// The best evaluation; its values are in the parameters now if `restore_best` is set and there is a run folder.
+    pub best: Option<Best>,
+    /// Tokens that went through the model in training.
+    pub tokens: u64,
+    /// Seconds of this call, evaluations included.
+    pub seconds: f64,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All steps are made.
+    Finished,
+    /// There was no better evaluation for a while.
+    Early,
+    /// The observer asked for it; the run can be resumed.
+    Stopped,
+}
+
+impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
+    /// Trains. With a run folder checkpoints are written there, and with `resume` the run goes on from the last one (from the
+    /// beginning, if there is none).
+    ///
+    /// # Errors
+    /// A setting is out of range, a loss is not finite, the run diverges, a parameter gets no gradient, the settings are not those
+    /// of the run to be resumed, or a file can't be written. Checkpoints written before stay.
+    pub fn run(
+        &self,
+        parameters: &Parameters,
+        run: Option<&RunDir>,
+        resume: bool,
+        observer: Observer<'_>,
+    ) -> Result<TrainSummary, TrainingError> {
+        self.options.check()?;
+        let lengths = self.train.lengths();
+        if lengths.is_empty() || parameters.is_empty() {
+            let problem = "there is nothing to train on, or no parameter to train".to_owned();
+            return Err(TrainingError::Setting { setting: "training data", problem });
+        }
+        let optimiser = AdamW::new(parameters.clone(), self.options.adamw.clone())?;
+        let folder = run.map(|run| CheckpointFolder::new(run.checkpoints(), self.options.keep));
+        let state = TrainerState {
+            total_steps: self.options.total_steps(lengths.len()),
+            fingerprint: self.fingerprint(&lengths),
+            ..TrainerState::default()
+        };
+        let mut progress = Progress { trainer: self, lengths, optimiser, folder, state, begun: Instant::now(), observer };
+        if resume {
+            progress.restore()?;
+        }
+        progress.train()
+    }
+
+    /// Mean loss and metrics over a data set, without dropout.
+    ///
+    /// # Errors
+    /// The loss is not finite or can't be computed.
+    pub fn evaluate(&self, set: &D) -> Result<(f64, Vec<(String, f64)>), TrainingError> {
+        let mut sums = Sums::default();
+        for examples in BatchPlan::in_order(self.options.evaluation_batch, set.lengths().len()) {
+            let parts = self.objective.loss(&set.batch(&examples)?, &Pass::evaluation())?;
+            sums.add(f64::from(parts.sum.to_scalar::<f32>()?), &parts);
+        }
+        Ok((sums.loss(), sums.metrics()))
+    }
+
+    /// What must be the same for a run to be resumed.
+    fn fingerprint(&self, lengths: &[usize]) -> String {
+        let fixed = TrainerOptions { keep: 1, log_every: 1, save_every: 0, ..self.options.clone() };
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_string(&fixed).unwrap_or_default());
+        for length in lengths {
+            hash.update((*length as u64).to_le_bytes());
+        }
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Sums over batches.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    weight: f64,
+    /// Means of the batches, for [`Normalisation::MicroBatches`].
+    means: Vec<f64>,
+    tokens: usize,
+    metrics: BTreeMap<&'static str, (f64, f64)>,
+}
+
+impl Sums {
+    fn add(&mut self, sum: f64, parts: &LossParts) {
+        self.loss += sum;
+        self.weight += parts.weight;
+        self.means.push(sum / parts.weight);
+        self.tokens += parts.tokens;
+        for Metric { name, sum, weight } in &parts.metrics {
+            let entry = self.metrics.entry(name).or_default();
+            *entry = (entry.0 + sum, entry.1 + weight);
+        }
+    }
+
+    fn loss(&self) -> f64 {
+        self.loss / self.weight
+    }
+
+    fn metrics(&self) -> Vec<(String, f64)> {
+        self.metrics.iter().map(|(name, (sum, weight))| ((*name).to_owned(), sum / weight)).collect()
+    }
+}
+
+/// A run in progress.
+struct Progress<'a, 'b, O, D> {
+    trainer: &'a Trainer<'a, O, D>,
+    lengths: Vec<usize>,
+    optimiser: AdamW,
+    folder: Option<CheckpointFolder>,
+    state: TrainerState,
+    begun: Instant,
+    observer: Observer<'b>,
+}
+
+impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
+    fn options(&self) -> &TrainerOptions {
+        self.trainer.options
+    }
+
+    fn restore(&mut self) -> Result<(), TrainingError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let Some(state) = folder.restore_last(&mut self.optimiser)? else { return Ok(()) };
+        if state.fingerprint != self.state.fingerprint {
+            let problem = "the settings or the data are not those the run was begun with: resume with the same ones";
+            return Err(TrainingError::Setting { setting: "resume", problem: problem.to_owned() });
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    fn train(mut self) -> Result<TrainSummary, TrainingError> {
+        let started = TrainEvent::Started {
+            step: self.state.step,
+            total_steps: self.state.total_steps,
+            examples: self.lengths.len(),
+            parameters: self.optimiser.parameters().elements(),
+        };
+        let mut control = (self.observer)(&started)?;
+        let mut last_loss = None;
+        let mut end = End::Finished;
+        let mut evaluated_at = None;
+        let mut epoch: Option<(u64, Vec<Vec<usize>>)> = None;
+        while self.state.step < self.state.total_steps {
+            if self.patience_is_over() {
+                end = End::Early;
+                break;
+            }
+            if control == Control::Stop {
+                end = End::Stopped;
+                break;
+            }
+            let per_epoch = self.options().steps_per_epoch(self.lengths.len());
+            let (number, within) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
+            if epoch.as_ref().is_none_or(|(planned, _)| *planned != number) {
+                epoch = Some((number, self.plan().epoch(number, &self.lengths)));
+            }
+            let batches = epoch.as_ref().map(|(_, batches)| batches.as_slice()).unwrap_or_default();
+            let accumulate = self.options().accumulate;
+            let end_of_step = ((within + 1) * accumulate).min(batches.len());
+            let micro_batches = batches[within * accumulate..end_of_step].to_vec();
+            let (loss, asked) = self.step(&micro_batches)?;
+            (last_loss, control) = (Some(loss), asked);
+            if self.is_due(self.options().evaluate_every, per_epoch) {
+                self.evaluate()?;
+                evaluated_at = Some(self.state.step);
+            }
+            if self.is_due(self.options().save_every, per_epoch) {
+                self.save()?;
+            }
+        }
+        if end != End::Stopped && evaluated_at != Some(self.state.step) && last_loss.is_some() {
+            self.evaluate()?;
+        }
+        if last_loss.is_some() {
+            self.save()?;
+        }
+        self.finish(end, last_loss)
+    }
+
+    fn plan(&self) -> BatchPlan {
+        let options = self.options();
+        BatchPlan { size: options.batch, by_length: options.by_length, seed: options.seed }
+    }
+
+    fn is_due(&self, every: u64, per_epoch: u64) -> bool {
+        let every = if every == 0 { per_epoch } else { every };
+        self.state.step.is_multiple_of(every)
+    }
+
+    fn patience_is_over(&self) -> bool {
+        self.options().patience > 0 && self.state.since_best >= self.options().patience
+    }
+
+    /// One optimiser step over micro-batches; gives the loss.
+    fn step(&mut self, micro_batches: &[Vec<usize>]) -> Result<(f64, Control), TrainingError> {
+        let start = Instant::now();
+        let (mut gradients, sums) = self.accumulate(micro_batches)?;
+        let step = self.state.step + 1;
+        let loss = match self.options().normalisation {
+            Normalisation::Terms => {
+                gradients.scale(1.0 / sums.weight)?;
+                sums.loss()
+            }
+            Normalisation::MicroBatches => {
+                gradients.scale(1.0 / sums.means.len() as f64)?;
+                sums.means.iter().sum::<f64>() / sums.means.len() as f64
+            }
+        };
+        self.check_coverage(&gradients, step)?;
+        let gradient_norm = match self.options().clip {
+            Some(clip) => gradients.clip(clip)?,
+            None => gradients.global_norm()?,
+        };
+        self.check_finite("gradient norm", gradient_norm, micro_batches.len(), micro_batches)?;
+        let options = self.options();
+        let warmup = options.warmup.steps(self.state.total_steps);
+        let rate =
+            options.schedule.rate(options.learning_rate, self.state.step, warmup, self.state.total_steps);
+        let factor = options.divergence_factor;
+        self.state.guard.see(step, loss, factor)?;
+        self.optimiser.step(&gradients, rate)?;
+        self.state.step = step;
+        self.state.tokens += sums.tokens as u64;
+        let event = TrainEvent::Step(Step {
+            step,
+            total_steps: self.state.total_steps,
+            epoch: self.epoch(),
+            loss,
+            learning_rate: rate,
+            gradient_norm,
+            tokens_per_second: sums.tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
+            is_due: step.is_multiple_of(self.options().log_every.max(1)),
+            metrics: sums.metrics(),
+        });
+        Ok((loss, (self.observer)(&event)?))
+    }
+
+    /// Epochs so far, with fraction.
+    fn epoch(&self) -> f64 {
+        self.state.step as f64 / self.options().steps_per_epoch(self.lengths.len()) as f64
+    }
+
+    /// Forward and backward over the micro-batches of a step.
+    fn accumulate(&mut self, micro_batches: &[Vec<usize>]) -> Result<(Gradients, Sums), TrainingError> {
+        let (mut gradients, mut sums) = (Gradients::default(), Sums::default());
+        for (number, examples) in micro_batches.iter().enumerate() {
+            let batch = self.trainer.train.batch(examples)?;
+            let checkpoints = self.options().gradient_checkpointing.then(Checkpoints::default);
+            let dropout = DropoutPass { seed: self.options().seed, pass: self.state.passes };
+            let pass = Pass { mode: Mode::Train(dropout), checkpoints };
+            let parts = self.trainer.objective.loss(&batch, &pass)?;
+            let sum = f64::from(parts.sum.to_scalar::<f32>()?);
+            self.check_finite("loss", sum / parts.weight, number + 1, micro_batches)?;
+            sums.add(sum, &parts);
+            let scaled = match self.options().normalisation {
+                Normalisation::Terms => parts.sum,
+                Normalisation::MicroBatches => (parts.sum / parts.weight)?,
+            };
+            let parameters = self.optimiser.parameters();
+            gradients.add(parameters, &scaled.backward()?)?;
+            for store in pass.checkpoints.iter().flat_map(Checkpoints::take) {
+                gradients.add(parameters, &store)?;
+            }
+            self.state.passes += 1;
+        }
+        Ok((gradients, sums))
+    }
+
+    fn check_finite(
+        &self,
+        what: &'static str,
+        value: f64,
+        micro_batch: usize,
+        micro_batches: &[Vec<usize>],
+    ) -> Result<(), TrainingError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let examples = micro_batches.get(micro_batch.saturating_sub(1)).cloned().unwrap_or_default();
+        Err(TrainingError::NotFinite { what, value, step: self.state.step + 1, micro_batch, examples })
+    }
+
+    /// A gradient that never arrives is a mistake in the model that would otherwise go unnoticed.
+    fn check_coverage(&self, gradients: &Gradients, step: u64) -> Result<(), TrainingError> {
+        let missing = self.optimiser.parameters().iter().find(|(name, _)| gradients.get(name).is_none());
+        match missing {
+            Some((name, _)) => Err(TrainingError::NoGradient { step, parameter: name.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    fn evaluate(&mut self) -> Result<(), TrainingError> {
+        for (number, (name, set)) in self.trainer.evaluation.iter().enumerate() {
+            let (loss, metrics) = self.trainer.evaluate(set)?;
+            if !loss.is_finite() {
+                return Err(TrainingError::NotFinite {
+                    what: "held-out loss",
+                    value: loss,
+                    step: self.state.step,
+                    micro_batch: 0,
+                    examples: Vec::new(),
+                });
+            }
+            let is_best = number == 0 && self.state.best.is_none_or(|best| loss < best.loss);
+            if number == 0 {
+                self.state.since_best = if is_best { 0 } else { self.state.since_best + 1 };
+            }
+            if is_best {
+                self.state.best = Some(Best { step: self.state.step, loss });
+            }
+            let (step, epoch) = (self.state.step, self.epoch());
+            let set = name.clone();
+            (self.observer)(&TrainEvent::Evaluation(Evaluation { step, epoch, set, loss, is_best, metrics }))?;
+        }
+        // The state to come back to includes that this evaluation was the best.
+        if self.state.best.is_some_and(|best| best.step == self.state.step) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), TrainingError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = folder.save(&self.optimiser, &self.state)?;
+        (self.observer)(&TrainEvent::Saved { step: self.state.step, path })?;
+        Ok(())
+    }
+
+    fn finish(self, end: End, loss: Option<f64>) -> Result<TrainSummary, TrainingError> {
+        if let (Some(folder), Some(best)) = (&self.folder, self.state.best)
+            && self.options().restore_best
+            && end != End::Stopped
+            && best.step != self.state.step
+        {
+            self.optimiser.parameters().restore(&folder.path(best.step).join(PARAMETERS_FILE))?;
+        }
+        Ok(TrainSummary {
+            steps: self.state.step,
+            total_steps: self.state.total_steps,
+            end,
+            loss,
+            best: self.state.best,
+            tokens: self.state.tokens,
+            seconds: self.begun.elapsed().as_secs_f64(),
+        })
+    }
+}
