@@ -140,8 +140,21 @@ impl Llama {
     /// # Errors
     /// As [`Engine::load`].
     pub fn open(path: &Path, options: WeightOptions, device: &Device) -> Result<Self, Error> {
+        Self::open_through(path, options, device, &|loader, config, device| Llama::load(loader, config, device))
+    }
+
+    /// As [`Self::open`], with the model built by `build`.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], and those of `build`.
+    pub fn open_through(
+        path: &Path,
+        options: WeightOptions,
+        device: &Device,
+        build: BuildLlama<'_>,
+    ) -> Result<Self, Error> {
         let weights = Weights::open(path, options, device, &|_| ())?;
-        Llama::load(&weights, weights.config.clone(), device)
+        build(&weights, weights.config.clone(), device)
     }
 }
 

@@ -18,7 +18,9 @@ pub struct TrainerOptions {
     pub batch: usize,
     /// Micro-batches whose gradients make one optimiser step.
     pub accumulate: usize,
-    /// Whether the examples of a micro-batch are of like lengths.
+    /// Whether each epoch has an order of its own; otherwise examples come as they stand in the data.
+    pub shuffle: bool,
+    /// Whether the examples of a micro-batch are of like lengths (only with `shuffle`).
     pub by_length: bool,
     /// The peak learning rate.
     pub learning_rate: f64,
@@ -73,6 +75,7 @@ impl Default for TrainerOptions {
             max_steps: None,
             batch: 8,
             accumulate: 1,
+            shuffle: true,
             by_length: false,
             learning_rate: 5e-5,
             schedule: Schedule::Linear,

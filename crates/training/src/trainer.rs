@@ -202,7 +202,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             let per_epoch = self.options().steps_per_epoch(self.lengths.len());
             let (number, within) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
             if epoch.as_ref().is_none_or(|(planned, _)| *planned != number) {
-                epoch = Some((number, self.plan().epoch(number, &self.lengths)));
+                epoch = Some((number, self.plan_epoch(number)));
             }
             let batches = epoch.as_ref().map(|(_, batches)| batches.as_slice()).unwrap_or_default();
             let accumulate = self.options().accumulate;
@@ -227,9 +227,13 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         self.finish(end, last_loss)
     }
 
-    fn plan(&self) -> BatchPlan {
+    fn plan_epoch(&self, number: u64) -> Vec<Vec<usize>> {
         let options = self.options();
-        BatchPlan { size: options.batch, by_length: options.by_length, seed: options.seed }
+        if !options.shuffle {
+            return BatchPlan::in_order(options.batch, self.lengths.len());
+        }
+        let plan = BatchPlan { size: options.batch, by_length: options.by_length, seed: options.seed };
+        plan.epoch(number, &self.lengths)
     }
 
     fn is_due(&self, every: u64, per_epoch: u64) -> bool {
