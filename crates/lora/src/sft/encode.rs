@@ -20,9 +20,21 @@ use super::turns::{Answer, LaidOut, Renderer};
 #[derive(Debug, Clone)]
 pub enum SftTemplate {
     /// The model's own chat template, or a built-in one. It writes all control tokens itself.
-    Chat(ChatTemplate),
+    Chat(Box<ChatTemplate>),
     /// Text with slots.
     Plain(PlainTemplate),
+}
+
+impl From<ChatTemplate> for SftTemplate {
+    fn from(template: ChatTemplate) -> Self {
+        Self::Chat(Box::new(template))
+    }
+}
+
+impl From<PlainTemplate> for SftTemplate {
+    fn from(template: PlainTemplate) -> Self {
+        Self::Plain(template)
+    }
 }
 
 /// What is learned of a conversation.

@@ -48,8 +48,8 @@ impl<'a> Fields<'a> {
     /// The first kind whose required fields are all here, else the first of which one is here.
     fn kind(&self) -> Option<RecordKind> {
         let here = |field: &&str| self.get(field).is_some();
-        let whole = RecordKind::ALL.into_iter().find(|kind| kind.required().iter().all(|field| here(field)));
-        whole.or_else(|| RecordKind::ALL.into_iter().find(|kind| kind.required().iter().any(|field| here(field))))
+        let whole = RecordKind::ALL.into_iter().find(|kind| kind.required().iter().all(&here));
+        whole.or_else(|| RecordKind::ALL.into_iter().find(|kind| kind.required().iter().any(here)))
     }
 
     fn unknown_kind(&self) -> String {

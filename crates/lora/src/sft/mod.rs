@@ -3,8 +3,7 @@
 //! [`read_records`] reads question–answer rows, chats and prompt–completion pairs from JSON; [`SftEncoder`] renders each with
 //! the model's chat template or a [`PlainTemplate`], finds the tokens of the assistant's answer and keeps the sequence under
 //! a limit; [`pack`] joins short sequences where that is asked for. What is learned by default is the last answer with its
-//! end token, as in section 4 of arXiv:2402.10453 and in the instruction tuning of arXiv:2203.02155: the loss looks at
-//! nothing that the model will not have to write.
+//! end token: the loss looks at nothing that the model will not have to write.
 //!
 //! ```
 //! use std::path::Path;
@@ -17,7 +16,7 @@
 //! let set = parse_records(Path::new("rows.jsonl"), rows, &ReadOptions::default())?;
 //!
 //! let tokenizer = Tokenizer::from_tokenizer_json(&std::fs::read(format!("{folder}/tokenizer.json"))?, None)?;
-//! let template = SftTemplate::Chat(BuiltInTemplate::Llama2.template()?);
+//! let template = SftTemplate::from(BuiltInTemplate::Llama2.template()?);
 //! let encoder = SftEncoder::new(&tokenizer, &template, EncodeOptions::default())?;
 //! let (examples, summary) = encoder.encode_all(&set.records, BadRecords::Fail)?;
 //!

@@ -24,7 +24,8 @@ const SLOTS: [&str; 4] = [SYSTEM, INSTRUCTION, INPUT, RESPONSE];
 pub enum BuiltInPlain {
     /// Headings for task, material and answer.
     Plain,
-    /// `Human: …` and `Assistant: …`.
+    /// `Human: …` and `Assistant: …`, the format of MAGIC's strategy model. Its prompt ends in a blank, which SentencePiece
+    /// joins to the answer's first word: encode with [`super::Join::Apart`] to learn from the prompt that inference gives.
     HumanAssistant,
 }
 
