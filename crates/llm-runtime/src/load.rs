@@ -12,9 +12,7 @@ use crate::engine::IdentityParts;
 use crate::hub::HubSource;
 use crate::memory::{available_memory, format_bytes};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
-use crate::{
-    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, Tokenizer,
-};
+use crate::{ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, Tokenizer};
 
 /// What to load and how.
 #[derive(Debug, Clone, Default)]

@@ -131,7 +131,14 @@ impl LoraLinear {
     }
 
     /// Adds an adapter's part to `y`, the output so far.
-    fn add(&self, y: &Tensor, x: &Tensor, update: &Update, factor: f64, training: Option<DropoutPass>) -> Result<Tensor> {
+    fn add(
+        &self,
+        y: &Tensor,
+        x: &Tensor,
+        update: &Update,
+        factor: f64,
+        training: Option<DropoutPass>,
+    ) -> Result<Tensor> {
         let place = &self.name;
         let dropped = match training {
             Some(pass) if update.dropout > 0.0 => Some(pass.apply(x, update.dropout, place)?),

@@ -18,4 +18,3 @@ pub(crate) fn family(name: &str) -> Option<PathBuf> {
     }
     found
 }
-

@@ -333,7 +333,8 @@ fn golden_lora_files_round_trip() {
         assert_ne!(adapters_of(&folder).len(), 0);
         adapters.load("second", &copy).unwrap();
         assert_eq!(batches.logits(&llama), before, "{name}");
-        let (theirs, ours) = (tensors(&folder.join(&name).join(lora::WEIGHTS_FILE)), tensors(&copy.join(lora::WEIGHTS_FILE)));
+        let (theirs, ours) =
+            (tensors(&folder.join(&name).join(lora::WEIGHTS_FILE)), tensors(&copy.join(lora::WEIGHTS_FILE)));
         assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>(), "{name}");
     }
     let old = scratch.path().join("old");
@@ -362,7 +363,10 @@ fn a_fresh_adapter_changes_nothing_and_trains() {
             let values = values(variable.as_tensor());
             if name.contains("lora_A") {
                 let bound = 1.0 / (variable.dims()[1] as f32).sqrt();
-                assert!(values.iter().all(|value| value.abs() <= bound) && values.iter().any(|value| value.abs() > bound / 2.0));
+                assert!(
+                    values.iter().all(|value| value.abs() <= bound)
+                        && values.iter().any(|value| value.abs() > bound / 2.0)
+                );
             }
             assert_eq!(name.contains("lora_B"), values.iter().all(|value| *value == 0.0), "{name}");
         }

@@ -55,6 +55,7 @@ mod record;
 mod run;
 mod sampling;
 mod sweep;
+mod training_data;
 
 pub use dialogue::{Dialogue, Turn};
 pub use error::Error;
@@ -73,3 +74,6 @@ pub use sampling::{
     PYTHON_COMPAT_SEED, Pair, PairSampling, PythonDraw, Shard, TurnRange, python_compat_draws, sample_pairs,
 };
 pub use sweep::{CostEstimate, SweepExample, SweepItem, SweepPlan, SweepSettings, UNCONDITIONAL};
+pub use training_data::{
+    ChatMessage, Share, TrainingChat, TrainingDataOptions, TrainingDataSummary, TrainingFile, write_training_data,
+};

@@ -6,8 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use crate::parameter::{Gradients, Parameters, load_tensors, save_tensors};
 use crate::TrainingError;
+use crate::parameter::{Gradients, Parameters, load_tensors, save_tensors};
 
 /// Constants of the optimiser. The defaults are torch's, but for the weight decay, which is transformers' 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +157,8 @@ impl AdamW {
     /// The file can't be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainingError> {
         let tensors = self.states.iter().flat_map(|(name, state)| {
-            let parts = [("mean", Some(&state.mean)), ("square", Some(&state.square)), ("master", state.master.as_ref())];
+            let parts =
+                [("mean", Some(&state.mean)), ("square", Some(&state.square)), ("master", state.master.as_ref())];
             parts.into_iter().filter_map(move |(part, tensor)| Some((format!("{part}.{name}"), tensor?.clone())))
         });
         save_tensors(path, tensors, &[("steps", self.step.to_string())])

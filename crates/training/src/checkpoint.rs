@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrainingError;
 use crate::adamw::AdamW;
 use crate::atomic_file::{remove_folder, write_folder};
 use crate::guard::DivergenceGuard;
-use crate::TrainingError;
 
 /// File of the parameters in a checkpoint's folder.
 pub const PARAMETERS_FILE: &str = "parameters.safetensors";
@@ -91,9 +91,8 @@ impl CheckpointFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(TrainingError::io(&self.folder)(error)),
         };
-        let mut steps: Vec<u64> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("step-")?.parse().ok())
-            .collect();
+        let mut steps: Vec<u64> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
         steps.sort_unstable();
         Ok(steps)
     }

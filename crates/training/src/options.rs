@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrainingError;
 use crate::adamw::AdamWOptions;
 use crate::schedule::{Schedule, Warmup};
-use crate::TrainingError;
 
 /// Settings of a [`crate::Trainer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

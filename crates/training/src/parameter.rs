@@ -111,9 +111,8 @@ type Loaded = (BTreeMap<String, Tensor>, HashMap<String, String>);
 /// Reads a safetensors file onto the CPU.
 pub(crate) fn load_tensors(path: &Path) -> Result<Loaded, TrainingError> {
     let bytes = std::fs::read(path).map_err(TrainingError::io(path))?;
-    let damaged = |error: &dyn std::fmt::Display| {
-        TrainingError::format(path, format!("not a whole safetensors file ({error})"))
-    };
+    let damaged =
+        |error: &dyn std::fmt::Display| TrainingError::format(path, format!("not a whole safetensors file ({error})"));
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|error| damaged(&error))?;

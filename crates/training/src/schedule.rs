@@ -172,7 +172,17 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for name in ["constant", "linear", "cosine", "cosine:1.5", "cosine-with-restarts:5", "cosine-with-floor:0.1", "inverse-sqrt", "warmup-stable-decay:10", "polynomial:2:0.0000001"] {
+        for name in [
+            "constant",
+            "linear",
+            "cosine",
+            "cosine:1.5",
+            "cosine-with-restarts:5",
+            "cosine-with-floor:0.1",
+            "inverse-sqrt",
+            "warmup-stable-decay:10",
+            "polynomial:2:0.0000001",
+        ] {
             assert_eq!(name.parse::<Schedule>().unwrap().to_string(), name);
         }
         for wrong in ["cosinus", "cosine:x", "linear:3", "cosine-with-floor:2", "polynomial:1:nan"] {
@@ -189,7 +199,15 @@ mod tests {
 
     #[test]
     fn rates_are_never_negative_or_infinite() {
-        for schedule in ["constant", "linear", "cosine", "cosine-with-restarts:5", "polynomial:2:0", "inverse-sqrt", "warmup-stable-decay:3"] {
+        for schedule in [
+            "constant",
+            "linear",
+            "cosine",
+            "cosine-with-restarts:5",
+            "polynomial:2:0",
+            "inverse-sqrt",
+            "warmup-stable-decay:3",
+        ] {
             let schedule: Schedule = schedule.parse().unwrap();
             for total in 0..5 {
                 for warmup in 0..7 {

@@ -87,7 +87,8 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
             fingerprint: self.fingerprint(&lengths),
             ..TrainerState::default()
         };
-        let mut progress = Progress { trainer: self, lengths, optimiser, folder, state, begun: Instant::now(), observer };
+        let mut progress =
+            Progress { trainer: self, lengths, optimiser, folder, state, begun: Instant::now(), observer };
         if resume {
             progress.restore()?;
         }
@@ -268,8 +269,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         self.check_finite("gradient norm", gradient_norm, micro_batches.len(), micro_batches)?;
         let options = self.options();
         let warmup = options.warmup.steps(self.state.total_steps);
-        let rate =
-            options.schedule.rate(options.learning_rate, self.state.step, warmup, self.state.total_steps);
+        let rate = options.schedule.rate(options.learning_rate, self.state.step, warmup, self.state.total_steps);
         let factor = options.divergence_factor;
         self.state.guard.see(step, loss, factor)?;
         self.optimiser.step(&gradients, rate)?;
