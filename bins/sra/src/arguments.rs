@@ -6,6 +6,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
+use crate::training_arguments::{Dataset, Generate, Train};
+
 /// Strategy-steered continuations of emotional support conversations
 #[derive(Debug, Parser)]
 #[command(name = "sra", version, about, max_term_width = 100)]
@@ -57,6 +59,12 @@ pub(crate) enum Command {
     Postprocess(Postprocess),
     /// Write a run in the forms other tools read
     Export(Export),
+    /// Make chats to fine-tune on out of continuation runs
+    Dataset(Dataset),
+    /// Fine-tune a model with LoRA
+    Train(Box<Train>),
+    /// Answer chats with a layout and an adapter
+    Generate(Box<Generate>),
     /// Print shell completions
     Completions {
         /// Which shell
@@ -208,10 +216,10 @@ pub(crate) struct Generation {
     pub(crate) stop: Vec<String>,
 }
 
-/// Model and machine.
+/// The model and where it runs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model and machine")]
-pub(crate) struct Runtime {
+pub(crate) struct ModelOptions {
     /// Tokenizer instead of the model's: tokenizer.json, tokenizer.model or a folder
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
@@ -227,6 +235,23 @@ pub(crate) struct Runtime {
     /// Quantise while loading: q4_k, q6_k or q8_0
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<Quantization>,
+    /// Model hub to ask instead of the public one
+    #[arg(long, value_name = "URL")]
+    pub(crate) hub_endpoint: Option<String>,
+    /// Folder for downloaded models
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hub_cache: Option<PathBuf>,
+}
+
+/// A model that generates, and its limits.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model and machine")]
+pub(crate) struct Runtime {
+    #[command(flatten)]
+    pub(crate) model: ModelOptions,
+    /// LoRA adapter: a PEFT folder, or a run of `sra train`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Longest prompt plus new tokens [default: the model's own]
     #[arg(long, value_name = "TOKENS")]
     pub(crate) context: Option<usize>,
@@ -236,12 +261,6 @@ pub(crate) struct Runtime {
     /// Sequences that run at a time
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub(crate) batch: usize,
-    /// Model hub to ask instead of the public one
-    #[arg(long, value_name = "URL")]
-    pub(crate) hub_endpoint: Option<String>,
-    /// Folder for downloaded models
-    #[arg(long, value_name = "DIR")]
-    pub(crate) hub_cache: Option<PathBuf>,
 }
 
 /// Tidy the responses of a run

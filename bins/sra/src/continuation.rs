@@ -1,23 +1,19 @@
 //! `sra continue`: one continuation per dialogue, strategy and layout.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use esconv_data::{Example, StrategySet};
-use llm_runtime::{
-    Engine, EngineOptions, GenerationOptions, LoadEvent, LoadOptions, RunStatistics, TextModel, WeightOptions,
-    format_bytes,
-};
+use llm_runtime::{Engine, GenerationOptions, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
 use strategy_prompting::{
     CostEstimate, ExistingRun, InstructionTemplate, Journal, PairSampling, Progress, RunManifest, RunSummary,
     SweepPlan, SweepSettings, SystemRole, run_sweep,
 };
 
-use crate::arguments::{Continue, Format, Generation, Runtime, Sampling, Sweep};
+use crate::arguments::{Continue, Format, Generation, Sampling, Sweep};
 use crate::failure::Failure;
-use crate::{interrupt, prepare, progress};
+use crate::{interrupt, model, prepare, progress};
 
 /// Sampling probability of the published runs.
 const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
@@ -27,7 +23,7 @@ const PUBLISHED_TEMPERATURE: f32 = 0.7;
 
 pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failure> {
     let plan = plan(options)?;
-    let mut model = load(&options.model, &options.runtime)?;
+    let mut model = model::load(&options.model, &options.runtime)?;
     if options.dry_run {
         return dry_run(&plan, &model, options, format);
     }
@@ -102,7 +98,7 @@ fn settings(sweep: &Sweep, generation: &Generation) -> SweepSettings {
     }
 }
 
-fn generation_options(generation: &Generation) -> GenerationOptions {
+pub(crate) fn generation_options(generation: &Generation) -> GenerationOptions {
     let default_temperature = if generation.beam_width > 1 { 0.0 } else { PUBLISHED_TEMPERATURE };
     GenerationOptions {
         max_new_tokens: generation.max_new_tokens,
@@ -119,37 +115,6 @@ fn generation_options(generation: &Generation) -> GenerationOptions {
         stop: generation.stop.clone(),
         ..GenerationOptions::default()
     }
-}
-
-/// Loads the model with a progress bar.
-fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
-    let options = LoadOptions {
-        model: model.to_owned(),
-        tokenizer: runtime.tokenizer.clone(),
-        chat_template: runtime.chat_template.clone(),
-        device: runtime.device,
-        weights: WeightOptions { float: runtime.dtype, quantize: runtime.quantize },
-        engine: EngineOptions {
-            batch: runtime.batch,
-            kv_memory: runtime.kv_memory,
-            context_length: runtime.context,
-            ..EngineOptions::default()
-        },
-        hub_endpoint: runtime.hub_endpoint.clone(),
-        hub_cache: runtime.hub_cache.clone(),
-    };
-    let bar: RefCell<Option<progress::Progress>> = RefCell::new(None);
-    let engine = Engine::load(&options, &|event| match event {
-        LoadEvent::Weights(at) => bar
-            .borrow_mut()
-            .get_or_insert_with(|| progress::Progress::new("loading", 0, at.total as u64))
-            .set(at.tensors as u64),
-        LoadEvent::Download(at) => tracing::info!("{at:?}"),
-    })?;
-    if let Some(bar) = bar.borrow().as_ref() {
-        bar.finish();
-    }
-    Ok(engine)
 }
 
 fn observe(event: Progress<'_>, bar: &mut Option<progress::Progress>) {
@@ -225,7 +190,7 @@ fn report(summary: &RunSummary, options: &Continue, format: Format) -> Result<()
     Ok(())
 }
 
-fn print_statistics(statistics: &RunStatistics) {
+pub(crate) fn print_statistics(statistics: &RunStatistics) {
     let share = |part: u64| 100.0 * part as f64 / statistics.prompt_tokens.max(1) as f64;
     let rate = |tokens: u64, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
     println!("prompt tokens asked     {:>12}", statistics.prompt_tokens);

@@ -66,3 +66,27 @@ impl From<esconv_data::Error> for Failure {
         Self::work(error)
     }
 }
+
+impl From<training::TrainingError> for Failure {
+    fn from(error: training::TrainingError) -> Self {
+        match error {
+            error @ training::TrainingError::Setting { .. } => Self::wrong_use(error),
+            other => Self::work(other),
+        }
+    }
+}
+
+impl From<lora::LoraError> for Failure {
+    fn from(error: lora::LoraError) -> Self {
+        match error {
+            error @ (lora::LoraError::Invalid(_) | lora::LoraError::UnknownAdapter { .. }) => Self::wrong_use(error),
+            other => Self::work(other),
+        }
+    }
+}
+
+impl From<lora::sft::SftError> for Failure {
+    fn from(error: lora::sft::SftError) -> Self {
+        Self::work(error)
+    }
+}

@@ -7,13 +7,19 @@ mod arguments;
 mod config;
 mod console;
 mod continuation;
+mod dataset;
 mod export;
 mod failure;
+mod generate;
 mod interrupt;
+mod merge;
+mod model;
 mod postprocess;
 mod prepare;
 mod progress;
 mod statistics;
+mod train;
+mod training_arguments;
 
 use std::process::ExitCode;
 
@@ -52,6 +58,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Continue(options) => continuation::run(options, format),
         Command::Postprocess(options) => postprocess::run(options, format),
         Command::Export(options) => export::run(options, format),
+        Command::Dataset(options) => dataset::run(options, format),
+        Command::Train(options) => train::run(options, format),
+        Command::Generate(options) => generate::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -38,8 +38,16 @@ impl Progress {
 
     /// Now `done` pieces are finished.
     pub(crate) fn set(&mut self, done: u64) {
+        self.set_with(done, "");
+    }
+
+    /// Now `done` pieces are finished, and `note` is how things stand.
+    pub(crate) fn set_with(&mut self, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
+            if !note.is_empty() {
+                bar.set_message(format!("{}  {note}", self.what));
+            }
             return;
         }
         // The last line is printed where there were lines before; a short job needs none.
@@ -53,11 +61,12 @@ impl Progress {
         let seconds = self.start.elapsed().as_secs_f64();
         let left = if fresh > 0 { seconds / fresh as f64 * (self.total.saturating_sub(done)) as f64 } else { 0.0 };
         eprintln!(
-            "{}: {done} of {}, {:.1} a second, {} left",
+            "{}: {done} of {}, {:.1} a second, {} left{}{note}",
             self.what,
             self.total,
             fresh as f64 / seconds.max(1e-9),
-            HumanDuration(Duration::from_secs_f64(left))
+            HumanDuration(Duration::from_secs_f64(left)),
+            if note.is_empty() { "" } else { "; " }
         );
     }
 

@@ -12,7 +12,10 @@ use crate::engine::IdentityParts;
 use crate::hub::HubSource;
 use crate::memory::{available_memory, format_bytes};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
-use crate::{ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, Tokenizer};
+use crate::{
+    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, ModelIdentity,
+    Tokenizer,
+};
 
 /// What to load and how.
 #[derive(Debug, Clone, Default)]
@@ -105,6 +108,18 @@ impl PretrainedModel {
         };
         let llama = Arc::new(build(&weights, weights.config.clone(), &device)?);
         Ok(Self { llama, tokenizer, template, eos, identity })
+    }
+
+    /// Which model this is.
+    pub fn identity(&self) -> ModelIdentity {
+        self.identity.identity(self.template.as_ref())
+    }
+
+    /// Gives the model another name, and adds files (of an adapter) to those that make up its identity.
+    pub fn rename(&mut self, name: String, files: &[PathBuf]) {
+        self.identity.name = name;
+        self.identity.files.extend_from_slice(files);
+        self.identity.sha256 = OnceCell::new();
     }
 
     /// Tokens that end a sequence.

@@ -2,6 +2,7 @@
 
 mod goldens;
 mod lora;
+mod training;
 mod sft_corpus;
 mod sft_cutoff;
 mod sft_encode;

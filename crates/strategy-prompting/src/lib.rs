@@ -41,6 +41,7 @@
 //! # }
 //! ```
 
+mod answers;
 mod atomic_file;
 mod dialogue;
 mod digest;
@@ -57,6 +58,7 @@ mod sampling;
 mod sweep;
 mod training_data;
 
+pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
 pub use dialogue::{Dialogue, Turn};
 pub use error::Error;
 pub use export::{

@@ -71,6 +71,17 @@ pub(crate) struct IdentityParts {
     pub(crate) sha256: OnceCell<String>,
 }
 
+impl IdentityParts {
+    pub(crate) fn identity(&self, template: Option<&ChatTemplate>) -> ModelIdentity {
+        ModelIdentity {
+            name: self.name.clone(),
+            sha256: self.sha256.get_or_init(|| load::sha256_of_files(&self.files)).clone(),
+            dtype: self.dtype.clone(),
+            template_sha256: template.map(|template| template.sha256().to_string()).unwrap_or_default(),
+        }
+    }
+}
+
 impl Engine {
     /// Puts a model to work that was loaded or built elsewhere; [`Engine::load`] does everything from a path. The tokenizer's
     /// end-of-sequence tokens end a generation.
@@ -229,18 +240,7 @@ impl Engine {
 
 impl TextModel for Engine {
     fn identity(&self) -> ModelIdentity {
-        let parts = &self.identity;
-        ModelIdentity {
-            name: parts.name.clone(),
-            sha256: parts.sha256.get_or_init(|| load::sha256_of_files(&parts.files)).clone(),
-            dtype: parts.dtype.clone(),
-            template_sha256: self
-                .front
-                .template
-                .as_ref()
-                .map(|template| template.sha256().to_string())
-                .unwrap_or_default(),
-        }
+        self.identity.identity(self.front.template.as_ref())
     }
 
     fn template(&self) -> Option<&ChatTemplate> {

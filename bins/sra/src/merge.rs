@@ -1,0 +1,1 @@
+//! `sra merge`: an adapter folded into its model.

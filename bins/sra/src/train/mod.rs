@@ -1,0 +1,116 @@
+//! `sra train`: LoRA fine-tuning on chats.
+
+mod data;
+mod record;
+mod report;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use llm_runtime::{Llama, PretrainedModel};
+use lora::{Adapters, LoraConfig, SftDataset, SftObjective};
+use serde::Serialize;
+use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
+
+use crate::arguments::Format;
+use crate::failure::Failure;
+use crate::training_arguments::Train;
+use crate::{interrupt, model};
+
+/// Name under which the adapter is known inside a run.
+const ADAPTER: &str = "trained";
+/// Folder of the trained adapter in a run.
+pub(crate) const ADAPTER_FOLDER: &str = "adapter";
+
+/// What `config.toml` of a run holds.
+#[derive(Debug, Serialize)]
+struct Settings {
+    model: String,
+    model_sha256: String,
+    data: Vec<String>,
+    dev: Vec<String>,
+    cutoff: Option<usize>,
+    pack: Option<usize>,
+    learn_on: String,
+    trainer: TrainerOptions,
+    lora: LoraConfig,
+}
+
+pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
+    let adapters = Adapters::new();
+    let loaded = model::load_pretrained(&options.model, &options.options, &|loader, config, device| {
+        Llama::load(&adapters.wrap(loader), config, device)
+    })?;
+    let trainer_options = options.loop_.options();
+    trainer_options.check()?;
+    let sets = data::read(&options.data, &loaded)?;
+    match &options.lora.from_adapter {
+        Some(folder) => adapters.load(ADAPTER, folder)?,
+        None => adapters.add(ADAPTER, &options.lora.config(), trainer_options.seed)?,
+    }
+    let settings = settings(options, &loaded, &adapters, &trainer_options)?;
+    if options.dry_run {
+        report::dry_run(&settings, &sets, &adapters.parameters(ADAPTER)?, &loaded.llama, format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let run = match options.resume && RunDir::open(&options.out).is_ok() {
+        true => RunDir::open(&options.out)?,
+        false => RunDir::create(&options.out)?,
+    };
+    run.write_config(&settings)?;
+    interrupt::listen();
+    let summary = train(options, &settings, &sets, loaded.llama.clone(), &adapters, &run)?;
+    adapters.save(ADAPTER, &run.path().join(ADAPTER_FOLDER), &options.model)?;
+    report::finished(&run, &summary, format)?;
+    Ok(match summary.end {
+        End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
+        End::Finished | End::Early => ExitCode::SUCCESS,
+    })
+}
+
+fn settings(
+    options: &Train,
+    loaded: &PretrainedModel,
+    adapters: &Adapters,
+    trainer: &TrainerOptions,
+) -> Result<Settings, Failure> {
+    let names = |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    Ok(Settings {
+        model: options.model.clone(),
+        model_sha256: loaded.identity().sha256,
+        data: names(&options.data.data),
+        dev: names(&options.data.dev),
+        cutoff: options.data.cutoff,
+        pack: options.data.pack,
+        learn_on: format!("{:?}", options.data.learn_on).to_lowercase(),
+        trainer: trainer.clone(),
+        lora: adapters.config(ADAPTER)?,
+    })
+}
+
+fn train(
+    options: &Train,
+    settings: &Settings,
+    sets: &data::Sets,
+    llama: Arc<Llama>,
+    adapters: &Adapters,
+    run: &RunDir,
+) -> Result<TrainSummary, Failure> {
+    let objective = SftObjective::new(llama, Some(adapters.clone()));
+    let evaluation: Vec<(String, &SftDataset)> = sets.dev.iter().map(|(name, set)| (name.clone(), set)).collect();
+    let trainer = Trainer { objective: &objective, train: &sets.train, evaluation, options: &settings.trainer };
+    let mut recorder = record::Recorder::open(run, &options.loop_, settings)?;
+    let outcome = trainer.run(&adapters.parameters(ADAPTER)?, Some(run), options.resume, &mut |event| {
+        recorder.see(event)?;
+        Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
+    });
+    recorder.finish(outcome.is_ok())?;
+    Ok(outcome?)
+}
+
+/// The adapter folder that `path` stands for: a PEFT folder, or a run of `sra train`.
+pub(crate) fn adapter_folder(path: &Path) -> std::path::PathBuf {
+    let inside = path.join(ADAPTER_FOLDER);
+    if inside.join(lora::CONFIG_FILE).is_file() { inside } else { path.to_path_buf() }
+}
