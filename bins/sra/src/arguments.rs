@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Postprocess(Postprocess),
     /// Write a run in the forms other tools read
     Export(Export),
-    /// Make chats to fine-tune on out of continuation runs
+    /// Make chats to fine-tune on out of continuation runs or a corpus
     Dataset(Dataset),
     /// Fine-tune a model with LoRA
     Train(Box<Train>),

@@ -1,10 +1,11 @@
-//! `sra dataset`: chats to fine-tune on, made of continuation runs.
+//! `sra dataset`: chats to fine-tune on, made of continuation runs or of a corpus.
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use esconv_data::StrategySet;
 use strategy_prompting::{
-    CONTINUATIONS, ContinuationRecord, InstructionTemplate, TornLine, TrainingDataOptions, TrainingDataSummary,
+    CONTINUATIONS, InstructionTemplate, TornLine, TrainingDataOptions, TrainingDataSummary, TrainingSource,
     read_records, write_training_data,
 };
 
@@ -21,8 +22,8 @@ pub(crate) fn run(options: &Dataset, format: Format) -> Result<ExitCode, Failure
         test: options.test,
         seed: options.seed,
     };
-    let records = records(options)?;
-    let summary = write_training_data(records.into_iter().map(Ok), &options.out, &settings)?;
+    let sources = sources(options)?;
+    let summary = write_training_data(sources.into_iter().map(Ok), &options.out, &settings)?;
     match format {
         Format::Json => crate::export::print_json(&summary)?,
         Format::Text => print(&summary),
@@ -30,19 +31,25 @@ pub(crate) fn run(options: &Dataset, format: Format) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-fn records(options: &Dataset) -> Result<Vec<ContinuationRecord>, Failure> {
+fn sources(options: &Dataset) -> Result<Vec<TrainingSource>, Failure> {
     let mut chosen = Vec::new();
     for input in &options.input {
         for record in read_records(&records_of(input), TornLine::Skip)? {
             let record = record?;
             if options.layout.is_none_or(|layout| layout == record.layout) {
-                chosen.push(record);
+                chosen.push(TrainingSource::of_record(&record)?);
             }
+        }
+    }
+    let strategies = StrategySet::by_name_or_path(&options.strategies)?;
+    for corpus in &options.corpus {
+        for example in crate::prepare::examples(corpus)? {
+            chosen.push(TrainingSource::of_example(&example, &strategies)?);
         }
     }
     chosen.truncate(options.limit.unwrap_or(usize::MAX));
     match chosen.is_empty() {
-        true => Err(Failure::work("the runs hold no continuation of this layout")),
+        true => Err(Failure::work("there is no continuation of this layout, and no example")),
         false => Ok(chosen),
     }
 }

@@ -12,12 +12,18 @@ use training::{AdamWOptions, Schedule, TrainerOptions, Warmup};
 
 use crate::arguments::{Generation, ModelOptions, Runtime};
 
-/// Make chats to fine-tune on out of continuation runs
+/// Make chats to fine-tune on out of continuation runs or a corpus
 #[derive(Debug, Args)]
 pub(crate) struct Dataset {
     /// Run folders or files of continuation records
-    #[arg(long, required = true, num_args = 1.., value_name = "RUN")]
+    #[arg(long, num_args = 1.., value_name = "RUN", required_unless_present = "corpus")]
     pub(crate) input: Vec<PathBuf>,
+    /// Raw corpora or prepared examples (.jsonl): learn what supporters really said
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub(crate) corpus: Vec<PathBuf>,
+    /// Strategy set of the corpus: esconv8, extes15, multiesc8, or a TOML file
+    #[arg(long, default_value = "esconv8", value_name = "SET")]
+    pub(crate) strategies: String,
     /// Folder for train.jsonl, dev.jsonl and test.jsonl
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -36,7 +42,7 @@ pub(crate) struct Dataset {
     /// Conversations for test.jsonl
     #[arg(long, default_value = "0.1", value_parser = share, value_name = "N")]
     pub(crate) test: Share,
-    /// Only the first so many continuations
+    /// Only the first so many responses
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Seed of the split
@@ -290,6 +296,7 @@ impl Loop {
             clip: (self.clip != 0.0).then_some(self.clip),
             gradient_checkpointing: self.gradient_checkpointing,
             evaluate_every: self.evaluate_every,
+            evaluate_first: true,
             evaluation_batch: self.micro_batch.max(4),
             save_every: self.save_every,
             keep: self.keep,

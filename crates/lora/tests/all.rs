@@ -2,7 +2,6 @@
 
 mod goldens;
 mod lora;
-mod training;
 mod sft_corpus;
 mod sft_cutoff;
 mod sft_encode;
@@ -10,3 +9,4 @@ mod sft_models;
 mod sft_pack;
 mod sft_plain;
 mod sft_read;
+mod training;

@@ -311,8 +311,7 @@ fn every_parameter_of_the_llama_gets_its_gradient() {
 
 fn check_direction(name: &str, gradient: &Tensor, parameters: &BTreeMap<String, Var>, config: &LlamaConfig) {
     const STEP: f64 = 1e-5;
-    let direction: Vec<f64> =
-        normal_values(3, name, gradient.elem_count(), 1.0).into_iter().map(f64::from).collect();
+    let direction: Vec<f64> = normal_values(3, name, gradient.elem_count(), 1.0).into_iter().map(f64::from).collect();
     let direction = Tensor::from_vec(direction, gradient.shape(), &Device::Cpu).unwrap();
     let at = |step: f64| {
         let moved = parameters.iter().map(|(other, variable)| {
@@ -375,7 +374,8 @@ fn every_parameter_of_an_adapter_gets_its_gradient() {
 
 fn check_slope(objective: &SftObjective, name: &str, variable: &Var, gradient: &[f32], batch: &lora::SftBatch) {
     let before = variable.as_detached_tensor().copy().unwrap();
-    let direction = Tensor::from_vec(normal_values(2, name, gradient.len(), 1.0), variable.shape(), &Device::Cpu).unwrap();
+    let direction =
+        Tensor::from_vec(normal_values(2, name, gradient.len(), 1.0), variable.shape(), &Device::Cpu).unwrap();
     let step = 2e-4;
     let at = |step: f64| {
         variable.set(&(&before + (&direction * step).unwrap()).unwrap()).unwrap();

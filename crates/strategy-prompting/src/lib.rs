@@ -77,5 +77,6 @@ pub use sampling::{
 };
 pub use sweep::{CostEstimate, SweepExample, SweepItem, SweepPlan, SweepSettings, UNCONDITIONAL};
 pub use training_data::{
-    ChatMessage, Share, TrainingChat, TrainingDataOptions, TrainingDataSummary, TrainingFile, write_training_data,
+    ChatMessage, Share, TrainingChat, TrainingDataOptions, TrainingDataSummary, TrainingFile, TrainingSource,
+    write_training_data,
 };

@@ -1,4 +1,4 @@
-//! Chats to fine-tune on, made of continuation records: the strategy in the system text, the dialogue, the response.
+//! Chats to fine-tune on, made of continuation records or of real turns: the strategy in the system text, the dialogue, the response.
 //!
 //! The data of section 4 of arXiv 2402.10453: whatever layout a response was generated with, it is learned in the plain one, so
 //! that the tuned model follows the system text without repeated instructions.
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use esconv_data::Split;
+use esconv_data::{Example, Split, StrategySet};
 use llm_runtime::Message;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use crate::sweep::UNCONDITIONAL;
 /// One chat to learn from. The last message is the response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingChat {
-    /// The record it was made of.
+    /// The record or example it was made of.
     pub id: String,
     /// The conversation it was cut from; splits never divide one.
     pub conversation: String,
@@ -96,9 +96,9 @@ pub struct TrainingDataSummary {
     pub files: Vec<TrainingFile>,
     /// Chats by strategy, over all files.
     pub strategies: BTreeMap<String, usize>,
-    /// Records whose response was empty after tidying.
+    /// Responses that were empty after tidying.
     pub empty: usize,
-    /// Records that were left out because they have no strategy.
+    /// Responses that were left out because they have no strategy.
     pub without_strategy: usize,
 }
 
@@ -113,21 +113,20 @@ pub struct TrainingFile {
     pub chats: usize,
 }
 
-/// Makes `train.jsonl`, `dev.jsonl` and `test.jsonl` in `folder` from records, split by conversation.
+/// Makes `train.jsonl`, `dev.jsonl` and `test.jsonl` in `folder` from responses, split by conversation.
 ///
 /// # Errors
-/// A record can't be read or laid out, the split takes more conversations than there are, or a file can't be written.
+/// A response can't be read or laid out, the split takes more conversations than there are, or a file can't be written.
 pub fn write_training_data(
-    records: impl IntoIterator<Item = Result<ContinuationRecord, Error>>,
+    sources: impl IntoIterator<Item = Result<TrainingSource, Error>>,
     folder: &Path,
     options: &TrainingDataOptions,
 ) -> Result<TrainingDataSummary, Error> {
     let mut summary = TrainingDataSummary::default();
     let mut conversations: Vec<(String, Vec<TrainingChat>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for record in records {
-        let record = record?;
-        let Some(chat) = training_chat(&record, options, &mut summary)? else { continue };
+    for source in sources {
+        let Some(chat) = source?.chat(options, &mut summary)? else { continue };
         let place = *places.entry(chat.conversation.clone()).or_insert_with(|| {
             conversations.push((chat.conversation.clone(), Vec::new()));
             conversations.len() - 1
@@ -162,37 +161,89 @@ fn write_chats<'a>(path: &Path, chats: impl Iterator<Item = &'a TrainingChat>) -
     Ok(count)
 }
 
-/// A record as a chat; `None` if it is left out.
-fn training_chat(
-    record: &ContinuationRecord,
-    options: &TrainingDataOptions,
-    summary: &mut TrainingDataSummary,
-) -> Result<Option<TrainingChat>, Error> {
-    let response = tidy_response(&record.text, &record.strategy);
-    if response.is_empty() {
-        summary.empty += 1;
-        return Ok(None);
+/// A response with what stood before it, from wherever.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingSource {
+    /// Its id.
+    pub id: String,
+    /// The conversation it is from.
+    pub conversation: String,
+    /// The supporter turn.
+    pub turn: usize,
+    /// The strategy; `None` for a response without one.
+    pub strategy: Option<StrategyText>,
+    /// What the seeker is in.
+    pub situation: String,
+    /// What was said before.
+    pub dialogue: Dialogue,
+    /// The response.
+    pub response: String,
+}
+
+impl TrainingSource {
+    /// A generated continuation, tidied.
+    ///
+    /// # Errors
+    /// The record's dialogue can't be prompted.
+    pub fn of_record(record: &ContinuationRecord) -> Result<Self, Error> {
+        let strategy = StrategyText { name: record.strategy.clone(), description: record.strategy_description.clone() };
+        Ok(Self {
+            id: record.id.clone(),
+            conversation: record.conversation.clone(),
+            turn: record.turn,
+            strategy: (record.strategy != UNCONDITIONAL).then_some(strategy),
+            situation: record.situation.clone(),
+            dialogue: Dialogue::from_speakers(&record.example, &record.speakers, &record.dialog)?,
+            response: tidy_response(&record.text, &record.strategy),
+        })
     }
-    let is_unconditional = record.strategy == UNCONDITIONAL;
-    let template = match (is_unconditional, &options.unconditional) {
-        (false, _) => &options.conditional,
-        (true, Some(template)) => template,
-        (true, None) => {
-            summary.without_strategy += 1;
+
+    /// What a supporter really said. The turn's first strategy counts; one that the set does not know counts as none.
+    ///
+    /// # Errors
+    /// The example's dialogue can't be prompted.
+    pub fn of_example(example: &Example, strategies: &StrategySet) -> Result<Self, Error> {
+        let strategy = example.strategy.iter().find_map(|name| strategies.find(name).ok()).map(StrategyText::from);
+        Ok(Self {
+            id: example.id.clone(),
+            conversation: example.conversation.clone(),
+            turn: example.turn,
+            strategy,
+            situation: example.situation.clone(),
+            dialogue: Dialogue::of(example)?,
+            response: example.response.trim().to_owned(),
+        })
+    }
+
+    /// As a chat; `None` if it is left out.
+    fn chat(
+        self,
+        options: &TrainingDataOptions,
+        summary: &mut TrainingDataSummary,
+    ) -> Result<Option<TrainingChat>, Error> {
+        if self.response.is_empty() {
+            summary.empty += 1;
             return Ok(None);
         }
-    };
-    let strategy = StrategyText { name: record.strategy.clone(), description: record.strategy_description.clone() };
-    let instruction = template.fill(&record.situation, (!is_unconditional).then_some(&strategy))?;
-    let dialogue = Dialogue::from_speakers(&record.example, &record.speakers, &record.dialog)?;
-    let messages = build(Layout::Standard, &dialogue, &instruction, HistoryFormat::Prompting, SystemRole::Native);
-    let response = ChatMessage { role: "assistant".into(), content: response };
-    Ok(Some(TrainingChat {
-        id: record.id.clone(),
-        conversation: record.conversation.clone(),
-        turn: record.turn,
-        strategy: record.strategy.clone(),
-        situation: record.situation.clone(),
-        messages: messages.into_iter().map(ChatMessage::from).chain([response]).collect(),
-    }))
+        let template = match (&self.strategy, &options.unconditional) {
+            (Some(_), _) => &options.conditional,
+            (None, Some(template)) => template,
+            (None, None) => {
+                summary.without_strategy += 1;
+                return Ok(None);
+            }
+        };
+        let instruction = template.fill(&self.situation, self.strategy.as_ref())?;
+        let messages =
+            build(Layout::Standard, &self.dialogue, &instruction, HistoryFormat::Prompting, SystemRole::Native);
+        let response = ChatMessage { role: "assistant".into(), content: self.response };
+        Ok(Some(TrainingChat {
+            id: self.id,
+            conversation: self.conversation,
+            turn: self.turn,
+            strategy: self.strategy.map_or_else(|| UNCONDITIONAL.to_owned(), |strategy| strategy.name),
+            situation: self.situation,
+            messages: messages.into_iter().map(ChatMessage::from).chain([response]).collect(),
+        }))
+    }
 }

@@ -38,6 +38,8 @@ pub struct TrainerOptions {
     pub gradient_checkpointing: bool,
     /// Steps between evaluations; 0 evaluates at each epoch's end.
     pub evaluate_every: u64,
+    /// Whether the held-out sets are evaluated before the first step too, to see where training begins.
+    pub evaluate_first: bool,
     /// Examples of an evaluation batch.
     pub evaluation_batch: usize,
     /// Steps between checkpoints; 0 writes one at each epoch's end. One is written after the last step and on interruption, and
@@ -85,6 +87,7 @@ impl Default for TrainerOptions {
             normalisation: Normalisation::Terms,
             gradient_checkpointing: false,
             evaluate_every: 0,
+            evaluate_first: false,
             evaluation_batch: 8,
             save_every: 0,
             keep: 1,

@@ -187,6 +187,9 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             parameters: self.optimiser.parameters().elements(),
         };
         let mut control = (self.observer)(&started)?;
+        if self.state.step == 0 && self.options().evaluate_first {
+            self.evaluate()?;
+        }
         let mut last_loss = None;
         let mut end = End::Finished;
         let mut evaluated_at = None;
