@@ -102,7 +102,8 @@ fn settings(sweep: &Sweep, generation: &Generation) -> SweepSettings {
     }
 }
 
-fn generation_options(generation: &Generation) -> GenerationOptions {
+/// The generation options that the command line asks for.
+pub(crate) fn generation_options(generation: &Generation) -> GenerationOptions {
     let default_temperature = if generation.beam_width > 1 { 0.0 } else { PUBLISHED_TEMPERATURE };
     GenerationOptions {
         max_new_tokens: generation.max_new_tokens,
@@ -122,7 +123,7 @@ fn generation_options(generation: &Generation) -> GenerationOptions {
 }
 
 /// Loads the model with a progress bar.
-fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
+pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     let options = LoadOptions {
         model: model.to_owned(),
         tokenizer: runtime.tokenizer.clone(),

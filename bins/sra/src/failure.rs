@@ -66,3 +66,9 @@ impl From<esconv_data::Error> for Failure {
         Self::work(error)
     }
 }
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::work(error)
+    }
+}
