@@ -36,10 +36,7 @@ pub(crate) fn answer(
         match event {
             Event::Text { delta, .. } => shown = show(&text.next(&delta)),
             Event::Finished(completion) => {
-                if text.is_empty() {
-                    // Beam search has no text before the end.
-                    shown = show(completion.text.trim());
-                }
+                shown = show(text.rest_of(&completion.text));
                 outcome = Some(Ok(completion));
             }
             Event::Failed { error, .. } => outcome = Some(Err(error)),
@@ -59,8 +56,8 @@ fn advice(error: &RequestError) -> String {
     match error {
         RequestError::ContextTooLong { prompt, new, context } => format!(
             "the chat has become too long: {prompt} tokens and up to {new} new ones, but the context holds {context}. \
-             /undo takes the last exchange back and /reset begins anew (then /retry asks this again); or start with \
-             fewer --max-new-tokens, or a larger --context if the model can bear it"
+             /undo takes the last exchange back (/retry then asks this again), /reset begins anew; or start with fewer \
+             --max-new-tokens, or a larger --context if the model can bear it"
         ),
         RequestError::CacheTooSmall { .. } => format!("{error}; or /undo, or /reset"),
         other => other.to_string(),
@@ -85,22 +82,21 @@ impl Answered {
 /// A text that comes in pieces, without the white space around the whole.
 #[derive(Default)]
 struct StrippedText {
-    begun: bool,
-    held_back: String,
+    text: String,
+    shown: usize,
 }
 
 impl StrippedText {
     /// What can be shown now.
     fn next(&mut self, delta: &str) -> String {
-        self.held_back.push_str(if self.begun { delta } else { delta.trim_start() });
-        let ready = self.held_back.trim_end().len();
-        self.begun |= ready > 0;
-        let rest = self.held_back.split_off(ready);
-        std::mem::replace(&mut self.held_back, rest)
+        self.text.push_str(if self.text.is_empty() { delta.trim_start() } else { delta });
+        let from = std::mem::replace(&mut self.shown, self.text.trim_end().len());
+        self.text[from..self.shown].to_owned()
     }
 
-    fn is_empty(&self) -> bool {
-        !self.begun
+    /// What the whole text has beyond what was shown: its last token's piece; with beam search everything.
+    fn rest_of<'a>(&self, whole: &'a str) -> &'a str {
+        whole.trim().strip_prefix(&self.text[..self.shown]).unwrap_or_default()
     }
 }
 
@@ -146,6 +142,14 @@ mod tests {
             let pieces = whole.as_bytes().chunks(size);
             let shown: String = pieces.map(|piece| text.next(std::str::from_utf8(piece).unwrap())).collect();
             assert_eq!(shown, whole.trim(), "{size}");
+            assert_eq!(text.rest_of(whole), "");
         }
+    }
+    #[test]
+    fn the_rest_is_what_was_not_told() {
+        let mut text = StrippedText::default();
+        assert_eq!(text.rest_of(" all \n"), "all");
+        assert_eq!(text.next(" I see "), "I see");
+        assert_eq!(text.rest_of(" I see it. "), " it.");
     }
 }
