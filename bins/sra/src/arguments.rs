@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Continue dialogues once per strategy and layout
     Continue(Box<Continue>),
+    /// Talk with a model that answers by the strategy of your choice
+    Chat(Box<Chat>),
     /// Tidy the responses of a run
     Postprocess(Postprocess),
     /// Write a run in the forms other tools read
@@ -214,6 +216,43 @@ pub(crate) struct Generation {
     /// End before this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+}
+
+/// Talk with a model that answers by the strategy of your choice
+///
+/// You are the seeker, the model is the supporter. /help lists the commands, /strategy the strategies. Ctrl-C ends an answer
+/// early and, while you are typing, the chat; Ctrl-D ends the chat too. From a pipe, each line is a text or a command.
+#[derive(Debug, Args)]
+pub(crate) struct Chat {
+    /// A .gguf file, a Hugging Face folder or a hub id
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Strategy set: extes15, esconv8, multiesc8, or a TOML file
+    #[arg(long, default_value = "extes15", value_name = "SET")]
+    pub(crate) strategies: String,
+    /// Strategy to begin with: a name, a number of the set, none or random
+    #[arg(long, default_value = "none", value_name = "STRATEGY")]
+    pub(crate) strategy: String,
+    /// How the history is laid out: standard, or c1, c3, c5 with _hf or _hl
+    #[arg(long, value_parser = Layout::parse, default_value = "standard", value_name = "LAYOUT")]
+    pub(crate) layout: Layout,
+    /// Instruction template: t1 … t6, train, train-unconditional, chat-none, or a text file [default: train, with a
+    /// situation t1]; where it needs a strategy and none is chosen, chat-none
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) instruction: Option<String>,
+    /// Your situation, for instructions that tell it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) situation: Option<String>,
+    /// Keep the chat in this new file after each turn (JSON Lines)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Seed of everything that is drawn
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) generation: Generation,
+    #[command(flatten)]
+    pub(crate) runtime: Runtime,
 }
 
 /// The model and where it runs.

@@ -98,6 +98,7 @@ fn settings(sweep: &Sweep, generation: &Generation) -> SweepSettings {
     }
 }
 
+/// The generation options that the command line asks for.
 pub(crate) fn generation_options(generation: &Generation) -> GenerationOptions {
     let default_temperature = if generation.beam_width > 1 { 0.0 } else { PUBLISHED_TEMPERATURE };
     GenerationOptions {

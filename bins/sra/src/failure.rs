@@ -67,6 +67,12 @@ impl From<esconv_data::Error> for Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::work(error)
+    }
+}
+
 impl From<training::TrainingError> for Failure {
     fn from(error: training::TrainingError) -> Self {
         match error {

@@ -1,8 +1,12 @@
 //! Signals: Ctrl-C and SIGTERM end a long job at the next token, with everything finished kept. A second one ends it at once.
+//!
+//! In a chat Ctrl-C ends the answer that is being made, and the chat while a line is waited for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+static ENDS_AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// Exit code of an interrupted job.
 pub(crate) const EXIT_CODE: u8 = 130;
@@ -27,8 +31,41 @@ pub(crate) fn was_asked() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
+/// Whether a SIGTERM came, or an interrupt that nothing has answered to.
+pub(crate) fn was_asked_to_end() -> bool {
+    was_asked() || TERMINATED.load(Ordering::Relaxed)
+}
+
+/// An interrupt was answered to; the next one is noted again.
+pub(crate) fn forget() {
+    INTERRUPTED.store(false, Ordering::Relaxed);
+    listen();
+}
+
+/// While `wait` waits for somebody, an interrupt ends the process at once with [`EXIT_CODE`].
+pub(crate) fn end_at_once_during<T>(wait: impl FnOnce() -> T) -> T {
+    ENDS_AT_ONCE.store(true, Ordering::SeqCst);
+    if was_asked_to_end() {
+        // One came just before: it was noted, so the handler did not end the process.
+        std::process::exit(i32::from(EXIT_CODE));
+    }
+    let waited = wait();
+    ENDS_AT_ONCE.store(false, Ordering::SeqCst);
+    waited
+}
+
 extern "C" fn note(signal: libc::c_int) {
-    INTERRUPTED.store(true, Ordering::Relaxed);
+    if ENDS_AT_ONCE.load(Ordering::SeqCst) {
+        // SAFETY: both are async-signal-safe, and the line end outlives the call.
+        unsafe {
+            libc::write(libc::STDERR_FILENO, b"\n".as_ptr().cast(), 1);
+            libc::_exit(libc::c_int::from(EXIT_CODE));
+        }
+    }
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    if signal == libc::SIGTERM {
+        TERMINATED.store(true, Ordering::SeqCst);
+    }
     // SAFETY: `signal` is async-signal-safe.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }

@@ -4,6 +4,7 @@
 //! Each subcommand is one file that composes crates; `config.rs` merges a TOML file under the command line.
 
 mod arguments;
+mod chat;
 mod config;
 mod console;
 mod continuation;
@@ -56,6 +57,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Prepare(options) => prepare::run(options, format),
         Command::Stats(options) => statistics::run(options, format),
         Command::Continue(options) => continuation::run(options, format),
+        Command::Chat(options) => chat::run(options, format),
         Command::Postprocess(options) => postprocess::run(options, format),
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),

@@ -13,7 +13,7 @@ fn help_names_every_subcommand() {
     let output = sra(&["--help"]).output().unwrap();
     assert!(output.status.success());
     let help = text(&output.stdout);
-    for name in ["prepare", "stats", "continue", "postprocess", "export", "completions"] {
+    for name in ["prepare", "stats", "continue", "chat", "postprocess", "export", "completions"] {
         assert!(help.contains(name), "{name}");
     }
 }

@@ -217,6 +217,14 @@ pub fn export_chats(
     Ok(summary)
 }
 
+/// Writes values as JSON Lines; the file appears whole or not at all.
+///
+/// # Errors
+/// A value can't be written as JSON, or the file can't be written.
+pub fn write_json_lines(path: &Path, values: &[impl Serialize]) -> Result<(), Error> {
+    write_atomically(path, |writer| values.iter().try_for_each(|value| write_json_line(writer, path, value)))
+}
+
 #[derive(Serialize)]
 struct Chat<'a> {
     id: &'a str,

@@ -63,7 +63,7 @@ pub use dialogue::{Dialogue, Turn};
 pub use error::Error;
 pub use export::{
     ExportSummary, ExportedExample, ReferenceConversation, ResponseText, TextsByStrategy, export_chats,
-    export_reference, gather_by_example, write_conversation_array,
+    export_reference, gather_by_example, write_conversation_array, write_json_lines,
 };
 pub use instruction::{InstructionTemplate, LabelledText, StrategyText, part};
 pub use journal::{CONTINUATIONS, ExistingRun, FAILURES, FailureRecord, Journal, MANIFEST, RunManifest};

@@ -1,0 +1,187 @@
+//! `sra chat`: a conversation at the terminal, each answer by a strategy of one's choice.
+//!
+//! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`file`] keeps it;
+//! [`answer`] asks the model, [`input`] and [`view`] are the terminal. This file puts them together.
+
+mod answer;
+mod command;
+mod file;
+mod input;
+mod state;
+mod view;
+
+use std::process::ExitCode;
+
+use esconv_data::StrategySet;
+use llm_runtime::{Engine, GenerationOptions, Prompt, Request, TextModel};
+use strategy_prompting::{InstructionTemplate, SystemRole};
+
+use crate::arguments::{Chat as Options, Format};
+use crate::chat::answer::Answered;
+use crate::chat::command::Command;
+use crate::chat::file::{Autosave, SavedChat};
+use crate::chat::input::Line;
+use crate::chat::state::{Answer, Chat, Question, Start, Step};
+use crate::chat::view::View;
+use crate::failure::Failure;
+use crate::{continuation, model, interrupt};
+
+pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
+    let generation = continuation::generation_options(&options.generation);
+    generation.validate().map_err(Failure::wrong_use)?;
+    let chat = start(options)?;
+    let autosave = options.save.as_deref().map(Autosave::begin).transpose().map_err(Failure::wrong_use)?;
+    let model = model::load(&options.model, &options.runtime)?;
+    let view = View::new(format);
+    interrupt::listen();
+    Session { chat, model, generation, autosave, view }.run()
+}
+
+fn start(options: &Options) -> Result<Chat, Failure> {
+    let instruction = options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?;
+    let start = Start {
+        strategies: StrategySet::by_name_or_path(&options.strategies)?,
+        instruction,
+        layout: options.layout,
+        situation: options.situation.clone().unwrap_or_default(),
+        seed: options.seed,
+    };
+    Chat::new(start, &options.strategy).map_err(Failure::Usage)
+}
+
+/// A chat with everything around it.
+struct Session {
+    chat: Chat,
+    model: Engine,
+    generation: GenerationOptions,
+    autosave: Option<Autosave>,
+    view: View,
+}
+
+/// Whether the chat goes on.
+#[derive(PartialEq)]
+enum Next {
+    Line,
+    End,
+}
+
+impl Session {
+    fn run(mut self) -> Result<ExitCode, Failure> {
+        self.view.greet()?;
+        loop {
+            if interrupt::was_asked_to_end() {
+                return Ok(ExitCode::from(interrupt::EXIT_CODE));
+            }
+            self.view.prompt(&self.chat)?;
+            let next = match interrupt::end_at_once_during(input::read_line)? {
+                Line::End => Next::End,
+                Line::NotText => self.tell(Err("that line is not UTF-8 text; nothing was sent".to_owned()))?,
+                Line::Text(line) => self.take(&line)?,
+            };
+            if next == Next::End {
+                self.view.part()?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+
+    fn take(&mut self, line: &str) -> Result<Next, Failure> {
+        let command = match command::parse(line) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Ok(Next::Line),
+            Err(problem) => return self.tell(Err(problem)),
+        };
+        if command == Command::Reset {
+            self.put_aside();
+        }
+        match self.chat.apply(command) {
+            Ok(Step::Tell(text)) => self.tell(Ok(text)),
+            Ok(Step::Answer(question)) => self.answer(question),
+            Ok(Step::Save(path, overwrite)) => {
+                let saved = SavedChat::of(&self.chat, &self.model.identity().name, &path);
+                let told = file::save(&path, &[saved], overwrite).map(|()| format!("saved: {}", path.display()));
+                self.tell(told)
+            }
+            Ok(Step::Load(path)) => {
+                let told = self.load(&path);
+                self.tell(told)
+            }
+            Ok(Step::End) => Ok(Next::End),
+            Err(problem) => self.tell(Err(problem)),
+        }
+    }
+
+    /// Shows what a command has to say, good or bad; the chat goes on.
+    fn tell(&mut self, told: Result<String, String>) -> Result<Next, Failure> {
+        match told {
+            Ok(text) => self.view.tell(&text)?,
+            Err(problem) => self.view.problem(&problem)?,
+        }
+        Ok(Next::Line)
+    }
+
+    fn load(&mut self, path: &std::path::Path) -> Result<String, String> {
+        let (saved, count) = file::load(path)?;
+        let restored = saved.restore(&self.chat)?;
+        self.put_aside();
+        self.chat = restored;
+        let which = if count > 1 { format!(", the last of {count} chats") } else { String::new() };
+        Ok(format!("{} exchanges from {}{which}", self.chat.history().len(), path.display()))
+    }
+
+    /// What was autosaved so far stays in its file when another chat begins.
+    fn put_aside(&mut self) {
+        if let Some(autosave) = &mut self.autosave {
+            autosave.put_aside(&self.chat, &self.model.identity().name);
+        }
+    }
+
+    fn answer(&mut self, question: Question) -> Result<Next, Failure> {
+        let request = match self.request(&question) {
+            Ok(request) => request,
+            Err(problem) => return self.tell(Err(problem)),
+        };
+        let seed = request.options.seed;
+        self.view.begin_answer(self.chat.strategy_name())?;
+        let view = &mut self.view;
+        let answered = answer::answer(&mut self.model, request, &mut |text| view.text(text))?;
+        interrupt::forget();
+        match answered {
+            Ok(answered) => self.keep(question, seed, answered),
+            Err(problem) => {
+                self.chat.leave_unanswered(question);
+                self.view.break_off()?;
+                self.tell(Err(problem))
+            }
+        }
+    }
+
+    fn request(&self, question: &Question) -> Result<Request, String> {
+        let messages = self.chat.messages(question, SystemRole::for_template(self.model.template()))?;
+        let options = GenerationOptions { seed: self.chat.seed_of(question), ..self.generation.clone() };
+        Ok(Request { key: 0, prompt: Prompt::Chat(messages), options, cancel: None })
+    }
+
+    fn keep(&mut self, question: Question, seed: u64, answered: Answered) -> Result<Next, Failure> {
+        answered.log();
+        let answer = Answer {
+            text: answered.completion.text.trim().to_owned(),
+            strategy: self.chat.strategy_name().map(str::to_owned),
+            layout: self.chat.layout(),
+            seed,
+            finish_reason: answered.completion.finish_reason,
+        };
+        self.view.end_answer(&question, &answer, &answered.completion)?;
+        if answer.text.is_empty() {
+            self.chat.leave_unanswered(question);
+            return self.tell(Err("the answer is empty and was not kept; /retry asks again".to_owned()));
+        }
+        self.chat.keep(question, answer);
+        if let Some(autosave) = &self.autosave
+            && let Err(problem) = autosave.save(&self.chat, &self.model.identity().name)
+        {
+            return self.tell(Err(format!("not saved: {problem}")));
+        }
+        Ok(Next::Line)
+    }
+}
