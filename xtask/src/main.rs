@@ -1,10 +1,12 @@
 //! Checks and generators of the workspace.
 //!
 //! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask make-tiny-model` writes the shipped
-//! model with random weights.
+//! model with random weights; `cargo xtask train-demo-model` trains the demonstration model.
 
+mod demo_model;
 mod layers;
 mod tiny_model;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +17,8 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "check-layers" => check_layers(&root),
         "make-tiny-model" => tiny_model::make(&root.join("fixtures")),
-        _ => Err("usage: cargo xtask check-layers | make-tiny-model".into()),
+        "train-demo-model" => train_demo_model(),
+        _ => Err("usage: cargo xtask check-layers | make-tiny-model | train-demo-model FOLDER [STEPS]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,6 +27,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn train_demo_model() -> Result<(), String> {
+    let mut words = std::env::args().skip(2);
+    let folder = words.next().ok_or("name a folder to train in: cargo xtask train-demo-model FOLDER [STEPS]")?;
+    let steps = words.next().map(|steps| steps.parse()).transpose().map_err(|_| "STEPS must be a number")?;
+    demo_model::train(Path::new(&folder), steps.unwrap_or(1500))
 }
 
 /// The folder above this package: its messages then name files from the root.
@@ -49,9 +59,9 @@ fn manifest(folder: &Path) -> Result<toml::Table, String> {
     text.parse().map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The workspace's members, as its `members = ["crates/*", "bins/*", "benches", "xtask"]` lists them.
+/// The workspace's members, as its `members` lists them.
 fn member_folders(root: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut folders = vec![root.join("benches"), root.join("xtask")];
+    let mut folders = vec![root.join("benches"), root.join("fixtures/demo"), root.join("xtask")];
     for group in ["crates", "bins"] {
         let path = root.join(group);
         let entries = std::fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -4,7 +4,7 @@
 //! tokeniser trained on the shipped dialogues, strategies and one instruction. Everything is drawn from one seed, so
 //! that running it again gives the same bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::quantized::gguf_file::{self, Value};
@@ -13,10 +13,8 @@ use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use tokenizers::Model;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::tokenizer::Trainer;
+
+use crate::vocabulary::{self, FIRST_PIECE};
 
 const HIDDEN: usize = 64;
 const INTERMEDIATE: usize = 192;
@@ -27,8 +25,6 @@ const HEAD_DIM: usize = 16;
 const CONTEXT: usize = 8192;
 const VOCABULARY: usize = 1024;
 const SEED: u64 = 240_210_453;
-/// Control tokens and byte tokens stand before the trained pieces.
-const FIRST_PIECE: usize = 3 + 256;
 
 pub(crate) fn make(fixtures: &Path) -> Result<(), String> {
     let folder = fixtures.join("models/tiny-llama");
@@ -38,8 +34,8 @@ pub(crate) fn make(fixtures: &Path) -> Result<(), String> {
     let weights = weights(pieces.len()).map_err(|error| error.to_string())?;
     write_json(&folder.join("config.json"), &config(pieces.len()))?;
     write_json(&folder.join("generation_config.json"), &json!({"bos_token_id": 1, "eos_token_id": 2}))?;
-    write_json(&folder.join("tokenizer.json"), &tokenizer(&pieces))?;
-    write_json(&folder.join("tokenizer_config.json"), &tokenizer_config(template))?;
+    write_json(&folder.join("tokenizer.json"), &vocabulary::tokenizer(&pieces))?;
+    write_json(&folder.join("tokenizer_config.json"), &vocabulary::tokenizer_config(template))?;
     write_safetensors(&folder.join("model.safetensors"), &weights).map_err(|error| error.to_string())?;
     write_gguf(&folder.join("tiny-llama-q8_0.gguf"), &weights, &pieces, template).map_err(|error| error.to_string())?;
     println!("{}: {} tokens", folder.display(), pieces.len());
@@ -60,19 +56,8 @@ fn vocabulary(dialogues: &Path) -> Result<Vec<String>, String> {
         let utterances = conversation["dialog"].as_array().into_iter().flatten();
         texts.extend(utterances.filter_map(|utterance| utterance["content"].as_str()).map(str::to_owned));
     }
-    let trainer = BpeTrainer::builder().vocab_size(VOCABULARY - FIRST_PIECE).show_progress(false).build();
-    let mut trainer = TrainerWrapper::from(trainer);
-    trainer
-        .feed(texts.iter().map(String::as_str), |text| {
-            Ok(text.split_whitespace().map(|word| format!("▁{word}")).collect())
-        })
-        .map_err(|error| error.to_string())?;
-    let mut model = tokenizers::ModelWrapper::BPE(BPE::default());
-    trainer.train(&mut model).map_err(|error| error.to_string())?;
-    let learned: BTreeMap<u32, String> = model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
-    let control = ["<unk>", "<s>", "</s>"].map(str::to_owned).into_iter();
-    let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
-    Ok(control.chain(bytes).chain(learned.into_values()).collect())
+    let words = texts.iter().flat_map(|text| text.split_whitespace());
+    vocabulary::learn(words, VOCABULARY)
 }
 
 /// Descriptions and instructions are half of each prompt.
@@ -104,61 +89,6 @@ fn config(vocabulary: usize) -> serde_json::Value {
         "bos_token_id": 1,
         "eos_token_id": 2,
         "torch_dtype": "bfloat16",
-    })
-}
-
-fn tokenizer(pieces: &[String]) -> serde_json::Value {
-    let vocabulary: serde_json::Map<String, serde_json::Value> =
-        pieces.iter().enumerate().map(|(id, piece)| (piece.clone(), id.into())).collect();
-    let special = |id: usize| {
-        json!({
-            "id": id, "content": pieces[id], "special": true,
-            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-        })
-    };
-    json!({
-        "version": "1.0",
-        "added_tokens": [special(0), special(1), special(2)],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": "▁"},
-            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-        ]},
-        "pre_tokenizer": null,
-        "post_processor": null,
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"},
-            {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-        ]},
-        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
-            "vocab": vocabulary, "merges": merges(pieces)},
-    })
-}
-
-/// All ways to split a piece into two pieces, in the order in which SentencePiece would merge: by the whole's rank.
-fn merges(pieces: &[String]) -> Vec<[&str; 2]> {
-    let ids: HashMap<&str, usize> =
-        pieces.iter().enumerate().skip(FIRST_PIECE).map(|(id, piece)| (piece.as_str(), id)).collect();
-    pieces[FIRST_PIECE..]
-        .iter()
-        .flat_map(|piece| {
-            let mut splits: Vec<(usize, usize, [&str; 2])> = piece
-                .char_indices()
-                .skip(1)
-                .map(|(at, _)| piece.split_at(at))
-                .filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, [left, right])))
-                .collect();
-            splits.sort_unstable();
-            splits.into_iter().map(|(_, _, pair)| pair)
-        })
-        .collect()
-}
-
-fn tokenizer_config(template: &str) -> serde_json::Value {
-    json!({
-        "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_bos_token": true, "add_eos_token": false,
-        "chat_template": template,
     })
 }
 
@@ -305,13 +235,6 @@ mod tests {
         let order: Vec<f32> = interleaved(&tensor).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(order[..4], [0.0, 8.0, 1.0, 9.0]);
         assert_eq!(order[HEAD_DIM..HEAD_DIM + 4], [16.0, 24.0, 17.0, 25.0]);
-    }
-
-    #[test]
-    fn merges_follow_the_rank_of_the_whole() {
-        let control = (0..FIRST_PIECE).map(|id| format!("<{id}>"));
-        let pieces: Vec<String> = control.chain(["a", "b", "c", "bc", "ab", "abc"].map(str::to_owned)).collect();
-        assert_eq!(merges(&pieces), [["b", "c"], ["a", "b"], ["a", "bc"], ["ab", "c"]]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::chat::input::Line;
 use crate::chat::state::{Answer, Chat, Question, Start, Step};
 use crate::chat::view::View;
 use crate::failure::Failure;
-use crate::{continuation, model, interrupt};
+use crate::{continuation, interrupt, model};
 
 pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
     let generation = continuation::generation_options(&options.generation);
