@@ -74,12 +74,14 @@ impl Session {
             }
             self.view.prompt(&self.chat)?;
             let next = match interrupt::end_at_once_during(input::read_line)? {
-                Line::End => Next::End,
+                Line::End => {
+                    self.view.part()?;
+                    Next::End
+                }
                 Line::NotText => self.tell(Err("that line is not UTF-8 text; nothing was sent".to_owned()))?,
                 Line::Text(line) => self.take(&line)?,
             };
             if next == Next::End {
-                self.view.part()?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
