@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::program::{gguf, model, sra, text};
+use crate::program::{self, gguf, model, short_run, sra, text};
 
 fn words(options: &[&str]) -> Vec<String> {
     let model = model().to_string_lossy().into_owned();
@@ -96,6 +96,24 @@ fn a_kept_chat_goes_on_as_if_it_had_not_ended() {
     assert_eq!(strategies, expected.iter().collect::<Vec<_>>());
     for column in ["id", "example", "conversation", "turn", "strategy", "layout", "model"] {
         assert!(!kept[column].is_null(), "{column}");
+    }
+}
+
+#[test]
+fn an_exported_chat_goes_on_unless_its_history_is_in_the_system_text() {
+    let folder = tempfile::tempdir().unwrap();
+    for layout in ["standard", "c1_hf"] {
+        let out = folder.path().join(layout);
+        let file = folder.path().join(format!("{layout}.jsonl")).to_string_lossy().into_owned();
+        let run = [short_run(&out), vec!["--layout".into(), layout.into(), "--limit".into(), "1".into()]].concat();
+        assert!(program::run(&run).status.success());
+        let export = ["export", "--form", "chat", "--input", &out.to_string_lossy(), "--out", &file];
+        assert!(sra(&export).output().unwrap().status.success());
+        let output = chat(&["--format", "json"], &[&format!("/load {file}"), "And now?"]);
+        let turn: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let goes_on = layout == "standard";
+        assert_eq!(turn["turn"].as_u64().unwrap() > 1, goes_on, "{turn}");
+        assert_eq!(text(&output.stderr).contains("in the system text"), !goes_on, "{}", text(&output.stderr));
     }
 }
 

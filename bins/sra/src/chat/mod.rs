@@ -1,6 +1,6 @@
 //! `sra chat`: a conversation at the terminal, each answer by a strategy of one's choice.
 //!
-//! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`file`] keeps it;
+//! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`mod@file`] keeps it;
 //! [`answer`] asks the model, [`input`] and [`view`] are the terminal. This file puts them together.
 
 mod answer;
@@ -124,7 +124,7 @@ impl Session {
 
     fn load(&mut self, path: &std::path::Path) -> Result<String, String> {
         let (saved, count) = file::load(path)?;
-        let restored = saved.restore(&self.chat)?;
+        let restored = saved.restore(&self.chat).map_err(|problem| format!("{}: {problem}", path.display()))?;
         self.put_aside();
         self.chat = restored;
         let which = if count > 1 { format!(", the last of {count} chats") } else { String::new() };
