@@ -221,7 +221,8 @@ pub(crate) struct Generation {
 /// Talk with a model that answers by the strategy of your choice
 ///
 /// You are the seeker, the model is the supporter. /help lists the commands, /strategy the strategies. Ctrl-C ends an answer
-/// early and, while you are typing, the chat; Ctrl-D ends the chat too. From a pipe, each line is a text or a command.
+/// early and, while you are typing, the chat; Ctrl-D ends the chat too. From a pipe, each line is a text or a command. With
+/// --format json each turn is one line, a JSON object.
 #[derive(Debug, Args)]
 pub(crate) struct Chat {
     /// A .gguf file, a Hugging Face folder or a hub id

@@ -1,11 +1,13 @@
 //! `sra chat` through pipes: what is said, what commands do, and what survives wrong input.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Child, ChildStdin, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::program::{gguf, model, sra, text};
+use crate::program::{self, gguf, model, short_run, sra, text};
 
 fn words(options: &[&str]) -> Vec<String> {
     let model = model().to_string_lossy().into_owned();
@@ -94,6 +96,24 @@ fn a_kept_chat_goes_on_as_if_it_had_not_ended() {
     assert_eq!(strategies, expected.iter().collect::<Vec<_>>());
     for column in ["id", "example", "conversation", "turn", "strategy", "layout", "model"] {
         assert!(!kept[column].is_null(), "{column}");
+    }
+}
+
+#[test]
+fn an_exported_chat_goes_on_unless_its_history_is_in_the_system_text() {
+    let folder = tempfile::tempdir().unwrap();
+    for layout in ["standard", "c1_hf"] {
+        let out = folder.path().join(layout);
+        let file = folder.path().join(format!("{layout}.jsonl")).to_string_lossy().into_owned();
+        let run = [short_run(&out), vec!["--layout".into(), layout.into(), "--limit".into(), "1".into()]].concat();
+        assert!(program::run(&run).status.success());
+        let export = ["export", "--form", "chat", "--input", &out.to_string_lossy(), "--out", &file];
+        assert!(sra(&export).output().unwrap().status.success());
+        let output = chat(&["--format", "json"], &[&format!("/load {file}"), "And now?"]);
+        let turn: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let goes_on = layout == "standard";
+        assert_eq!(turn["turn"].as_u64().unwrap() > 1, goes_on, "{turn}");
+        assert_eq!(text(&output.stderr).contains("in the system text"), !goes_on, "{}", text(&output.stderr));
     }
 }
 
@@ -260,7 +280,7 @@ fn an_interrupt_ends_an_answer_and_then_the_chat() {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     writeln!(stdin, "Hello!").unwrap();
     let mut first = [0; 40];
-    std::io::Read::read_exact(&mut stdout, &mut first).unwrap();
+    stdout.read_exact(&mut first).unwrap();
     interrupt(&child);
     say(&mut stdin, &mut stdout, "/history", "[interrupted]");
     say(&mut stdin, &mut stdout, "/layout", "layout: standard");
@@ -273,6 +293,47 @@ fn an_interrupt_ends_an_answer_and_then_the_chat() {
 fn interrupt(child: &Child) {
     // SAFETY: signals the child just started.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
+}
+
+/// What a terminal shows of a chat of these lines, each typed once the prompt for it is there.
+fn on_terminal(no_color: &str, lines: &[&str]) -> String {
+    let (mut ours, mut theirs) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: both descriptors are written before they are used; name, settings and size are left out.
+    let (mut ours, theirs) = unsafe {
+        assert_eq!(libc::openpty(&mut ours, &mut theirs, none, none.cast(), none.cast()), 0);
+        (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+    };
+    let words = words(&["--strategy", "7", "--quiet"]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut command = sra(&words);
+    command.stdin(theirs.try_clone().unwrap()).stdout(theirs).stderr(Stdio::null()).env("NO_COLOR", no_color);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+    let mut lines = lines.iter();
+    let mut prompts = 0;
+    // Reading fails once nobody holds the other side.
+    while let Ok(count @ 1..) = ours.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..count]);
+        if text(&shown).matches("you> ").count() > prompts {
+            prompts += 1;
+            ours.write_all(lines.next().unwrap_or(&"\u{4}").as_bytes()).unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    text(&shown)
+}
+
+#[test]
+fn a_terminal_has_prompts_and_colours_unless_they_are_unwanted() {
+    let lines = ["Hello!\n", "/strategy none\n"];
+    let plain = on_terminal("1", &lines);
+    assert_eq!(plain.matches("[Offer Hope] you> ").count(), 2, "{plain}");
+    assert_eq!(plain.matches("[no strategy] you> ").count(), 1, "{plain}");
+    assert!(plain.contains("supporter (Offer Hope)> ") && !plain.contains('\u{1b}'), "{plain}");
+    let coloured = on_terminal("", &lines);
+    assert!(coloured.contains("\u{1b}[1;36m[Offer Hope] you> \u{1b}[0m"), "{coloured}");
 }
 
 #[test]

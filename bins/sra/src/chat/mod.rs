@@ -1,6 +1,6 @@
 //! `sra chat`: a conversation at the terminal, each answer by a strategy of one's choice.
 //!
-//! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`file`] keeps it;
+//! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`mod@file`] keeps it;
 //! [`answer`] asks the model, [`input`] and [`view`] are the terminal. This file puts them together.
 
 mod answer;
@@ -74,12 +74,14 @@ impl Session {
             }
             self.view.prompt(&self.chat)?;
             let next = match interrupt::end_at_once_during(input::read_line)? {
-                Line::End => Next::End,
+                Line::End => {
+                    self.view.part()?;
+                    Next::End
+                }
                 Line::NotText => self.tell(Err("that line is not UTF-8 text; nothing was sent".to_owned()))?,
                 Line::Text(line) => self.take(&line)?,
             };
             if next == Next::End {
-                self.view.part()?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -122,7 +124,7 @@ impl Session {
 
     fn load(&mut self, path: &std::path::Path) -> Result<String, String> {
         let (saved, count) = file::load(path)?;
-        let restored = saved.restore(&self.chat)?;
+        let restored = saved.restore(&self.chat).map_err(|problem| format!("{}: {problem}", path.display()))?;
         self.put_aside();
         self.chat = restored;
         let which = if count > 1 { format!(", the last of {count} chats") } else { String::new() };

@@ -79,7 +79,7 @@ impl View {
         }
     }
 
-    /// After the last line.
+    /// The input ended where a line was waited for.
     pub(crate) fn part(&mut self) -> io::Result<()> {
         if self.is_dialogue { self.aside.write("", "\n") } else { Ok(()) }
     }
