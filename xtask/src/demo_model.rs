@@ -26,7 +26,7 @@ use training::{
 use crate::vocabulary;
 
 /// Seed of the corpus, the examples, the weights and the shuffles.
-const SEED: u64 = 2026;
+const SEED: u64 = demo_corpus::SEED;
 const VOCABULARY: usize = 4096;
 const BATCH: usize = 16;
 /// Held-out examples that the loss is watched on.

@@ -67,6 +67,10 @@ pub(crate) enum Command {
     Train(Box<Train>),
     /// Answer chats with a layout and an adapter
     Generate(Box<Generate>),
+    /// See the method at work on built-in dialogues and a built-in model
+    Demo(Box<Demo>),
+    /// Count how often responses follow their strategy (demonstration language only)
+    Agreement(Agreement),
     /// Print shell completions
     Completions {
         /// Which shell
@@ -102,10 +106,10 @@ pub(crate) struct Stats {
 /// Continue dialogues once per strategy and layout
 #[derive(Debug, Args)]
 pub(crate) struct Continue {
-    /// A .gguf file, a Hugging Face folder or a hub id
+    /// demo, a .gguf file, a Hugging Face folder or a hub id
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Prepared examples (.jsonl) or a raw corpus, cut on the spot
+    /// Prepared examples (.jsonl), a raw corpus, cut on the spot, or demo:N (N built-in dialogues)
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Folder of the run: records go to DIR/continuations.jsonl
@@ -176,6 +180,38 @@ pub(crate) enum Sampling {
     PythonCompat,
 }
 
+/// See the method at work on built-in dialogues and a built-in model
+///
+/// Continues a late turn of each dialogue with every strategy in two layouts: the instruction beside the last turn (c1_hf), and as
+/// system text in front of the dialogue (standard).
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The built-in model (demo), or any other
+    #[arg(long, default_value = "demo", value_name = "MODEL")]
+    pub(crate) model: String,
+    /// How many of the built-in dialogues
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) dialogues: usize,
+    /// Keep the run in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) runtime: Runtime,
+}
+
+/// Count how often responses follow their strategy (demonstration language only)
+///
+/// The classifier is fitted on the synthetic dialogues of the demonstration model and knows no other language.
+#[derive(Debug, Args)]
+pub(crate) struct Agreement {
+    /// Run folders or files of continuation records
+    #[arg(long, required = true, num_args = 1.., value_name = "RUN")]
+    pub(crate) input: Vec<PathBuf>,
+    /// The dialogues of the runs: responses without a strategy are then compared with the real supporter's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+}
+
 /// How text is generated.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Generation")]
@@ -225,7 +261,7 @@ pub(crate) struct Generation {
 /// --format json each turn is one line, a JSON object.
 #[derive(Debug, Args)]
 pub(crate) struct Chat {
-    /// A .gguf file, a Hugging Face folder or a hub id
+    /// demo, a .gguf file, a Hugging Face folder or a hub id
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file

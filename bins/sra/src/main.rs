@@ -3,12 +3,14 @@
 //! Method: "Steering Conversational Large Language Models for Long Emotional Support Conversations" (arXiv 2402.10453).
 //! Each subcommand is one file that composes crates; `config.rs` merges a TOML file under the command line.
 
+mod agreement;
 mod arguments;
 mod chat;
 mod config;
 mod console;
 mod continuation;
 mod dataset;
+mod demo;
 mod export;
 mod failure;
 mod generate;
@@ -63,6 +65,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Dataset(options) => dataset::run(options, format),
         Command::Train(options) => train::run(options, format),
         Command::Generate(options) => generate::run(options, format),
+        Command::Demo(options) => demo::run(options, format),
+        Command::Agreement(options) => agreement::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

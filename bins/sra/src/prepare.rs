@@ -4,10 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use esconv_data::{Corpus, CorpusForm, Example, cut, read_corpus, read_examples, write_examples};
+use demo_corpus::{Generator, Split};
 use serde::Serialize;
 
 use crate::arguments::{Format, Prepare};
 use crate::failure::Failure;
+
+/// Dialogues that `demo` stands for.
+const DEMO_DIALOGUES: &str = "200";
 
 /// What was prepared.
 #[derive(Serialize)]
@@ -54,6 +58,9 @@ fn cut_all(corpus: &Corpus, starting_turn: usize) -> Vec<Example> {
 
 /// Prepared examples (`.jsonl`), or a raw corpus cut on the spot.
 pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
+    if let Some(examples) = demo_examples(path)? {
+        return Ok(examples);
+    }
     let examples = match is_prepared(path) {
         true => read_examples(path)?,
         false => cut_all(&read_corpus(path)?, 1),
@@ -62,6 +69,23 @@ pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
         return Err(Failure::work(format!("{}: nothing to continue is in it", path.display())));
     }
     Ok(examples)
+}
+
+/// Built-in dialogues: `demo` and `demo:N` are held out from the demonstration model, `demo-train:N` are not.
+fn demo_examples(path: &Path) -> Result<Option<Vec<Example>>, Failure> {
+    let Some(name) = path.to_str().filter(|name| name.starts_with("demo") && !path.exists()) else { return Ok(None) };
+    let (side, count) = name.split_once(':').unwrap_or((name, DEMO_DIALOGUES));
+    let split = match side {
+        "demo" => Split::Heldout,
+        "demo-train" => Split::Train,
+        _ => return Ok(None),
+    };
+    let count: u64 = count
+        .parse()
+        .map_err(|_| Failure::wrong_use(format!("`{name}`: expected a number of dialogues, as in demo:20")))?;
+    let generator = Generator::new(demo_corpus::SEED).map_err(Failure::work)?;
+    let conversations = (0..count).map(|number| generator.conversation(split.index(number)).conversation);
+    Ok(Some(conversations.flat_map(|conversation| cut(&conversation, 1)).collect()))
 }
 
 /// Prepared files end in `.jsonl`; corpora do not.
