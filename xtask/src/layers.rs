@@ -25,7 +25,7 @@ fn floor(package: &str) -> Option<u8> {
     Some(match package {
         "llm-runtime" => 0,
         "esconv-data" | "esc-metrics" | "seq2seq" | "text-encoder" | "training" | "hyper-search" => 1,
-        "lora" | "dpo" => 2,
+        "lora" | "dpo" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" => 3,
         "sra" | "magic" | "thtra" | "persuasion" | "benches" | "xtask" => TOP,
         _ => return None,

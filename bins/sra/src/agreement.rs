@@ -75,9 +75,8 @@ fn give_real_strategies(records: &mut [ContinuationRecord], data: &std::path::Pa
         prepare::examples(data)?.into_iter().map(|example| (example.id, example.strategy)).collect();
     for record in records.iter_mut().filter(|record| record.strategy == UNCONDITIONAL) {
         let strategy = real.get(&record.example).and_then(|strategies| strategies.first());
-        let strategy = strategy.ok_or_else(|| {
-            Failure::work(format!("{}: the example {} is not in it", data.display(), record.example))
-        })?;
+        let strategy = strategy
+            .ok_or_else(|| Failure::work(format!("{}: the example {} is not in it", data.display(), record.example)))?;
         record.strategy.clone_from(strategy);
     }
     Ok(())

@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let strategies = StrategySet::built_in("extes15")?;
     let settings = SweepSettings {
         layouts: LAYOUTS.to_vec(),
-        turns: TurnRange::only(TURN),
+        turns: TurnRange::new(TURN, TURN)?,
         generation: GenerationOptions { max_new_tokens: 64, temperature: 0.0, ..GenerationOptions::default() },
         ..SweepSettings::default()
     };

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use esconv_data::{Corpus, CorpusForm, Example, cut, read_corpus, read_examples, write_examples};
 use demo_corpus::{Generator, Split};
+use esconv_data::{Corpus, CorpusForm, Example, cut, read_corpus, read_examples, write_examples};
 use serde::Serialize;
 
 use crate::arguments::{Format, Prepare};
