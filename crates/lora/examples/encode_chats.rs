@@ -1,6 +1,7 @@
 //! Prints what a model is trained on: each chat of a file as token ids, with the number of the first that is learned.
 //!
-//! `cargo run -p lora --example encode_chats -- MODEL_FOLDER CHATS.jsonl [CUTOFF] [CHAT_TEMPLATE]`
+//! `cargo run -p lora --example encode_chats -- MODEL_FOLDER CHATS.jsonl [CUTOFF] [CHAT_TEMPLATE]` (without words: a shipped model and
+//! two records)
 
 use std::error::Error;
 use std::path::Path;
@@ -9,7 +10,11 @@ use llm_runtime::{LoadOptions, PretrainedModel};
 use lora::sft::{BadRecords, EncodeOptions, ReadOptions, SftEncoder, SftTemplate, read_records};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if words.is_empty() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
+        words = vec![format!("{fixtures}/models/tiny-llama"), format!("{fixtures}/lora/two-chats.jsonl")];
+    }
     let [model, chats, options @ ..] = words.as_slice() else {
         return Err("usage: encode_chats MODEL_FOLDER CHATS.jsonl [CUTOFF] [CHAT_TEMPLATE]".into());
     };
