@@ -39,6 +39,7 @@ pub(crate) fn load_pretrained(
 ) -> Result<PretrainedModel, Failure> {
     let options = LoadOptions {
         model: model.to_owned(),
+        embedded: None,
         tokenizer: options.tokenizer.clone(),
         chat_template: options.chat_template.clone(),
         device: options.device,

@@ -103,7 +103,7 @@ pub use linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
 #[cfg(feature = "engine")]
 pub use llama::{Attention, Llama};
 #[cfg(feature = "engine")]
-pub use load::{BuildLlama, LoadEvent, LoadOptions, PretrainedModel};
+pub use load::{BuildLlama, EmbeddedModel, LoadEvent, LoadOptions, PretrainedModel};
 #[cfg(feature = "engine")]
 pub use log_probs::token_log_probs;
 #[cfg(feature = "engine")]

@@ -22,6 +22,8 @@ use crate::{
 pub struct LoadOptions {
     /// A `.gguf` file, a Hugging Face folder, or a hub id (`owner/name`, `owner/name@revision`, `owner/name:file.gguf`).
     pub model: String,
+    /// A model that is part of the program, instead of `model`.
+    pub embedded: Option<EmbeddedModel>,
     /// A tokenizer instead of the model's own: `tokenizer.json`, `tokenizer.model` or a folder with one of them.
     pub tokenizer: Option<PathBuf>,
     /// A chat template instead of the model's own: a built-in's name or a Jinja file.
@@ -36,6 +38,21 @@ pub struct LoadOptions {
     pub hub_endpoint: Option<String>,
     /// Where downloads are kept instead of `HF_HOME`.
     pub hub_cache: Option<PathBuf>,
+}
+
+/// A GGUF file that was compiled into the program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EmbeddedModel {
+    /// What messages and records call it.
+    pub name: &'static str,
+    /// The file.
+    pub gguf: &'static [u8],
+}
+
+impl std::fmt::Debug for EmbeddedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EmbeddedModel({}, {} bytes)", self.name, self.gguf.len())
+    }
 }
 
 impl LoadOptions {
@@ -87,10 +104,19 @@ impl PretrainedModel {
         progress: &dyn Fn(LoadEvent),
         build: BuildLlama<'_>,
     ) -> Result<Self, Error> {
-        let path = resolve(options, progress)?;
         let device = options.device.open()?;
         let weights_progress = |at| progress(LoadEvent::Weights(at));
-        let weights = Weights::open(&path, options.weights, &device, &weights_progress)?;
+        let (path, weights) = match options.embedded {
+            Some(model) => {
+                let weights = Weights::open_embedded(model, options.weights, &device, &weights_progress)?;
+                (PathBuf::from(model.name), weights)
+            }
+            None => {
+                let path = resolve(options, progress)?;
+                let weights = Weights::open(&path, options.weights, &device, &weights_progress)?;
+                (path, weights)
+            }
+        };
         if device.is_cpu() {
             check_memory(&path, weights.memory(), options.engine.kv_memory)?;
         }
@@ -100,11 +126,19 @@ impl PretrainedModel {
         };
         let template = template(options, &weights, &tokenizer)?;
         let eos = end_of_sequence(&path, &tokenizer)?;
-        let identity = IdentityParts {
-            name: options.model.clone(),
-            dtype: weights.type_name(),
-            files: weights.files(),
-            sha256: OnceCell::new(),
+        let identity = match options.embedded {
+            Some(model) => IdentityParts {
+                name: model.name.to_owned(),
+                dtype: weights.type_name(),
+                files: Vec::new(),
+                sha256: OnceCell::from(hex(Sha256::digest(model.gguf).as_slice())),
+            },
+            None => IdentityParts {
+                name: options.model.clone(),
+                dtype: weights.type_name(),
+                files: weights.files(),
+                sha256: OnceCell::new(),
+            },
         };
         let llama = Arc::new(build(&weights, weights.config.clone(), &device)?);
         Ok(Self { llama, tokenizer, template, eos, identity })
@@ -118,8 +152,13 @@ impl PretrainedModel {
     /// Gives the model another name, and adds files (of an adapter) to those that make up its identity.
     pub fn rename(&mut self, name: String, files: &[PathBuf]) {
         self.identity.name = name;
+        let own = self.identity.sha256.take();
         self.identity.files.extend_from_slice(files);
-        self.identity.sha256 = OnceCell::new();
+        if let (Some(own), true) = (own, self.identity.files.len() == files.len()) {
+            // Of a model without files of its own: the hash of both hashes.
+            let both = format!("{own}{}", sha256_of_files(files));
+            self.identity.sha256 = OnceCell::from(hex(Sha256::digest(both).as_slice()));
+        }
     }
 
     /// Tokens that end a sequence.
@@ -318,5 +357,9 @@ pub(crate) fn sha256_of_files(files: &[PathBuf]) -> String {
             }
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().as_slice())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

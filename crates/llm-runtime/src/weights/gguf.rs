@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -75,11 +75,37 @@ pub(crate) struct TensorEntry {
     pub(crate) bytes: usize,
 }
 
+/// Where the bytes are.
+#[derive(Debug)]
+enum Source {
+    File(File),
+    /// A model that is part of the program.
+    Memory(Cursor<&'static [u8]>),
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Memory(bytes) => bytes.read(buffer),
+        }
+    }
+}
+
+impl Seek for Source {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Memory(bytes) => bytes.seek(to),
+        }
+    }
+}
+
 /// An open GGUF file.
 #[derive(Debug)]
 pub(crate) struct GgufFile {
     path: PathBuf,
-    file: Mutex<File>,
+    source: Mutex<Source>,
     pub(crate) metadata: BTreeMap<String, Value>,
     pub(crate) tensors: BTreeMap<String, TensorEntry>,
 }
@@ -88,9 +114,18 @@ impl GgufFile {
     /// Reads the header. Nothing of the tensors is read yet.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.into(), source };
-        let mut file = File::open(path).map_err(io)?;
+        let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let mut header = Header { reader: std::io::BufReader::new(&mut file), path, length, at: 0 };
+        Self::read(path, Source::File(file), length)
+    }
+
+    /// Reads the header of a file in memory; messages call it `name`.
+    pub(crate) fn in_memory(name: &Path, bytes: &'static [u8]) -> Result<Self, Error> {
+        Self::read(name, Source::Memory(Cursor::new(bytes)), bytes.len() as u64)
+    }
+
+    fn read(path: &Path, mut source: Source, length: u64) -> Result<Self, Error> {
+        let mut header = Header { reader: std::io::BufReader::new(&mut source), path, length, at: 0 };
         header.magic_and_version()?;
         let tensor_count = header.count("tensors")?;
         let metadata_count = header.count("metadata entries")?;
@@ -117,16 +152,16 @@ impl GgufFile {
             .into_iter()
             .map(|info| place_tensor(path, info, data_start, length))
             .collect::<Result<BTreeMap<_, _>, _>>()?;
-        Ok(Self { path: path.into(), file: Mutex::new(file), metadata, tensors })
+        Ok(Self { path: path.into(), source: Mutex::new(source), metadata, tensors })
     }
 
     /// The raw bytes of a tensor.
     pub(crate) fn bytes(&self, entry: &TensorEntry) -> Result<Vec<u8>, Error> {
         let io = |source| Error::Io { path: self.path.clone(), source };
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(entry.offset)).map_err(io)?;
+        let mut source = self.source.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        source.seek(SeekFrom::Start(entry.offset)).map_err(io)?;
         let mut bytes = vec![0; entry.bytes];
-        file.read_exact(&mut bytes).map_err(io)?;
+        source.read_exact(&mut bytes).map_err(io)?;
         Ok(bytes)
     }
 

@@ -19,7 +19,7 @@ use self::gguf::GgufFile;
 use self::safetensors::SafetensorsFolder;
 use crate::config::LlamaConfig;
 use crate::linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
-use crate::{Error, Tokenizer};
+use crate::{EmbeddedModel, Error, Tokenizer};
 
 /// How far loading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,20 @@ impl<'a> Weights<'a> {
             (Source::Gguf(file), config)
         };
         Ok(Self { source, path: path.into(), config, options, device: device.clone(), progress, read: Cell::new(0) })
+    }
+
+    /// Opens a GGUF file that is part of the program.
+    pub(crate) fn open_embedded(
+        model: EmbeddedModel,
+        options: WeightOptions,
+        device: &Device,
+        progress: &'a dyn Fn(LoadProgress),
+    ) -> Result<Self, Error> {
+        let path = PathBuf::from(model.name);
+        let file = GgufFile::in_memory(&path, model.gguf)?;
+        let config = gguf_llama::config(&file, &path)?;
+        let source = Source::Gguf(file);
+        Ok(Self { source, path, config, options, device: device.clone(), progress, read: Cell::new(0) })
     }
 
     /// The tokenizer that comes with the weights.
