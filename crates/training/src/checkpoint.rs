@@ -13,7 +13,8 @@ use crate::guard::DivergenceGuard;
 /// File of the parameters in a checkpoint's folder.
 pub const PARAMETERS_FILE: &str = "parameters.safetensors";
 const OPTIMISER_FILE: &str = "optimizer.safetensors";
-const STATE_FILE: &str = "state.json";
+/// TOML, because its numbers are read back exactly; serde_json may be off by one unit in the last place.
+const STATE_FILE: &str = "state.toml";
 
 /// Where a run stands. Shuffles and dropout follow from the seed and these numbers, so no generator is saved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl CheckpointFolder {
             optimiser.parameters().save(&folder.join(PARAMETERS_FILE))?;
             optimiser.save(&folder.join(OPTIMISER_FILE))?;
             let file = folder.join(STATE_FILE);
-            let text = serde_json::to_string_pretty(state).map_err(|error| TrainingError::format(&file, error))?;
+            let text = toml::to_string_pretty(state).map_err(|error| TrainingError::format(&file, error))?;
             fs::write(&file, text).map_err(TrainingError::io(&file))
         })?;
         self.remove_old(state)?;
@@ -110,5 +111,5 @@ impl CheckpointFolder {
 
 fn read_state(path: &Path) -> Result<TrainerState, TrainingError> {
     let text = fs::read_to_string(path).map_err(TrainingError::io(path))?;
-    serde_json::from_str(&text).map_err(|error| TrainingError::format(path, format!("not a run's state: {error}")))
+    toml::from_str(&text).map_err(|error| TrainingError::format(path, format!("not a run's state: {error}")))
 }

@@ -76,6 +76,9 @@ pub enum TrainingError {
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// The run's records could not be written.
+    #[error(transparent)]
+    Tracking(#[from] crate::tracking::TrackingError),
 }
 
 impl TrainingError {

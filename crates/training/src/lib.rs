@@ -27,6 +27,7 @@ mod options;
 mod parameter;
 mod run_dir;
 mod schedule;
+pub mod tracking;
 mod trainer;
 mod variables;
 
