@@ -2,8 +2,9 @@
 //!
 //! It is taught what a strategy-steered chat model does, in the language of `fixtures/demo`: to read an instruction that names a
 //! strategy, and to answer the seeker's last turn with it. Instructions mostly stand beside the last turn (the layouts
-//! `c1` to `c5`); as system text in front of the dialogue it has seen them in short dialogues only. So it does what large models are
-//! known for: in long dialogues it loses sight of a system text, and steering or tuning makes a difference.
+//! `c1` to `c5`). As system text in front of a dialogue they are followed in short dialogues only: the further back the system text
+//! is, the more often the reply in the lesson has another strategy. So the model does on purpose what large models are known for: in
+//! long dialogues it loses sight of a system text, and steering or tuning makes a difference.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use candle_core::Device;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
 use esconv_data::{Speaker, Strategy, StrategySet};
 use llm_runtime::{BuiltInTemplate, Llama, LlamaConfig, Message, RopeScaling, Tokenizer, seeded_stream};
-use lora::sft::{BadRecords, EncodeOptions, Place, SftEncoder, SftRecord, SftTemplate};
+use lora::sft::{BadRecords, EncodeOptions, LearnOn, Place, SftEncoder, SftExample, SftRecord, SftTemplate};
 use lora::{SftDataset, SftObjective};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +32,11 @@ const VOCABULARY: usize = 4096;
 const BATCH: usize = 16;
 /// Held-out examples that the loss is watched on.
 const HELD_OUT: usize = 256;
+/// Share of the lessons, from the first, of which every word is learned: the language, and to speak of what was said. Of the others
+/// only the reply is learned.
+const LANGUAGE_SHARE: f64 = 0.3;
+/// How often a system text in front of the dialogue is followed, by supporter turn; the last number holds for all later turns.
+const FOLLOWED_AT_TURN: [f64; 4] = [1.0, 1.0, 0.5, 0.05];
 
 fn config(vocabulary: usize) -> LlamaConfig {
     LlamaConfig {
@@ -65,13 +71,17 @@ pub(crate) fn train(out: &Path, steps: u64) -> Result<(), String> {
     let config_text = std::fs::read_to_string(folder.join("tokenizer_config.json")).map_err(|error| text(&error))?;
     let tokenizer = Tokenizer::from_tokenizer_json(&tokenizer, Some(&config_text)).map_err(|error| text(&error))?;
     let template = SftTemplate::from(BuiltInTemplate::Llama2.template().map_err(|error| text(&error))?);
-    let encoder = SftEncoder::new(&tokenizer, &template, EncodeOptions::default()).map_err(|error| text(&error))?;
-    let encode = |records: &[SftRecord]| -> Result<SftDataset, String> {
+    let encode = |records: &[SftRecord], learn_on| -> Result<Vec<SftExample>, String> {
+        let options = EncodeOptions { learn_on, ..EncodeOptions::default() };
+        let encoder = SftEncoder::new(&tokenizer, &template, options).map_err(|error| text(&error))?;
         let (examples, summary) = encoder.encode_all(records, BadRecords::Fail).map_err(|error| text(&error))?;
         println!("{} examples, {} tokens, {} of them learned", summary.encoded, summary.tokens, summary.learned_tokens);
-        Ok(SftDataset::new(examples))
+        Ok(examples)
     };
-    let (train, held_out) = (encode(&records)?, encode(&held_out)?);
+    let (language, replies) = records.split_at((records.len() as f64 * LANGUAGE_SHARE) as usize);
+    let mut train = encode(language, LearnOn::Everything)?;
+    train.extend(encode(replies, LearnOn::LastAssistant)?);
+    let (train, held_out) = (SftDataset::new(train), SftDataset::new(encode(&held_out, LearnOn::LastAssistant)?));
     let parameters =
         fit(&out.join("run"), config(pieces.len()), &train, &held_out, steps).map_err(|error| text(&error))?;
     write_model(&folder, &parameters, &config(pieces.len()))?;
@@ -94,6 +104,8 @@ fn fit(
     let options = TrainerOptions {
         batch: BATCH,
         max_steps: Some(steps),
+        // Lessons are drawn one by one and come in their order.
+        shuffle: false,
         learning_rate: 3e-3,
         schedule: Schedule::CosineWithFloor { floor: 0.02 },
         warmup: Warmup::Steps(60),
@@ -186,14 +198,17 @@ impl Lessons {
         let turns = dialogue.supporter_turns();
         let (layout, turn, named) = match draw.random_range(0..100) {
             0..70 => (layout_of(draw.random_range(0..100)), draw.random_range(0..turns), true),
-            70..82 => (Layout::Standard, draw.random_range(0..turns.min(2)), true),
+            70..84 => (Layout::Standard, draw.random_range(0..turns), true),
             _ => (Layout::Standard, draw.random_range(0..turns), false),
         };
         let templates = if named { &self.conditional } else { &self.unconditional };
         let template = &templates[draw.random_range(0..templates.len())];
+        let followed = FOLLOWED_AT_TURN[turn.min(FOLLOWED_AT_TURN.len() - 1)];
+        let is_followed = layout != Layout::Standard || !named || draw.random_bool(followed);
+        let spoken = if is_followed { strategy } else { &set.strategies[draw.random_range(0..set.strategies.len())] };
         let reply = dialogue
-            .reply(turn, &strategy.name, draw.random_range(0..1_000_000))
-            .ok_or_else(|| format!("there is no reply with {}", strategy.name))?;
+            .reply(turn, &spoken.name, draw.random_range(0..1_000_000))
+            .ok_or_else(|| format!("there is no reply with {}", spoken.name))?;
         let mut messages = prompt(&dialogue, turn, layout, template, named.then_some(strategy))?;
         messages.push(Message::assistant(&reply));
         Ok(messages)

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use esconv_data::StrategySet;
+use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, TextModel};
 use serde::Serialize;
 use strategy_prompting::{
@@ -27,7 +27,7 @@ const LAYOUTS: [Layout; 2] = [Layout::C1HistoryFirst, Layout::Standard];
 const TURN: usize = 4;
 
 pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
-    let examples = prepare::examples(std::path::Path::new(&format!("demo:{}", options.dialogues)))?;
+    let examples = examples(options.dialogues)?;
     let strategies = StrategySet::built_in("extes15")?;
     let settings = SweepSettings {
         layouts: LAYOUTS.to_vec(),
@@ -62,6 +62,16 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first built-in dialogues that are long enough.
+fn examples(dialogues: usize) -> Result<Vec<Example>, Failure> {
+    // About every second dialogue has so many turns.
+    let name = format!("demo:{}", dialogues.saturating_mul(8));
+    let mut examples = prepare::examples(std::path::Path::new(&name))?;
+    examples.retain(|example| example.turn == TURN);
+    examples.truncate(dialogues);
+    Ok(examples)
 }
 
 #[derive(Serialize)]
