@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use candle_core::Device;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
@@ -19,6 +20,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, Layout, SystemRole, Turn, build};
+use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, training_curve_svg};
 use training::{
     AdamWOptions, Control, FreshWeights, ParameterGroup, Parameters, RunDir, Schedule, TrainEvent, Trainer,
     TrainerOptions, VariableLoader, Warmup,
@@ -132,18 +134,39 @@ fn fit(
     let objective = SftObjective::new(llama, None);
     let trainer =
         Trainer { objective: &objective, train, evaluation: vec![("held-out".into(), held_out)], options: &options };
+    let mut log = None;
     trainer.run(&parameters, Some(&run), true, &mut |event| {
-        match event {
-            TrainEvent::Step(step) if step.step.is_multiple_of(20) => println!(
-                "step {} of {}: loss {:.4}, {:.0} tokens/s",
-                step.step, step.total_steps, step.loss, step.tokens_per_second
-            ),
-            TrainEvent::Evaluation(evaluation) => println!("held-out loss {:.4}", evaluation.loss),
-            _ => {}
+        if let TrainEvent::Started { step, .. } = event {
+            log = Some(EventLog::open(&run.events_file(), *step)?);
+        }
+        if let Some(log) = &mut log {
+            record(event, log)?;
         }
         Ok(Control::Continue)
     })?;
+    let title = format!("demonstration model, {} parameters", parameters.elements());
+    run.write("curve.svg", training_curve_svg(&read_events(&run.events_file())?, &title).as_bytes())?;
     Ok(parameters)
+}
+
+fn record(event: &TrainEvent, log: &mut EventLog) -> Result<(), TrackingError> {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default();
+    match event {
+        TrainEvent::Step(step) => {
+            if step.step.is_multiple_of(20) {
+                let (of, loss, rate) = (step.total_steps, step.loss, step.tokens_per_second);
+                println!("step {} of {of}: loss {loss:.4}, {rate:.0} tokens/s", step.step);
+            }
+            let at = At { step: step.step, epoch: step.epoch, time };
+            log.scalars(at, &[("loss", step.loss), ("learning_rate", step.learning_rate)])
+        }
+        TrainEvent::Evaluation(evaluation) => {
+            println!("held-out loss {:.4}", evaluation.loss);
+            let at = At { step: evaluation.step, epoch: evaluation.epoch, time };
+            log.scalars(at, &[("eval_replies_loss", evaluation.loss)])
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is taught: dialogues, the strategies' words, and instructions.
