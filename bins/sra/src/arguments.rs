@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
-use crate::training_arguments::{Dataset, Generate, Train};
+use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
 #[derive(Debug, Parser)]
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// Fine-tune a model with LoRA
     Train(Box<Train>),
+    /// Fold an adapter into its model and write the result
+    Merge(Box<Merge>),
     /// Answer chats with a layout and an adapter
     Generate(Box<Generate>),
     /// See the method at work on built-in dialogues and a built-in model

@@ -64,6 +64,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),
         Command::Train(options) => train::run(options, format),
+        Command::Merge(options) => merge::run(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),

@@ -37,17 +37,18 @@ pub(crate) fn load_pretrained(
     options: &ModelOptions,
     build: BuildLlama<'_>,
 ) -> Result<PretrainedModel, Failure> {
-    let options = LoadOptions {
-        model: model.to_owned(),
-        embedded: None,
-        tokenizer: options.tokenizer.clone(),
-        chat_template: options.chat_template.clone(),
-        device: options.device,
-        weights: WeightOptions { float: options.dtype, quantize: options.quantize },
-        engine: EngineOptions::default(),
-        hub_endpoint: options.hub_endpoint.clone(),
-        hub_cache: options.hub_cache.clone(),
-    };
+    let options = source(
+        model,
+        LoadOptions {
+            tokenizer: options.tokenizer.clone(),
+            chat_template: options.chat_template.clone(),
+            device: options.device,
+            weights: WeightOptions { float: options.dtype, quantize: options.quantize },
+            hub_endpoint: options.hub_endpoint.clone(),
+            hub_cache: options.hub_cache.clone(),
+            ..LoadOptions::default()
+        },
+    );
     let bar: RefCell<Option<progress::Progress>> = RefCell::new(None);
     let loaded = PretrainedModel::load_through(
         &options,
@@ -64,4 +65,9 @@ pub(crate) fn load_pretrained(
         bar.finish();
     }
     Ok(loaded)
+}
+
+/// Where the model named on the command line is.
+pub(crate) fn source(model: &str, options: LoadOptions) -> LoadOptions {
+    LoadOptions { model: model.to_owned(), embedded: None, ..options }
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use llm_runtime::ExportType;
 use lora::LoraConfig;
 use lora::sft::{BadRecords, BuiltInPlain, ColumnMap, EncodeOptions, LearnOn, PlainTemplate, ReadOptions, SftError};
 use lora::{ALL_LINEAR, Targets};
@@ -216,24 +217,26 @@ pub(crate) enum Track {
     Wandb,
 }
 
-/// Fold an adapter into its model and write the result
+/// Fold an adapter into its model and write the result; without an adapter: write the model in another form
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
     /// demo, a .gguf file, a Hugging Face folder or a hub id
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// PEFT folder of the adapter
+    /// LoRA adapter: a PEFT folder, or a run of `sra train`
     #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: PathBuf,
+    pub(crate) adapter: Option<PathBuf>,
     /// A .gguf file, or a folder for safetensors
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
     /// f32, f16, bf16; for GGUF also q8_0, q4_k or q6_k
     #[arg(long = "type", default_value = "f16", value_name = "TYPE")]
-    pub(crate) dtype: String,
+    pub(crate) dtype: ExportType,
     /// Largest safetensors shard, e.g. 5G
     #[arg(long, default_value = "5G", value_parser = llm_runtime::parse_bytes, value_name = "SIZE")]
     pub(crate) export_size: u64,
+    #[command(flatten)]
+    pub(crate) options: ModelOptions,
 }
 
 /// Answer chats with a layout and an adapter

@@ -114,4 +114,6 @@ pub use text_model::*;
 #[cfg(feature = "engine")]
 pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
 #[cfg(feature = "engine")]
+pub use weights::export::{ExportType, ModelExport, Replacement};
+#[cfg(feature = "engine")]
 pub use weights::{FloatType, LoadProgress, Quantization, WeightOptions};

@@ -211,7 +211,7 @@ impl Llama {
 }
 
 /// Finds the model on disk, or fetches it.
-fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<PathBuf, Error> {
+pub(crate) fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<PathBuf, Error> {
     let path = PathBuf::from(&options.model);
     if path.exists() {
         return Ok(path);

@@ -2,6 +2,7 @@
 
 mod determinism;
 mod engine;
+mod export;
 mod gguf;
 mod goldens;
 mod hub;

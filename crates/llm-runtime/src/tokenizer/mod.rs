@@ -7,6 +7,7 @@
 
 mod bpe;
 mod control;
+mod convert;
 mod decode;
 mod error;
 mod gguf;

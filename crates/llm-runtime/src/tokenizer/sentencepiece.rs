@@ -2,7 +2,7 @@
 
 use super::protobuf::{Fields, Value};
 use super::sentencepiece_bpe::{Piece, PieceType, Preparation, assemble};
-use super::{Assembly, Spelling, Tokenizer, TokenizerError, sha256_hex};
+use super::{Assembly, GgufVocabulary, Spelling, Tokenizer, TokenizerError, sha256_hex};
 
 const FORMAT: &str = "tokenizer.model (SentencePiece)";
 
@@ -47,6 +47,30 @@ impl Tokenizer {
             adds_bos: bos.is_some(),
             sha256: sha256_hex(bytes),
             ..Assembly::default()
+        })
+    }
+}
+
+impl GgufVocabulary {
+    /// The pieces of a `tokenizer.model` in the form of GGUF files.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_sentencepiece`].
+    pub fn of_sentencepiece(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        let model = Model::read(bytes)?;
+        model.check()?;
+        let id = |id: i32| u32::try_from(id).ok().filter(|id| (*id as usize) < model.pieces.len());
+        Ok(Self {
+            model: "llama".into(),
+            tokens: model.pieces.iter().map(|piece| piece.text.clone()).collect(),
+            scores: model.pieces.iter().map(|piece| piece.score).collect(),
+            token_types: model.pieces.iter().map(|piece| piece.kind.number()).collect(),
+            bos: id(model.bos),
+            eos: id(model.eos),
+            unk: id(model.unk),
+            add_bos: Some(true),
+            add_space_prefix: Some(model.preparation.add_dummy_prefix),
+            ..Self::default()
         })
     }
 }

@@ -41,6 +41,17 @@ impl PieceType {
         })
     }
 
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     /// Whether text must never become this piece.
     pub(super) fn is_control(self) -> bool {
         matches!(self, Self::Unknown | Self::Control)

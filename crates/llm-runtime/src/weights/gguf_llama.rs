@@ -82,6 +82,11 @@ fn rope_scaling(file: &GgufFile, architecture: &str, head_dim: usize, path: &Pat
 
 /// The tokenizer inside the file.
 pub(crate) fn tokenizer(file: &GgufFile, path: &Path) -> Result<Tokenizer, Error> {
+    Ok(Tokenizer::from_gguf(vocabulary(file, path)?)?)
+}
+
+/// What the file says about its tokenizer.
+pub(crate) fn vocabulary(file: &GgufFile, path: &Path) -> Result<GgufVocabulary, Error> {
     let problem = |problem: String| Error::Format { path: path.into(), problem };
     let get = |key: &str| file.metadata.get(&format!("tokenizer.ggml.{key}"));
     let array = |key: &str| get(key).and_then(Value::as_array).unwrap_or_default();
@@ -96,7 +101,7 @@ pub(crate) fn tokenizer(file: &GgufFile, path: &Path) -> Result<Tokenizer, Error
     let model = get("model").and_then(Value::as_str).ok_or_else(|| {
         problem("the file has no tokenizer (`tokenizer.ggml.model` is missing): give one with --tokenizer".into())
     })?;
-    let vocabulary = GgufVocabulary {
+    Ok(GgufVocabulary {
         model: model.into(),
         pre: get("pre").and_then(Value::as_str).map(str::to_owned),
         tokens: texts("tokens")?,
@@ -109,8 +114,7 @@ pub(crate) fn tokenizer(file: &GgufFile, path: &Path) -> Result<Tokenizer, Error
         extra_eos: ["eot_token_id", "eom_token_id"].into_iter().filter_map(id).collect(),
         add_bos: get("add_bos_token").and_then(Value::as_bool),
         add_space_prefix: get("add_space_prefix").and_then(Value::as_bool),
-    };
-    Ok(Tokenizer::from_gguf(vocabulary)?)
+    })
 }
 
 /// The chat template inside the file.

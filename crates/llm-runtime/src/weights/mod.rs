@@ -1,5 +1,6 @@
 //! Weights from GGUF files and Hugging Face folders behind one [`LinearLoader`].
 
+pub(crate) mod export;
 mod gguf;
 mod gguf_llama;
 mod quantization;
