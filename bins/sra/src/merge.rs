@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Merge, format: Format) -> Result<ExitCode, Failure> 
         None => Ok(None),
     };
     let is_gguf = options.out.extension().is_some_and(|extension| extension == "gguf");
-    match (is_gguf, options.dtype) {
+    match (is_gguf, options.form) {
         (true, dtype) => export.write_gguf(&options.out, dtype, &replacement)?,
         (false, ExportType::Float(float)) => {
             export.write_hugging_face(&options.out, float, options.export_size, &replacement)?;

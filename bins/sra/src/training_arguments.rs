@@ -128,10 +128,10 @@ pub(crate) struct Lora {
     #[arg(long, default_value_t = 128, value_name = "R")]
     pub(crate) rank: usize,
     /// The update is scaled by ALPHA / R
-    #[arg(long, default_value_t = 256.0, value_name = "ALPHA")]
+    #[arg(long, default_value_t = 256.0, allow_negative_numbers = true, value_name = "ALPHA")]
     pub(crate) alpha: f64,
     /// Probability with which inputs of the update are dropped
-    #[arg(long, default_value_t = 0.05, value_name = "P")]
+    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true, value_name = "P")]
     pub(crate) dropout: f64,
     /// Layers by the end of their names (q_proj,v_proj), or all-linear
     #[arg(long, value_delimiter = ',', default_value = ALL_LINEAR, value_name = "NAMES")]
@@ -152,7 +152,7 @@ pub(crate) struct Lora {
 #[command(next_help_heading = "Training")]
 pub(crate) struct Loop {
     /// Passes over the data; may be a fraction
-    #[arg(long, default_value_t = 5.0, value_name = "N")]
+    #[arg(long, default_value_t = 5.0, allow_negative_numbers = true, value_name = "N")]
     pub(crate) epochs: f64,
     /// End after so many optimiser steps instead
     #[arg(long, value_name = "N")]
@@ -167,7 +167,7 @@ pub(crate) struct Loop {
     #[arg(long)]
     pub(crate) by_length: bool,
     /// Peak learning rate
-    #[arg(long, default_value_t = 5e-5, value_name = "RATE")]
+    #[arg(long, default_value_t = 5e-5, allow_negative_numbers = true, value_name = "RATE")]
     pub(crate) learning_rate: f64,
     /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS
     #[arg(long, default_value = "cosine-with-restarts:5", value_name = "SCHEDULE")]
@@ -176,10 +176,10 @@ pub(crate) struct Loop {
     #[arg(long, default_value = "0.1", value_parser = warmup, value_name = "N")]
     pub(crate) warmup: Warmup,
     /// Decoupled weight decay
-    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "X")]
     pub(crate) weight_decay: f64,
     /// Largest norm over all gradients; 0 does not clip
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
     pub(crate) clip: f64,
     /// Keep only each layer's input for the backward pass: less memory, a third more time
     #[arg(long)]
@@ -230,8 +230,8 @@ pub(crate) struct Merge {
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
     /// f32, f16, bf16; for GGUF also q8_0, q4_k or q6_k
-    #[arg(long = "type", default_value = "f16", value_name = "TYPE")]
-    pub(crate) dtype: ExportType,
+    #[arg(id = "type", long = "type", default_value = "f16", value_name = "TYPE")]
+    pub(crate) form: ExportType,
     /// Largest safetensors shard, e.g. 5G
     #[arg(long, default_value = "5G", value_parser = llm_runtime::parse_bytes, value_name = "SIZE")]
     pub(crate) export_size: u64,

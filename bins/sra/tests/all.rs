@@ -7,3 +7,4 @@ mod hub;
 mod kill_and_resume;
 mod program;
 mod real_data;
+mod training;

@@ -37,7 +37,10 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     }
     train.truncate(options.limit.unwrap_or(usize::MAX));
     if train.is_empty() {
-        return Err(Failure::work("the training files hold no example that can be used"));
+        return Err(Failure::work(format!(
+            "the training files hold no example that can be used: {} are too long for --cutoff, {} are bad",
+            summary.too_long, summary.bad
+        )));
     }
     summary.encoded = train.len();
     summary.tokens = train.iter().map(|example| example.ids.len()).sum();
