@@ -13,12 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use candle_core::Device;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
 use esconv_data::{Speaker, Strategy, StrategySet};
-use llm_runtime::{BuiltInTemplate, Llama, LlamaConfig, Message, RopeScaling, Tokenizer, seeded_stream};
+use llm_runtime::{BuiltInTemplate, FloatType, Llama, LlamaConfig, Message, RopeScaling, Tokenizer, seeded_stream};
 use lora::sft::{BadRecords, EncodeOptions, LearnOn, Place, SftEncoder, SftExample, SftRecord, SftTemplate};
 use lora::{SftDataset, SftObjective};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde_json::json;
 use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, Layout, SystemRole, Turn, build};
 use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, training_curve_svg};
 use training::{
@@ -309,26 +308,6 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), String> {
 
 fn write_model(folder: &Path, parameters: &Parameters, config: &LlamaConfig) -> Result<(), String> {
     parameters.save(&folder.join("model.safetensors")).map_err(|error| error.to_string())?;
-    write_json(
-        &folder.join("config.json"),
-        &json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "hidden_size": config.hidden_size,
-            "intermediate_size": config.intermediate_size,
-            "num_hidden_layers": config.layers,
-            "num_attention_heads": config.heads,
-            "num_key_value_heads": config.key_value_heads,
-            "head_dim": config.head_dim,
-            "vocab_size": config.vocabulary_size,
-            "max_position_embeddings": config.context_length,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0,
-            "hidden_act": "silu",
-            "tie_word_embeddings": true,
-            "bos_token_id": 1,
-            "eos_token_id": 2,
-            "torch_dtype": "float32",
-        }),
-    )
+    let config = config.to_hugging_face(FloatType::F32).map_err(|error| error.to_string())?;
+    write_json(&folder.join("config.json"), &config)
 }

@@ -7,14 +7,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::{self, Value};
-use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
+use llm_runtime::{ExportType, LoadOptions, ModelExport, Quantization};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::vocabulary::{self, FIRST_PIECE};
+use crate::vocabulary;
 
 const HIDDEN: usize = 64;
 const INTERMEDIATE: usize = 192;
@@ -37,7 +36,7 @@ pub(crate) fn make(fixtures: &Path) -> Result<(), String> {
     write_json(&folder.join("tokenizer.json"), &vocabulary::tokenizer(&pieces))?;
     write_json(&folder.join("tokenizer_config.json"), &vocabulary::tokenizer_config(template))?;
     write_safetensors(&folder.join("model.safetensors"), &weights).map_err(|error| error.to_string())?;
-    write_gguf(&folder.join("tiny-llama-q8_0.gguf"), &weights, &pieces, template).map_err(|error| error.to_string())?;
+    write_gguf(&folder).map_err(|error| error.to_string())?;
     println!("{}: {} tokens", folder.display(), pieces.len());
     Ok(())
 }
@@ -138,81 +137,9 @@ fn write_safetensors(path: &Path, weights: &[(String, Tensor)]) -> candle_core::
     candle_core::safetensors::save(&halves, path)
 }
 
-fn write_gguf(path: &Path, weights: &[(String, Tensor)], pieces: &[String], template: &str) -> candle_core::Result<()> {
-    let tensors = weights
-        .iter()
-        .map(|(name, tensor)| {
-            let matrix = tensor.rank() == 2;
-            let tensor =
-                if name.contains("q_proj") || name.contains("k_proj") { interleaved(tensor)? } else { tensor.clone() };
-            let dtype = if matrix { GgmlDType::Q8_0 } else { GgmlDType::F32 };
-            Ok((gguf_name(name), QTensor::quantize(&tensor, dtype)?))
-        })
-        .collect::<candle_core::Result<Vec<_>>>()?;
-    let metadata = metadata(pieces, template);
-    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let mut file = std::fs::File::create(path)?;
-    gguf_file::write(&mut file, &metadata, &tensors)
-}
-
-/// llama.cpp interleaves the rotary pairs that Hugging Face keeps in two halves.
-fn interleaved(tensor: &Tensor) -> candle_core::Result<Tensor> {
-    let (rows, columns) = tensor.dims2()?;
-    tensor.reshape((rows / HEAD_DIM, 2, HEAD_DIM / 2, columns))?.transpose(1, 2)?.contiguous()?.reshape((rows, columns))
-}
-
-fn gguf_name(name: &str) -> String {
-    let names = [
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("lm_head", "output"),
-        ("model.layers", "blk"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-    ];
-    names.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
-}
-
-fn metadata(pieces: &[String], template: &str) -> Vec<(String, Value)> {
-    let number = |value: usize| Value::U32(value as u32);
-    let kind = |id: usize| match id {
-        0 => 2,
-        1 | 2 => 3,
-        _ if id < FIRST_PIECE => 6,
-        _ => 1,
-    };
-    let score = |id: usize| if id < FIRST_PIECE { 0.0 } else { FIRST_PIECE as f32 - id as f32 };
-    let entries: Vec<(&str, Value)> = vec![
-        ("general.architecture", Value::String("llama".into())),
-        ("general.name", Value::String("tiny-llama, random weights".into())),
-        ("llama.context_length", number(CONTEXT)),
-        ("llama.embedding_length", number(HIDDEN)),
-        ("llama.block_count", number(LAYERS)),
-        ("llama.feed_forward_length", number(INTERMEDIATE)),
-        ("llama.attention.head_count", number(HEADS)),
-        ("llama.attention.head_count_kv", number(KEY_VALUE_HEADS)),
-        ("llama.rope.dimension_count", number(HEAD_DIM)),
-        ("llama.rope.freq_base", Value::F32(10000.0)),
-        ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
-        ("tokenizer.ggml.model", Value::String("llama".into())),
-        ("tokenizer.ggml.tokens", Value::Array(pieces.iter().cloned().map(Value::String).collect())),
-        ("tokenizer.ggml.scores", Value::Array((0..pieces.len()).map(|id| Value::F32(score(id))).collect())),
-        ("tokenizer.ggml.token_type", Value::Array((0..pieces.len()).map(|id| Value::I32(kind(id))).collect())),
-        ("tokenizer.ggml.bos_token_id", number(1)),
-        ("tokenizer.ggml.eos_token_id", number(2)),
-        ("tokenizer.ggml.unknown_token_id", number(0)),
-        ("tokenizer.ggml.add_bos_token", Value::Bool(true)),
-        ("tokenizer.chat_template", Value::String(template.into())),
-    ];
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+fn write_gguf(folder: &Path) -> Result<(), llm_runtime::Error> {
+    let export = ModelExport::open(&LoadOptions::new(folder.display().to_string()))?;
+    export.write_gguf(&folder.join("tiny-llama-q8_0.gguf"), ExportType::Quantized(Quantization::Q8_0), &|_| Ok(None))
 }
 
 #[cfg(test)]
@@ -226,22 +153,5 @@ mod tests {
             weights.into_iter().map(|(name, tensor)| (name, values(tensor))).collect()
         };
         assert_eq!(flat(weights(300).unwrap()), flat(weights(300).unwrap()));
-    }
-
-    #[test]
-    fn rotary_halves_become_neighbours() {
-        let rows: Vec<f32> = (0..2 * HEAD_DIM).map(|row| row as f32).collect();
-        let tensor = Tensor::from_vec(rows, (2 * HEAD_DIM, 1), &Device::Cpu).unwrap();
-        let order: Vec<f32> = interleaved(&tensor).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        assert_eq!(order[..4], [0.0, 8.0, 1.0, 9.0]);
-        assert_eq!(order[HEAD_DIM..HEAD_DIM + 4], [16.0, 24.0, 17.0, 25.0]);
-    }
-
-    #[test]
-    fn names_are_those_of_llama_cpp() {
-        assert_eq!(gguf_name("model.layers.1.self_attn.o_proj.weight"), "blk.1.attn_output.weight");
-        assert_eq!(gguf_name("model.layers.0.post_attention_layernorm.weight"), "blk.0.ffn_norm.weight");
-        assert_eq!(gguf_name("model.norm.weight"), "output_norm.weight");
-        assert_eq!(gguf_name("lm_head.weight"), "output.weight");
     }
 }

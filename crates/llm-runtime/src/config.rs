@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Error;
 
@@ -64,6 +64,51 @@ pub enum RopeScaling {
 }
 
 impl LlamaConfig {
+    /// The `config.json` of a folder with weights of this type.
+    ///
+    /// # Errors
+    /// The rotary frequencies are stretched by a table, which `config.json` can't express.
+    pub fn to_hugging_face(&self, dtype: crate::FloatType) -> Result<Value, Error> {
+        let scaling = match &self.rope_scaling {
+            RopeScaling::None => Value::Null,
+            RopeScaling::Linear(factor) => json!({"rope_type": "linear", "factor": factor}),
+            RopeScaling::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_frequency_factor,
+                "high_freq_factor": high_frequency_factor,
+                "original_max_position_embeddings": *original_context as u64,
+            }),
+            RopeScaling::Divisors(_) => {
+                return Err(Error::Invalid(
+                    "the GGUF file has a table of rotary divisors, which config.json can't express: export to GGUF, or start from the original folder".into(),
+                ));
+            }
+        };
+        let architecture = if self.sliding_window.is_some() { "MistralForCausalLM" } else { "LlamaForCausalLM" };
+        Ok(json!({
+            "architectures": [architecture],
+            "model_type": if self.sliding_window.is_some() { "mistral" } else { "llama" },
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.key_value_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": self.vocabulary_size,
+            "max_position_embeddings": self.context_length,
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "rope_scaling": scaling,
+            "sliding_window": self.sliding_window,
+            "attention_bias": self.attention_bias,
+            "mlp_bias": self.mlp_bias,
+            "hidden_act": "silu",
+            "tie_word_embeddings": self.tied_head,
+            "torch_dtype": dtype.torch_name(),
+        }))
+    }
+
     /// Reads `config.json` in the layout of transformers 4 or 5.
     ///
     /// # Errors

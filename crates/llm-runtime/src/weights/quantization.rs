@@ -28,6 +28,15 @@ impl FloatType {
             Self::Bf16 => DType::BF16,
         }
     }
+
+    /// What `config.json` calls it.
+    pub(crate) fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
 }
 
 impl FromStr for FloatType {

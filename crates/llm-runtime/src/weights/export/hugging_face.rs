@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Source;
 use super::{ModelExport, Replacement};
-use crate::{Error, FloatType, LlamaConfig, RopeScaling};
+use crate::{Error, FloatType};
 
 /// Files that are copied as they are.
 const COPIED: [&str; 7] = [
@@ -120,53 +120,14 @@ fn write_tokenizer(export: &ModelExport<'_>, folder: &Path) -> Result<(), Error>
 
 /// The original's configuration with another type, or one that says what the GGUF file said.
 fn config(export: &ModelExport<'_>, dtype: FloatType) -> Result<Value, Error> {
-    let name = match dtype {
-        FloatType::F32 => "float32",
-        FloatType::F16 => "float16",
-        FloatType::Bf16 => "bfloat16",
-    };
     if let Source::Gguf(_) = export.weights.source {
-        return of_llama(&export.weights.config, name);
+        return export.weights.config.to_hugging_face(dtype);
     }
     let path = export.path.join("config.json");
     let text = fs::read_to_string(&path).map_err(io(&path))?;
     let mut config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Format { path: path.clone(), problem: format!("not a JSON file: {error}") })?;
     let key = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
-    config[key] = json!(name);
+    config[key] = json!(dtype.torch_name());
     Ok(config)
-}
-
-fn of_llama(config: &LlamaConfig, dtype: &str) -> Result<Value, Error> {
-    let scaling = match &config.rope_scaling {
-        RopeScaling::None => Value::Null,
-        RopeScaling::Linear(factor) => json!({"rope_type": "linear", "factor": factor}),
-        RopeScaling::Llama3 { .. } | RopeScaling::Divisors(_) => {
-            return Err(Error::Invalid(
-                "the GGUF file has a table of rotary divisors, which config.json can't express: export to GGUF, or start from the original folder".into(),
-            ));
-        }
-    };
-    let architecture = if config.sliding_window.is_some() { "MistralForCausalLM" } else { "LlamaForCausalLM" };
-    Ok(json!({
-        "architectures": [architecture],
-        "model_type": if config.sliding_window.is_some() { "mistral" } else { "llama" },
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.key_value_heads,
-        "head_dim": config.head_dim,
-        "vocab_size": config.vocabulary_size,
-        "max_position_embeddings": config.context_length,
-        "rms_norm_eps": config.rms_norm_eps,
-        "rope_theta": config.rope_theta,
-        "rope_scaling": scaling,
-        "sliding_window": config.sliding_window,
-        "attention_bias": config.attention_bias,
-        "mlp_bias": config.mlp_bias,
-        "hidden_act": "silu",
-        "tie_word_embeddings": config.tied_head,
-        "torch_dtype": dtype,
-    }))
 }
