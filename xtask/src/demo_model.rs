@@ -13,7 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use candle_core::Device;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
 use esconv_data::{Speaker, Strategy, StrategySet};
-use llm_runtime::{BuiltInTemplate, FloatType, Llama, LlamaConfig, Message, RopeScaling, Tokenizer, seeded_stream};
+use llm_runtime::{
+    BuiltInTemplate, ExportType, FloatType, Llama, LlamaConfig, LoadOptions, Message, ModelExport, Quantization,
+    RopeScaling, Tokenizer, seeded_stream,
+};
 use lora::sft::{BadRecords, EncodeOptions, LearnOn, Place, SftEncoder, SftExample, SftRecord, SftTemplate};
 use lora::{SftDataset, SftObjective};
 use rand::RngExt;
@@ -29,6 +32,8 @@ use crate::vocabulary;
 
 /// Seed of the corpus, the examples, the weights and the shuffles.
 const SEED: u64 = demo_corpus::SEED;
+/// Optimiser steps of the shipped model.
+pub(crate) const STEPS: u64 = 1600;
 const VOCABULARY: usize = 4096;
 const BATCH: usize = 16;
 /// Held-out examples that the loss is watched on.
@@ -59,14 +64,15 @@ fn config(vocabulary: usize) -> LlamaConfig {
     }
 }
 
-/// Trains for `steps` optimiser steps and writes a Hugging Face folder `out/model`; goes on with an interrupted run.
+/// Trains for `steps` optimiser steps and writes a Hugging Face folder `out/solace-demo` and `out/demo-q8_0.gguf`; goes on with an
+/// interrupted run, whose records and curve are in `out/run`.
 pub(crate) fn train(out: &Path, steps: u64) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let lessons = Lessons::new().map_err(|error| text(&error))?;
     let records = lessons.records(Split::Train, steps as usize * BATCH)?;
     let held_out = lessons.records(Split::Heldout, HELD_OUT)?;
     let pieces = pieces(&records)?;
-    let folder = out.join("model");
+    let folder = out.join("solace-demo");
     write_tokenizer(&folder, &pieces)?;
     let tokenizer = std::fs::read(folder.join("tokenizer.json")).map_err(|error| text(&error))?;
     let config_text = std::fs::read_to_string(folder.join("tokenizer_config.json")).map_err(|error| text(&error))?;
@@ -86,7 +92,11 @@ pub(crate) fn train(out: &Path, steps: u64) -> Result<(), String> {
     let parameters =
         fit(&out.join("run"), config(pieces.len()), &train, &held_out, steps).map_err(|error| text(&error))?;
     write_model(&folder, &parameters, &config(pieces.len()))?;
-    println!("{}", folder.display());
+    let file = out.join("demo-q8_0.gguf");
+    let export = ModelExport::open(&LoadOptions::new(folder.display().to_string())).map_err(|error| text(&error))?;
+    let q8_0 = ExportType::Quantized(Quantization::Q8_0);
+    export.write_gguf(&file, q8_0, &|_| Ok(None)).map_err(|error| text(&error))?;
+    println!("{}", file.display());
     Ok(())
 }
 

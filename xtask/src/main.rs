@@ -33,7 +33,7 @@ fn train_demo_model() -> Result<(), String> {
     let mut words = std::env::args().skip(2);
     let folder = words.next().ok_or("name a folder to train in: cargo xtask train-demo-model FOLDER [STEPS]")?;
     let steps = words.next().map(|steps| steps.parse()).transpose().map_err(|_| "STEPS must be a number")?;
-    demo_model::train(Path::new(&folder), steps.unwrap_or(1500))
+    demo_model::train(Path::new(&folder), steps.unwrap_or(demo_model::STEPS))
 }
 
 /// The folder above this package: its messages then name files from the root.

@@ -17,7 +17,7 @@ pub(crate) fn run(options: &Merge, format: Format) -> Result<ExitCode, Failure> 
     let adapters = Adapters::new();
     let mut merged = 0;
     if let Some(folder) = &options.adapter {
-        model::load_pretrained(&options.model, &options.options, &|loader, config, device| {
+        model::load_pretrained(&options.model, &options.options, model::NO_ENGINE, &|loader, config, device| {
             Llama::load(&adapters.wrap(loader), config, device)
         })?;
         adapters.load("adapter", &train::adapter_folder(folder))?;

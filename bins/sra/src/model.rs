@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use llm_runtime::{BuildLlama, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions};
+use llm_runtime::{
+    BuildLlama, EmbeddedModel, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions,
+};
 use lora::Adapters;
 
 use crate::arguments::{ModelOptions, Runtime};
@@ -19,10 +21,10 @@ pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     };
     let Some(folder) = &runtime.adapter else {
         let build: BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
-        return Ok(load_pretrained(model, &runtime.model, build)?.into_engine(&limits)?);
+        return Ok(load_pretrained(model, &runtime.model, limits, build)?.into_engine(&limits)?);
     };
     let adapters = Adapters::new();
-    let mut loaded = load_pretrained(model, &runtime.model, &|loader, config, device| {
+    let mut loaded = load_pretrained(model, &runtime.model, limits, &|loader, config, device| {
         Llama::load(&adapters.wrap(loader), config, device)
     })?;
     let folder = train::adapter_folder(folder);
@@ -31,10 +33,15 @@ pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     Ok(loaded.into_engine(&limits)?)
 }
 
-/// The model itself, built by `build`.
+/// For a model that generates nothing: no memory is needed for keys and values.
+pub(crate) const NO_ENGINE: EngineOptions =
+    EngineOptions { batch: 1, kv_memory: 0, step_rows: 1, context_length: None };
+
+/// The model itself, built by `build`; whether it fits into memory is checked with the engine's limits.
 pub(crate) fn load_pretrained(
     model: &str,
     options: &ModelOptions,
+    engine: EngineOptions,
     build: BuildLlama<'_>,
 ) -> Result<PretrainedModel, Failure> {
     let options = source(
@@ -44,6 +51,7 @@ pub(crate) fn load_pretrained(
             chat_template: options.chat_template.clone(),
             device: options.device,
             weights: WeightOptions { float: options.dtype, quantize: options.quantize },
+            engine,
             hub_endpoint: options.hub_endpoint.clone(),
             hub_cache: options.hub_cache.clone(),
             ..LoadOptions::default()
@@ -67,7 +75,9 @@ pub(crate) fn load_pretrained(
     Ok(loaded)
 }
 
-/// Where the model named on the command line is.
+/// Where the model named on the command line is. `demo` is part of the program, unless there is something of that name.
 pub(crate) fn source(model: &str, options: LoadOptions) -> LoadOptions {
-    LoadOptions { model: model.to_owned(), embedded: None, ..options }
+    let is_demo = model == demo_corpus::MODEL_NAME && !std::path::Path::new(model).exists();
+    let demo = EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL };
+    LoadOptions { model: model.to_owned(), embedded: is_demo.then_some(demo), ..options }
 }

@@ -39,9 +39,10 @@ struct Settings {
 
 pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
     let adapters = Adapters::new();
-    let loaded = model::load_pretrained(&options.model, &options.options, &|loader, config, device| {
-        Llama::load(&adapters.wrap(loader), config, device)
-    })?;
+    let loaded =
+        model::load_pretrained(&options.model, &options.options, model::NO_ENGINE, &|loader, config, device| {
+            Llama::load(&adapters.wrap(loader), config, device)
+        })?;
     let trainer_options = options.loop_.options();
     trainer_options.check()?;
     let sets = data::read(&options.data, &loaded)?;
