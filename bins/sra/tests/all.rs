@@ -3,6 +3,7 @@
 mod bad_input;
 mod chat;
 mod command_line;
+mod demo;
 mod hub;
 mod kill_and_resume;
 mod program;

@@ -13,7 +13,21 @@ fn help_names_every_subcommand() {
     let output = sra(&["--help"]).output().unwrap();
     assert!(output.status.success());
     let help = text(&output.stdout);
-    for name in ["prepare", "stats", "continue", "chat", "postprocess", "export", "completions"] {
+    for name in [
+        "prepare",
+        "stats",
+        "continue",
+        "chat",
+        "train",
+        "dataset",
+        "merge",
+        "generate",
+        "demo",
+        "agreement",
+        "postprocess",
+        "export",
+        "completions",
+    ] {
         assert!(help.contains(name), "{name}");
     }
 }
@@ -138,5 +152,9 @@ fn a_shard_does_its_share_and_the_shards_make_the_whole() {
 #[test]
 fn the_readme_command_runs() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains("fixtures/models/tiny-llama") && readme.contains("fixtures/dialogues/dialogues.json"));
+    let command = readme.lines().find_map(|line| line.strip_prefix("cargo run --release -p sra -- ")).unwrap();
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let output = sra(&words).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("Offer Hope"));
 }
