@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::LoraError;
@@ -28,10 +29,10 @@ pub struct LoraConfig {
     /// Only these layer numbers; empty means all.
     #[serde(rename = "layers_to_transform", deserialize_with = "one_or_many")]
     pub layers: Vec<usize>,
-    /// Other ranks for some layers, by the end of their names.
+    /// Other ranks for some layers, by regular expressions for the end of their names.
     #[serde(rename = "rank_pattern", deserialize_with = "null_is_default")]
     pub ranks: BTreeMap<String, usize>,
-    /// Other alphas for some layers, by the end of their names.
+    /// Other alphas for some layers, by regular expressions for the end of their names.
     #[serde(rename = "alpha_pattern", deserialize_with = "null_is_default")]
     pub alphas: BTreeMap<String, f64>,
     /// rsLoRA (arXiv 2312.03732).
@@ -44,7 +45,7 @@ pub struct LoraConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Targets {
-    /// `all-linear`: every linear layer but the output head. A single name stands for itself.
+    /// `all-linear`: every linear layer but the output head. Any other text is a regular expression for full names, as in PEFT.
     Named(String),
     /// Layers whose full name is one of these or ends with `.` and one of these.
     Any(Vec<String>),
@@ -82,6 +83,14 @@ impl LoraConfig {
         if !self.alpha.is_finite() || self.alphas.values().any(|alpha| !alpha.is_finite()) {
             return Err(LoraError::Invalid("alpha must be a finite number".into()));
         }
+        let target = match &self.targets {
+            Targets::Named(pattern) if pattern != ALL_LINEAR => Some(whole(pattern)),
+            _ => None,
+        };
+        let patterns = self.ranks.keys().chain(self.alphas.keys()).map(|pattern| at_end(pattern)).chain(target);
+        for pattern in patterns {
+            Regex::new(&pattern).map_err(|error| LoraError::Invalid(format!("a pattern for layer names: {error}")))?;
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(LoraError::Invalid(format!("the dropout must be in [0, 1), not {}", self.dropout)));
         }
@@ -92,7 +101,7 @@ impl LoraConfig {
     pub fn covers(&self, module: &str) -> bool {
         let named = match &self.targets {
             Targets::Named(name) if name == ALL_LINEAR => module != "lm_head",
-            Targets::Named(name) => ends_with(module, name),
+            Targets::Named(pattern) => matches(&whole(pattern), module),
             Targets::Any(names) => names.iter().any(|name| ends_with(module, name)),
         };
         let excluded = self.exclude.iter().any(|name| ends_with(module, name));
@@ -114,7 +123,22 @@ impl LoraConfig {
 }
 
 fn pattern<T: Copy>(patterns: &BTreeMap<String, T>, module: &str) -> Option<T> {
-    patterns.iter().find(|(name, _)| ends_with(module, name)).map(|(_, value)| *value)
+    patterns.iter().find(|(pattern, _)| matches(&at_end(pattern), module)).map(|(_, value)| *value)
+}
+
+/// A pattern for a whole name.
+fn whole(pattern: &str) -> String {
+    format!("^(?:{pattern})$")
+}
+
+/// A pattern for a name or its last parts.
+fn at_end(pattern: &str) -> String {
+    format!("^(?:.*\\.)?(?:{pattern})$")
+}
+
+/// Patterns were checked by [`LoraConfig::check`]; one that is none matches nothing.
+fn matches(pattern: &str, module: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(module))
 }
 
 /// Whether a module is `name` or lies under some path as `name`.
@@ -159,6 +183,11 @@ mod tests {
         let all = LoraConfig { targets: Targets::Named(ALL_LINEAR.into()), layers: vec![2], ..LoraConfig::default() };
         assert!(all.covers("model.layers.2.mlp.up_proj"));
         assert!(!all.covers("model.layers.1.mlp.up_proj") && !all.covers("lm_head"));
+        let pattern = |text: &str| LoraConfig { targets: Targets::Named(text.into()), ..LoraConfig::default() };
+        let layers = pattern(r".*\.[02]\..*(q|v)_proj");
+        assert!(layers.covers("model.layers.2.self_attn.v_proj") && !layers.covers("model.layers.1.self_attn.v_proj"));
+        assert!(!pattern("q_proj").covers("model.layers.0.self_attn.q_proj"), "the whole name must match");
+        assert!(pattern("(").check().is_err());
     }
 
     #[test]

@@ -106,15 +106,18 @@ impl LoraLinear {
     }
 
     /// The `[out_features, in_features]` f32 weight of base and active adapters together; `None` if no adapter is active here.
+    /// Each adapter adds its own difference to the base, as in the forward pass.
     pub(crate) fn merged_weight(&self) -> Result<Option<Tensor>> {
         let active = self.switches.read().unwrap_or_else(PoisonError::into_inner).active.clone();
-        let mut weight = None;
-        for (adapter, factor) in active {
-            let Some(update) = self.update(&adapter) else { continue };
-            let base = weight.map_or_else(|| self.base.weight(), Ok)?;
-            weight = Some(update.merged(&base, factor)?);
+        let updates: Vec<(Update, f64)> =
+            active.into_iter().filter_map(|(adapter, factor)| Some((self.update(&adapter)?, factor))).collect();
+        let Some(((first, factor), others)) = updates.split_first() else { return Ok(None) };
+        let base = self.base.weight()?;
+        let mut weight = first.merged(&base, *factor)?;
+        for (update, factor) in others {
+            weight = (weight + (update.merged(&base, *factor)? - &base)?)?;
         }
-        Ok(weight)
+        Ok(Some(weight))
     }
 
     pub(crate) fn merge(&self) -> Result<()> {
@@ -130,8 +133,8 @@ impl LoraLinear {
         *self.merged.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Adds an adapter's part to `y`, the output so far.
-    fn add(
+    /// What an adapter adds to `y`, the base layer's output.
+    fn part(
         &self,
         y: &Tensor,
         x: &Tensor,
@@ -151,7 +154,7 @@ impl LoraLinear {
         };
         let (a, b) = (DenseLinear::new(values(&update.a), None)?, DenseLinear::new(values(&update.b), None)?);
         let delta = b.forward(&(a.forward(dropped.as_ref().unwrap_or(x))? * (update.scale * factor))?)?;
-        let Some(magnitude) = &update.magnitude else { return y + delta };
+        let Some(magnitude) = &update.magnitude else { return Ok(delta) };
 
         let norms = update.norms(self.base.as_ref(), factor, training.is_none())?;
         let lengths = (values(magnitude) / norms)?.unsqueeze(0)?;
@@ -163,7 +166,7 @@ impl LoraLinear {
             Some(bias) => base.broadcast_sub(bias)?,
             None => base,
         };
-        (y + base.broadcast_mul(&(&lengths - 1.0)?)?)? + delta.broadcast_mul(&lengths)?
+        base.broadcast_mul(&(&lengths - 1.0)?)? + delta.broadcast_mul(&lengths)?
     }
 }
 
@@ -174,10 +177,11 @@ impl Linear for LoraLinear {
         }
         let switches = self.switches.read().unwrap_or_else(PoisonError::into_inner);
         let updates = self.updates.read().unwrap_or_else(PoisonError::into_inner);
-        let mut y = self.base.forward(x)?;
+        let base = self.base.forward(x)?;
+        let mut y = base.clone();
         for (adapter, factor) in &switches.active {
             if let Some(update) = updates.get(adapter) {
-                y = self.add(&y, x, update, *factor, switches.training)?;
+                y = (y + self.part(&base, x, update, *factor, switches.training)?)?;
             }
         }
         Ok(y)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use llm_runtime::{Llama, token_log_probs};
-use training::{Dataset, LossParts, Objective, Pass, TrainingError};
+use training::{Dataset, LossParts, Mode, Objective, Pass, TrainingError};
 
 use crate::Adapters;
 use crate::sft::{PackedExample, SftExample};
@@ -128,5 +128,11 @@ impl Objective for SftObjective {
         let sum = self.log_probs(batch, pass)?.sum_all()?.neg()?;
         let weight = batch.targets.len() as f64;
         Ok(LossParts { sum, weight, tokens: batch.ids.len(), metrics: Vec::new() })
+    }
+
+    fn end(&self) {
+        if let Some(adapters) = &self.adapters {
+            adapters.set_mode(Mode::Evaluate);
+        }
     }
 }

@@ -374,3 +374,30 @@ fn a_fresh_adapter_changes_nothing_and_trains() {
     }
     assert_eq!(batches.logits(&llama), off);
 }
+
+/// Several adapters at a time, LoRA and DoRA: merged weights do what the layers do, and each can be scaled and unloaded.
+#[test]
+fn several_adapters_add_up_and_merge() {
+    let Some(folder) = family("lora") else { return };
+    let batches = Batches::read(&folder);
+    let (llama, adapters) = model(&folder.join("base"), WeightOptions::default());
+    let off = batches.logits(&llama);
+    for name in ["qv", "qv_dora", "all_linear"] {
+        adapters.load(name, &folder.join(name)).unwrap();
+    }
+    adapters.activate(&["qv", "qv_dora", "all_linear"]).unwrap();
+    adapters.set_scale("all_linear", 0.5).unwrap();
+    let together = batches.logits(&llama);
+    adapters.merge().unwrap();
+    close("merged", &batches.logits(&llama), &together, 1e-4, 1e-4);
+    adapters.unmerge();
+    assert_eq!(batches.logits(&llama), together);
+    adapters.set_scale("all_linear", 0.0).unwrap();
+    adapters.unload("qv_dora").unwrap();
+    adapters.unload("qv").unwrap();
+    close("scale 0", &batches.logits(&llama), &off, 1e-5, 1e-5);
+    assert_eq!(adapters.names(), ["all_linear"]);
+    let error = adapters.set_scale("qv", 1.0).unwrap_err().to_string();
+    assert!(error.contains("not active"), "{error}");
+    assert!(adapters.activate(&["qv"]).unwrap_err().to_string().contains("there are: all_linear"));
+}

@@ -15,6 +15,9 @@ pub trait Objective {
     /// # Errors
     /// The batch does not fit the model, or the device fails.
     fn loss(&self, batch: &Self::Batch, pass: &Pass) -> Result<LossParts, TrainingError>;
+
+    /// The run is over, however it ended: what was switched to training (dropout) is to be switched back.
+    fn end(&self) {}
 }
 
 /// In which way a batch passes through the model.

@@ -92,7 +92,9 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
         if resume {
             progress.restore()?;
         }
-        progress.train()
+        let outcome = progress.train();
+        self.objective.end();
+        outcome
     }
 
     /// Mean loss and metrics over a data set, without dropout.

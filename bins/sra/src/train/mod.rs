@@ -55,11 +55,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         report::dry_run(&settings, &sets, &adapters.parameters(ADAPTER)?, &loaded.llama, format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let run = match options.resume && RunDir::open(&options.out).is_ok() {
-        true => RunDir::open(&options.out)?,
-        false => RunDir::create(&options.out)?,
-    };
-    run.write_config(&settings)?;
+    let run = open_run(options, &settings)?;
     interrupt::listen();
     let summary = train(options, &settings, &sets, loaded.llama.clone(), &adapters, &run)?;
     adapters.save(ADAPTER, &run.path().join(ADAPTER_FOLDER), &options.model)?;
@@ -68,6 +64,25 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
         End::Finished | End::Early => ExitCode::SUCCESS,
     })
+}
+
+/// A new run's folder, or that of the run to be resumed, which must have been begun with the same settings.
+fn open_run(options: &Train, settings: &Settings) -> Result<RunDir, Failure> {
+    let new = toml::to_string_pretty(settings).map_err(Failure::work)?;
+    if !options.resume || RunDir::open(&options.out).is_err() {
+        let run = RunDir::create(&options.out)?;
+        run.write("config.toml", new.as_bytes())?;
+        return Ok(run);
+    }
+    let run = RunDir::open(&options.out)?;
+    let old = std::fs::read_to_string(run.config_file()).map_err(Failure::work)?;
+    match old.lines().zip(new.lines()).find(|(old, new)| old != new) {
+        Some((old, new)) => Err(Failure::wrong_use(format!(
+            "{}: the run was begun with other settings (`{old}`, now `{new}`): resume with the same ones",
+            run.config_file().display()
+        ))),
+        None => Ok(run),
+    }
 }
 
 fn settings(
