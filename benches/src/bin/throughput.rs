@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use llm_runtime::{
-    DeviceChoice, Engine, EngineOptions, Error, Event, FloatType, GenerationOptions, LoadOptions, Prompt, Quantization,
-    Request, RunStatistics, TextModel, WeightOptions, format_bytes, peak_memory,
+    DeviceChoice, EmbeddedModel, Engine, EngineOptions, Error, Event, FloatType, GenerationOptions, LoadOptions,
+    Prompt, Quantization, Request, RunStatistics, TextModel, WeightOptions, format_bytes, peak_memory,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -138,6 +138,7 @@ fn load(arguments: &Arguments, batch: usize) -> Result<Engine, Error> {
             device: arguments.device,
             weights: WeightOptions { float: arguments.dtype, quantize: arguments.quantize },
             engine,
+            embedded: Some(EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL }),
             ..LoadOptions::new(&arguments.model)
         },
         &|_| (),

@@ -75,9 +75,8 @@ pub(crate) fn load_pretrained(
     Ok(loaded)
 }
 
-/// Where the model named on the command line is. `demo` is part of the program, unless there is something of that name.
+/// The model that a command line names; `demo` is part of the program.
 pub(crate) fn source(model: &str, options: LoadOptions) -> LoadOptions {
-    let is_demo = model == demo_corpus::MODEL_NAME && !std::path::Path::new(model).exists();
     let demo = EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL };
-    LoadOptions { model: model.to_owned(), embedded: is_demo.then_some(demo), ..options }
+    LoadOptions { model: model.to_owned(), embedded: Some(demo), ..options }
 }

@@ -22,7 +22,7 @@ use crate::{
 pub struct LoadOptions {
     /// A `.gguf` file, a Hugging Face folder, or a hub id (`owner/name`, `owner/name@revision`, `owner/name:file.gguf`).
     pub model: String,
-    /// A model that is part of the program, instead of `model`.
+    /// A model that is part of the program. It is loaded where `model` is its name and there is no file or folder of that name.
     pub embedded: Option<EmbeddedModel>,
     /// A tokenizer instead of the model's own: `tokenizer.json`, `tokenizer.model` or a folder with one of them.
     pub tokenizer: Option<PathBuf>,
@@ -59,6 +59,11 @@ impl LoadOptions {
     /// Loads `model` with defaults for everything else.
     pub fn new(model: impl Into<String>) -> Self {
         Self { model: model.into(), ..Self::default() }
+    }
+
+    /// The model that is part of the program, if it is the one that is asked for.
+    pub(crate) fn embedded_model(&self) -> Option<EmbeddedModel> {
+        self.embedded.filter(|embedded| self.model == embedded.name && !Path::new(&self.model).exists())
     }
 }
 
@@ -106,7 +111,7 @@ impl PretrainedModel {
     ) -> Result<Self, Error> {
         let device = options.device.open()?;
         let weights_progress = |at| progress(LoadEvent::Weights(at));
-        let (path, weights) = match options.embedded {
+        let (path, weights) = match options.embedded_model() {
             Some(model) => {
                 let weights = Weights::open_embedded(model, options.weights, &device, &weights_progress)?;
                 (PathBuf::from(model.name), weights)
@@ -126,7 +131,7 @@ impl PretrainedModel {
         };
         let template = template(options, &weights, &tokenizer)?;
         let eos = end_of_sequence(&path, &tokenizer)?;
-        let identity = match options.embedded {
+        let identity = match options.embedded_model() {
             Some(model) => IdentityParts {
                 name: model.name.to_owned(),
                 dtype: weights.type_name(),

@@ -141,7 +141,7 @@ fn an_embedded_model_is_the_model() {
     let path = root().join("fixtures/models/tiny-llama/tiny-llama-q8_0.gguf");
     let gguf: &'static [u8] = std::fs::read(&path).unwrap().leak();
     let embedded = llm_runtime::EmbeddedModel { name: "inside", gguf };
-    let options = LoadOptions { embedded: Some(embedded), ..LoadOptions::default() };
+    let options = LoadOptions { embedded: Some(embedded), ..LoadOptions::new("inside") };
     let mut inside = Engine::load(&options, &|_| ()).unwrap();
     let mut outside = load(&path);
     same_model(&mut inside, &mut outside, 0.0);

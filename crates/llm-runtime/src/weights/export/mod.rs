@@ -54,7 +54,7 @@ impl ModelExport<'static> {
     /// As [`crate::Engine::load`].
     pub fn open(options: &LoadOptions) -> Result<Self, Error> {
         let quiet: &'static dyn Fn(super::LoadProgress) = &|_| ();
-        let (path, weights) = match options.embedded {
+        let (path, weights) = match options.embedded_model() {
             Some(model) => {
                 let weights = Weights::open_embedded(model, WeightOptions::default(), &Device::Cpu, quiet)?;
                 (PathBuf::from(model.name), weights)
