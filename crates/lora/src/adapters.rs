@@ -1,6 +1,6 @@
 //! The adapters of one model: add, load, switch, merge, save.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -10,7 +10,7 @@ use rand::RngExt;
 use training::{Mode, Parameters};
 
 use crate::layer::{LoraLinear, Switches, Update, row_norms};
-use crate::{LoraConfig, LoraError, peft};
+use crate::{ALL_LINEAR, LoraConfig, LoraError, Targets, peft};
 
 /// The adapters of one model. Clones are handles to the same adapters.
 ///
@@ -86,7 +86,12 @@ impl Adapters {
     /// # Errors
     /// There is no such adapter, or the folder can't be written.
     pub fn save(&self, name: &str, folder: &Path, base_model: &str) -> Result<(), LoraError> {
-        let config = self.config(name)?;
+        let mut config = self.config(name)?;
+        if config.targets == Targets::Named(ALL_LINEAR.into()) {
+            // The layers by name, as PEFT itself writes them.
+            let names: BTreeSet<String> = self.covered(&config)?.iter().map(|(module, _)| last_part(module)).collect();
+            config.targets = Targets::Any(names.into_iter().collect());
+        }
         peft::write(folder, &config, base_model, &self.parameters(name)?)
     }
 
@@ -237,6 +242,11 @@ impl Adapters {
     fn write_switches(&self) -> std::sync::RwLockWriteGuard<'_, Switches> {
         self.switches.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `model.layers.0.mlp.up_proj` ends with `up_proj`.
+fn last_part(module: &str) -> String {
+    module.rsplit('.').next().unwrap_or(module).to_owned()
 }
 
 /// `[rank, in_features]` values, uniform in ±1/√in_features.

@@ -189,7 +189,8 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             parameters: self.optimiser.parameters().elements(),
         };
         let mut control = (self.observer)(&started)?;
-        if self.state.step == 0 && self.options().evaluate_first {
+        // A run that was interrupted after this evaluation has its result already.
+        if self.state.step == 0 && self.state.best.is_none() && self.options().evaluate_first {
             self.evaluate()?;
         }
         let mut last_loss = None;

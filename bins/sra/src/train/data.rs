@@ -43,6 +43,7 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
         )));
     }
     summary.encoded = train.len();
+    summary.longest = train.iter().map(|example| example.ids.len()).max().unwrap_or(0);
     summary.tokens = train.iter().map(|example| example.ids.len()).sum();
     summary.learned_tokens = train.iter().map(SftExample::targets).sum();
     let mut dev = Vec::new();

@@ -46,6 +46,13 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     let trainer_options = options.loop_.options();
     trainer_options.check()?;
     let sets = data::read(&options.data, &loaded)?;
+    let context = loaded.llama.config().context_length;
+    if sets.summary.longest > context {
+        tracing::warn!(
+            "the longest example has {} tokens, the model was made for {context}: shorten with --cutoff {context}",
+            sets.summary.longest
+        );
+    }
     match &options.lora.from_adapter {
         Some(folder) => adapters.load(ADAPTER, folder)?,
         None => adapters.add(ADAPTER, &options.lora.config(), trainer_options.seed)?,

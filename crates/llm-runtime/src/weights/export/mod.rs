@@ -1,7 +1,7 @@
-//! Writing models: as a GGUF file or a Hugging Face folder, one tensor at a time.
+//! Writing models: as a GGUF file, one tensor at a time, or a Hugging Face folder, one shard at a time.
 //!
 //! What is written is a model on disk with some of its weights replaced (by those of a merged adapter, say), in another type if so
-//! wanted. The whole model is never in memory.
+//! wanted.
 
 mod gguf_writer;
 mod hugging_face;
