@@ -75,7 +75,7 @@ pub(crate) fn load_pretrained(
     Ok(loaded)
 }
 
-/// The model that a command line names; `demo` is part of the program.
+/// The model that a command line names; `demo` is part of the program, `./demo` a folder.
 pub(crate) fn source(model: &str, options: LoadOptions) -> LoadOptions {
     let demo = EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL };
     LoadOptions { model: model.to_owned(), embedded: Some(demo), ..options }

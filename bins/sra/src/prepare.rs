@@ -71,9 +71,10 @@ pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
     Ok(examples)
 }
 
-/// Built-in dialogues: `demo` and `demo:N` are held out from the demonstration model, `demo-train:N` are not.
+/// Built-in dialogues: `demo` and `demo:N` are held out from the demonstration model, `demo-train:N` are not. A file of such a
+/// name is written `./demo`.
 fn demo_examples(path: &Path) -> Result<Option<Vec<Example>>, Failure> {
-    let Some(name) = path.to_str().filter(|name| name.starts_with("demo") && !path.exists()) else { return Ok(None) };
+    let Some(name) = path.to_str() else { return Ok(None) };
     let (side, count) = name.split_once(':').unwrap_or((name, DEMO_DIALOGUES));
     let split = match side {
         "demo" => Split::Heldout,

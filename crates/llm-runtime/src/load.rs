@@ -22,7 +22,7 @@ use crate::{
 pub struct LoadOptions {
     /// A `.gguf` file, a Hugging Face folder, or a hub id (`owner/name`, `owner/name@revision`, `owner/name:file.gguf`).
     pub model: String,
-    /// A model that is part of the program. It is loaded where `model` is its name and there is no file or folder of that name.
+    /// A model that is part of the program. It is loaded where `model` is its name; a folder of that name is written `./name`.
     pub embedded: Option<EmbeddedModel>,
     /// A tokenizer instead of the model's own: `tokenizer.json`, `tokenizer.model` or a folder with one of them.
     pub tokenizer: Option<PathBuf>,
@@ -63,7 +63,7 @@ impl LoadOptions {
 
     /// The model that is part of the program, if it is the one that is asked for.
     pub(crate) fn embedded_model(&self) -> Option<EmbeddedModel> {
-        self.embedded.filter(|embedded| self.model == embedded.name && !Path::new(&self.model).exists())
+        self.embedded.filter(|embedded| self.model == embedded.name)
     }
 }
 
