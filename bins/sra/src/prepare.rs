@@ -13,6 +13,9 @@ use crate::failure::Failure;
 /// Dialogues that `demo` stands for.
 const DEMO_DIALOGUES: &str = "200";
 
+/// As many as anybody needs; they are made in memory.
+const MOST_DEMO_DIALOGUES: u64 = 100_000;
+
 /// What was prepared.
 #[derive(Serialize)]
 struct Summary {
@@ -81,9 +84,9 @@ fn demo_examples(path: &Path) -> Result<Option<Vec<Example>>, Failure> {
         "demo-train" => Split::Train,
         _ => return Ok(None),
     };
-    let count: u64 = count
-        .parse()
-        .map_err(|_| Failure::wrong_use(format!("`{name}`: expected a number of dialogues, as in demo:20")))?;
+    let count = count.parse().ok().filter(|count| (1..=MOST_DEMO_DIALOGUES).contains(count)).ok_or_else(|| {
+        Failure::wrong_use(format!("`{name}`: expected 1 to {MOST_DEMO_DIALOGUES} dialogues, as in demo:20"))
+    })?;
     let generator = Generator::new(demo_corpus::SEED).map_err(Failure::work)?;
     let conversations = (0..count).map(|number| generator.conversation(split.index(number)).conversation);
     Ok(Some(conversations.flat_map(|conversation| cut(&conversation, 1)).collect()))

@@ -87,8 +87,16 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
             fingerprint: self.fingerprint(&lengths),
             ..TrainerState::default()
         };
-        let mut progress =
-            Progress { trainer: self, lengths, optimiser, folder, state, begun: Instant::now(), observer };
+        let mut progress = Progress {
+            trainer: self,
+            lengths,
+            optimiser,
+            folder,
+            state,
+            planned: None,
+            begun: Instant::now(),
+            observer,
+        };
         if resume {
             progress.restore()?;
         }
@@ -161,6 +169,8 @@ struct Progress<'a, 'b, O, D> {
     optimiser: AdamW,
     folder: Option<CheckpointFolder>,
     state: TrainerState,
+    /// The micro-batches of an epoch, by its number.
+    planned: Option<(u64, Vec<Vec<usize>>)>,
     begun: Instant,
     observer: Observer<'b>,
 }
@@ -193,38 +203,23 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         if self.state.step == 0 && self.state.best.is_none() && self.options().evaluate_first {
             self.evaluate()?;
         }
-        let mut last_loss = None;
-        let mut end = End::Finished;
-        let mut evaluated_at = None;
-        let mut epoch: Option<(u64, Vec<Vec<usize>>)> = None;
-        while self.state.step < self.state.total_steps {
-            if self.patience_is_over() {
-                end = End::Early;
-                break;
+        let (mut last_loss, mut evaluated_at) = (None, None);
+        let end = loop {
+            if let Some(end) = self.end(control) {
+                break end;
             }
-            if control == Control::Stop {
-                end = End::Stopped;
-                break;
-            }
-            let per_epoch = self.options().steps_per_epoch(self.lengths.len());
-            let (number, within) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
-            if epoch.as_ref().is_none_or(|(planned, _)| *planned != number) {
-                epoch = Some((number, self.plan_epoch(number)));
-            }
-            let batches = epoch.as_ref().map(|(_, batches)| batches.as_slice()).unwrap_or_default();
-            let accumulate = self.options().accumulate;
-            let end_of_step = ((within + 1) * accumulate).min(batches.len());
-            let micro_batches = batches[within * accumulate..end_of_step].to_vec();
-            let (loss, asked) = self.step(&micro_batches)?;
-            (last_loss, control) = (Some(loss), asked);
-            if self.is_due(self.options().evaluate_every, per_epoch) {
+            let micro_batches = self.next_micro_batches();
+            let loss;
+            (loss, control) = self.step(&micro_batches)?;
+            last_loss = Some(loss);
+            if self.is_due(self.options().evaluate_every) {
                 self.evaluate()?;
                 evaluated_at = Some(self.state.step);
             }
-            if self.is_due(self.options().save_every, per_epoch) {
+            if self.is_due(self.options().save_every) {
                 self.save()?;
             }
-        }
+        };
         if end != End::Stopped && evaluated_at != Some(self.state.step) && last_loss.is_some() {
             self.evaluate()?;
         }
@@ -232,6 +227,33 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             self.save()?;
         }
         self.finish(end, last_loss)
+    }
+
+    /// Why the run ends here, if it does.
+    fn end(&self, control: Control) -> Option<End> {
+        let is_patience_over = self.options().patience > 0 && self.state.since_best >= self.options().patience;
+        match control {
+            _ if self.state.step >= self.state.total_steps => Some(End::Finished),
+            _ if is_patience_over => Some(End::Early),
+            Control::Stop => Some(End::Stopped),
+            Control::Continue => None,
+        }
+    }
+
+    /// The micro-batches of the step to come.
+    fn next_micro_batches(&mut self) -> Vec<Vec<usize>> {
+        let per_epoch = self.steps_per_epoch();
+        let (epoch, within) = (self.state.step / per_epoch, (self.state.step % per_epoch) as usize);
+        if self.planned.as_ref().is_none_or(|(planned, _)| *planned != epoch) {
+            self.planned = Some((epoch, self.plan_epoch(epoch)));
+        }
+        let batches = self.planned.as_ref().map(|(_, batches)| batches.as_slice()).unwrap_or_default();
+        let accumulate = self.options().accumulate;
+        batches.iter().skip(within * accumulate).take(accumulate).cloned().collect()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.options().steps_per_epoch(self.lengths.len())
     }
 
     fn plan_epoch(&self, number: u64) -> Vec<Vec<usize>> {
@@ -243,13 +265,10 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         plan.epoch(number, &self.lengths)
     }
 
-    fn is_due(&self, every: u64, per_epoch: u64) -> bool {
-        let every = if every == 0 { per_epoch } else { every };
+    /// Whether it is time for what happens so often; 0 is at each epoch's end.
+    fn is_due(&self, every: u64) -> bool {
+        let every = if every == 0 { self.steps_per_epoch() } else { every };
         self.state.step.is_multiple_of(every)
-    }
-
-    fn patience_is_over(&self) -> bool {
-        self.options().patience > 0 && self.state.since_best >= self.options().patience
     }
 
     /// One optimiser step over micro-batches; gives the loss.
@@ -297,7 +316,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     /// Epochs so far, with fraction.
     fn epoch(&self) -> f64 {
-        self.state.step as f64 / self.options().steps_per_epoch(self.lengths.len()) as f64
+        self.state.step as f64 / self.steps_per_epoch() as f64
     }
 
     /// Forward and backward over the micro-batches of a step.
