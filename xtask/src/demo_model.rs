@@ -8,7 +8,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use candle_core::Device;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
@@ -22,7 +21,7 @@ use lora::{SftDataset, SftObjective};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, Layout, SystemRole, Turn, build};
-use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, training_curve_svg};
+use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, training_curve_svg, truncate_after};
 use training::{
     AdamWOptions, Control, FreshWeights, ParameterGroup, Parameters, RunDir, Schedule, TrainEvent, Trainer,
     TrainerOptions, VariableLoader, Warmup,
@@ -146,32 +145,34 @@ fn fit(
     let mut log = None;
     trainer.run(&parameters, Some(&run), true, &mut |event| {
         if let TrainEvent::Started { step, .. } = event {
-            log = Some(EventLog::open(&run.events_file(), *step)?);
+            if run.events_file().exists() {
+                truncate_after(&run.events_file(), *step)?;
+            }
+            log = Some(EventLog::open(&run.events_file())?);
         }
         if let Some(log) = &mut log {
             record(event, log)?;
         }
         Ok(Control::Continue)
     })?;
-    let title = format!("demonstration model, {} parameters", parameters.elements());
-    run.write("curve.svg", training_curve_svg(&read_events(&run.events_file())?, &title).as_bytes())?;
+    let names = ["loss", "eval_replies_loss", "learning_rate"];
+    run.write("curve.svg", training_curve_svg(&read_events(&run.events_file())?, &names).as_bytes())?;
     Ok(parameters)
 }
 
 fn record(event: &TrainEvent, log: &mut EventLog) -> Result<(), TrackingError> {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default();
     match event {
         TrainEvent::Step(step) => {
             if step.step.is_multiple_of(20) {
                 let (of, loss, rate) = (step.total_steps, step.loss, step.tokens_per_second);
                 println!("step {} of {of}: loss {loss:.4}, {rate:.0} tokens/s", step.step);
             }
-            let at = At { step: step.step, epoch: step.epoch, time };
+            let at = At::now(step.step, step.epoch);
             log.scalars(at, &[("loss", step.loss), ("learning_rate", step.learning_rate)])
         }
         TrainEvent::Evaluation(evaluation) => {
             println!("held-out loss {:.4}", evaluation.loss);
-            let at = At { step: evaluation.step, epoch: evaluation.epoch, time };
+            let at = At::now(evaluation.step, evaluation.epoch);
             log.scalars(at, &[("eval_replies_loss", evaluation.loss)])
         }
         _ => Ok(()),

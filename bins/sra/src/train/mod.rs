@@ -123,7 +123,8 @@ fn train(
     let objective = SftObjective::new(llama, Some(adapters.clone()));
     let evaluation: Vec<(String, &SftDataset)> = sets.dev.iter().map(|(name, set)| (name.clone(), set)).collect();
     let trainer = Trainer { objective: &objective, train: &sets.train, evaluation, options: &settings.trainer };
-    let mut recorder = record::Recorder::new(run, &options.loop_, settings);
+    let mut recorder =
+        record::Recorder::new(run, &options.loop_, settings, sets.dev.iter().map(|(name, _)| name.clone()).collect());
     let outcome = trainer.run(&adapters.parameters(ADAPTER)?, Some(run), options.resume, &mut |event| {
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })

@@ -1,9 +1,10 @@
 //! What happens in a run, written down and shown.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Map, Value};
-use training::tracking::{At, EventLog, TensorBoard, Tracker, Trackers, WandbOffline, read_events, training_curve_svg};
+use training::tracking::{
+    At, EventLog, Start, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events, training_curve_svg,
+    truncate_after,
+};
 use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
 
 use super::Settings;
@@ -20,13 +21,12 @@ pub(crate) struct Recorder<'a> {
     trackers: Trackers,
     bar: Option<Progress>,
     held_out: Option<f64>,
-    at: At,
+    held_out_sets: Vec<String>,
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(run: &'a RunDir, options: &'a Loop, settings: &'a Settings) -> Self {
-        let at = At { step: 0, epoch: 0.0, time: now() };
-        Self { run, options, settings, trackers: Trackers::default(), bar: None, held_out: None, at }
+    pub(crate) fn new(run: &'a RunDir, options: &'a Loop, settings: &'a Settings, held_out_sets: Vec<String>) -> Self {
+        Self { run, options, settings, trackers: Trackers::new(), bar: None, held_out: None, held_out_sets }
     }
 
     pub(crate) fn see(&mut self, event: &TrainEvent) -> Result<(), TrainingError> {
@@ -45,15 +45,19 @@ impl<'a> Recorder<'a> {
     }
 
     fn open(&mut self, step: u64) -> Result<(), TrainingError> {
-        self.at = At { step, epoch: 0.0, time: now() };
-        self.trackers.0.push(Box::new(EventLog::open(&self.run.events_file(), step)?));
-        self.trackers.0.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), self.at)?));
+        let events = self.run.events_file();
+        let start = if events.exists() { Start::AfterStep(step) } else { Start::New };
+        if start != Start::New {
+            truncate_after(&events, step)?;
+        }
+        self.trackers.push(Box::new(EventLog::open(&events)?));
+        self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), start)?));
         if let Some(Track::Wandb) = self.options.track {
             let name = self.run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let folder = self.run.path().join("wandb");
-            self.trackers.0.push(Box::new(WandbOffline::open(&folder, &self.options.project, &name, self.at)?));
+            let run = WandbRun { project: self.options.project.clone(), name };
+            self.trackers.push(Box::new(WandbOffline::open(&self.run.path().join("wandb"), &run, start)?));
         }
-        self.trackers.config(self.at, &flat(self.settings))?;
+        self.trackers.config(&flat(self.settings))?;
         Ok(())
     }
 
@@ -63,7 +67,6 @@ impl<'a> Recorder<'a> {
             let rates = format!("lr {:.2e}  {:.0} tok/s", step.learning_rate, step.tokens_per_second);
             bar.set_with(step.step, &format!("loss {:.4}{held_out}  {rates}", step.loss));
         }
-        self.at = At { step: step.step, epoch: step.epoch, time: now() };
         if !step.is_due {
             return Ok(());
         }
@@ -74,19 +77,18 @@ impl<'a> Recorder<'a> {
             ("tokens_per_second", step.tokens_per_second),
         ];
         values.extend(step.metrics.iter().map(|(name, value)| (name.as_str(), *value)));
-        Ok(self.trackers.scalars(self.at, &values)?)
+        Ok(self.trackers.scalars(At::now(step.step, step.epoch), &values)?)
     }
 
     fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), TrainingError> {
         self.held_out = Some(evaluation.loss);
-        self.at = At { step: evaluation.step, epoch: evaluation.epoch, time: now() };
         let set = &evaluation.set;
         tracing::info!("step {}: held-out loss of {set} {:.4}", evaluation.step, evaluation.loss);
         let values = std::iter::once((format!("eval_{set}_loss"), evaluation.loss));
         let metrics = evaluation.metrics.iter().map(|(name, value)| (format!("eval_{set}_{name}"), *value));
         let values: Vec<(String, f64)> = values.chain(metrics).collect();
         let values: Vec<(&str, f64)> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        Ok(self.trackers.scalars(self.at, &values)?)
+        Ok(self.trackers.scalars(At::now(evaluation.step, evaluation.epoch), &values)?)
     }
 
     /// Closes the records and draws the curve.
@@ -94,25 +96,17 @@ impl<'a> Recorder<'a> {
         if let Some(bar) = &self.bar {
             bar.finish();
         }
-        if self.trackers.0.is_empty() {
+        if self.trackers.is_empty() {
             return Ok(());
         }
-        self.at.time = now();
-        self.trackers.finish(self.at, u8::from(!is_good)).map_err(TrainingError::from)?;
+        self.trackers.finish(u8::from(!is_good)).map_err(TrainingError::from)?;
         let events = read_events(&self.run.events_file()).map_err(TrainingError::from)?;
-        let title = format!(
-            "{}: {} trained on {}",
-            self.run.path().display(),
-            self.settings.model,
-            self.settings.data.join(", ")
-        );
-        self.run.write("curve.svg", training_curve_svg(&events, &title).as_bytes())?;
+        let held_out: Vec<String> = self.held_out_sets.iter().map(|set| format!("eval_{set}_loss")).collect();
+        let names: Vec<&str> =
+            ["loss"].into_iter().chain(held_out.iter().map(String::as_str)).chain(["learning_rate"]).collect();
+        self.run.write("curve.svg", training_curve_svg(&events, &names).as_bytes())?;
         Ok(())
     }
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default()
 }
 
 fn flat(settings: &Settings) -> Map<String, Value> {

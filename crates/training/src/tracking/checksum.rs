@@ -1,52 +1,67 @@
-//! Cyclic redundancy checks: CRC-32C (TensorBoard's records) and CRC-32 (LevelDB logs of Weights & Biases).
+//! The two 32-bit checksums of the formats: CRC-32C (Castagnoli) in TensorBoard's records, CRC-32 (that of zlib) in the
+//! W&B log. Both bit-reflected, started and ended with all ones.
 
-/// Reflected polynomials.
-const CASTAGNOLI: u32 = 0x82f6_3b78;
-const ZLIB: u32 = 0xedb8_8320;
+/// Reflected polynomial of CRC-32C.
+const CASTAGNOLI: u32 = 0x82F6_3B78;
+/// Reflected polynomial of CRC-32.
+const ZLIB: u32 = 0xEDB8_8320;
+
+static CRC32C_TABLE: [u32; 256] = table(CASTAGNOLI);
+static CRC32_TABLE: [u32; 256] = table(ZLIB);
+
+/// CRC-32C of `bytes`.
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+    run(&CRC32C_TABLE, bytes)
+}
+
+/// CRC-32 of `bytes`.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    run(&CRC32_TABLE, bytes)
+}
+
+/// The checksum as TensorBoard's records hold it: a CRC stored inside data that is itself checked would weaken that
+/// check, so it is rotated and shifted.
+pub(super) fn masked_crc32c(bytes: &[u8]) -> u32 {
+    crc32c(bytes).rotate_right(15).wrapping_add(0xA282_EAD8)
+}
+
+fn run(table: &[u32; 256], bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| (crc >> 8) ^ table[usize::from(crc.to_le_bytes()[0] ^ byte)])
+}
 
 const fn table(polynomial: u32) -> [u32; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut value = byte as u32;
+    let mut index = 0;
+    while index < table.len() {
+        let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 { (value >> 1) ^ polynomial } else { value >> 1 };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ polynomial } else { crc >> 1 };
             bit += 1;
         }
-        table[byte] = value;
-        byte += 1;
+        table[index] = crc;
+        index += 1;
     }
     table
 }
 
-static CASTAGNOLI_TABLE: [u32; 256] = table(CASTAGNOLI);
-static ZLIB_TABLE: [u32; 256] = table(ZLIB);
-
-fn crc(table: &[u32; 256], parts: &[&[u8]]) -> u32 {
-    let bytes = parts.iter().flat_map(|part| part.iter());
-    !bytes.fold(!0, |sum, byte| (sum >> 8) ^ table[((sum ^ u32::from(*byte)) & 0xff) as usize])
-}
-
-/// CRC-32 of parts one after the other.
-pub(super) fn crc32(parts: &[&[u8]]) -> u32 {
-    crc(&ZLIB_TABLE, parts)
-}
-
-/// CRC-32C, rotated and shifted so that a checksum of data with checksums in it is no trivial one.
-pub(super) fn masked_crc32c(bytes: &[u8]) -> u32 {
-    crc(&CASTAGNOLI_TABLE, &[bytes]).rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{crc32, crc32c, masked_crc32c};
 
-    /// The check values of the catalogue of parametrised algorithms.
     #[test]
     fn known_answers() {
-        assert_eq!(crc32(&[b"123456789"]), 0xcbf4_3926);
-        assert_eq!(crc32(&[b"1234", b"56789"]), 0xcbf4_3926);
-        assert_eq!(crc(&CASTAGNOLI_TABLE, &[b"123456789"]), 0xe306_9283);
+        // The check values of the two algorithms in the usual catalogues, and RFC 3720's 32 zero bytes.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+        assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
+        assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
+        assert_eq!((crc32(b""), crc32c(b"")), (0, 0));
+    }
+
+    #[test]
+    fn the_mask_rotates_and_adds() {
+        assert_eq!(masked_crc32c(b""), 0xA282_EAD8);
+        assert_eq!(masked_crc32c(b"123456789"), 0xE306_9283_u32.rotate_right(15).wrapping_add(0xA282_EAD8));
     }
 }

@@ -1,123 +1,161 @@
-//! What happens in a run, written down: for this project, for TensorBoard, and for Weights & Biases.
+//! Writing down what happens in a run: scalars, texts, tables, configuration.
 //!
-//! [`EventLog`] is the source; the other two are what people's tools read. All take the same calls through [`Tracker`].
+//! [`EventLog`] is the record of a run, one JSON object per line; the others show the same elsewhere: [`TensorBoard`]
+//! writes event files, [`WandbOffline`] a folder that the W&B client's `sync` command uploads, [`training_curve_svg`]
+//! draws the curve. No service is contacted. [`replay`] makes either of the others from an event log at any time.
+//!
+//! A run that goes on from a checkpoint first drops what came after it ([`truncate_after`], [`Start::AfterStep`]), so
+//! that no step appears twice.
 
 mod checksum;
+mod clock;
 mod curve;
+mod error;
 mod event_log;
+mod names;
 mod protobuf;
 mod tensorboard;
 mod wandb;
+mod wandb_log;
 
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use curve::training_curve_svg;
-pub use event_log::{Event, EventKind, EventLog, read_events};
+pub use error::TrackingError;
+pub use event_log::{Entry, Event, EventLog, read_events, replay, truncate_after};
+pub use names::dashboard_name;
 pub use tensorboard::TensorBoard;
-pub use wandb::WandbOffline;
+pub use wandb::{MOST_TABLE_ROWS, WandbOffline, WandbRun};
 
-/// A record could not be written or read.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}")]
-pub struct TrackingError {
-    /// The file.
-    pub path: PathBuf,
-    /// What went wrong.
-    pub problem: String,
-}
-
-impl TrackingError {
-    fn of(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |error| Self { path: path.into(), problem: error.to_string() }
-    }
-}
-
-/// The place of a record in a run.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// When in a run something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct At {
-    /// Optimiser steps made.
+    /// Optimiser steps done.
     pub step: u64,
-    /// Epochs so far.
+    /// Passes over the data done, with fraction.
     pub epoch: f64,
-    /// Unix time in seconds.
+    /// Wall-clock time in seconds since the beginning of 1970, UTC.
     pub time: f64,
 }
 
-/// A table of values.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+impl At {
+    /// A point of the run that is reached at this moment.
+    pub fn now(step: u64, epoch: f64) -> Self {
+        Self { step, epoch, time: clock::now() }
+    }
+}
+
+/// A table: named columns, and rows with one value for each.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
-    /// Names of the columns.
+    /// The columns' names.
     pub columns: Vec<String>,
-    /// Rows, as many values as there are columns.
+    /// The rows, each as long as `columns`.
     pub rows: Vec<Vec<Value>>,
 }
 
-/// Writes down what happens in a run.
+impl Table {
+    fn check(&self, name: &str) -> Result<(), TrackingError> {
+        let columns = self.columns.len();
+        match self.rows.iter().position(|row| row.len() != columns) {
+            None => Ok(()),
+            Some(row) => {
+                Err(TrackingError::Table { name: name.to_owned(), row: row + 1, cells: self.rows[row].len(), columns })
+            }
+        }
+    }
+}
+
+/// Whether a run begins or goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// It begins.
+    #[default]
+    New,
+    /// It goes on from a checkpoint taken after this many steps; what is recorded of later steps no longer counts.
+    AfterStep(u64),
+}
+
+/// Something that writes down what happens in a run.
+///
+/// Everything is on its way to the disk when a call returns: a run that is killed loses nothing that it has recorded.
 pub trait Tracker: Send {
-    /// The run's settings.
+    /// Records settings of the run. Further calls add settings or replace them.
     ///
     /// # Errors
-    /// The record can't be written; so for all of these.
-    fn config(&mut self, at: At, config: &Map<String, Value>) -> Result<(), TrackingError>;
+    /// The record can't be written.
+    fn config(&mut self, config: &Map<String, Value>) -> Result<(), TrackingError>;
 
-    /// Values by name, e.g. `loss` or `eval_dev_loss`.
+    /// Records named numbers. Names are those of the trainer: `loss`, `rewards/chosen`, `eval_loss`. NaN and infinities
+    /// are recorded as what they are.
     ///
     /// # Errors
     /// The record can't be written.
     fn scalars(&mut self, at: At, values: &[(&str, f64)]) -> Result<(), TrackingError>;
 
-    /// A text.
+    /// Records a named text.
     ///
     /// # Errors
     /// The record can't be written.
     fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), TrackingError>;
 
-    /// A table.
+    /// Records a named table.
     ///
     /// # Errors
-    /// The record can't be written.
+    /// The record can't be written, or a row is not as long as the columns.
     fn table(&mut self, at: At, name: &str, table: &Table) -> Result<(), TrackingError>;
 
-    /// The run ended; 0 is success.
+    /// Records a message to whoever reads the log: a warning, a notice.
     ///
     /// # Errors
     /// The record can't be written.
-    fn finish(&mut self, at: At, exit_code: u8) -> Result<(), TrackingError>;
+    fn message(&mut self, at: At, text: &str) -> Result<(), TrackingError>;
+
+    /// Ends the record of the run; 0 stands for success. Nothing can be recorded afterwards.
+    ///
+    /// # Errors
+    /// The record can't be written.
+    fn finish(&mut self, exit_code: u8) -> Result<(), TrackingError>;
 }
 
-/// Several trackers as one.
-#[derive(Default)]
-pub struct Trackers(pub Vec<Box<dyn Tracker>>);
+/// Several trackers, all told the same.
+///
+/// Each is told even if one before it failed; the first failure is returned.
+pub type Trackers = Vec<Box<dyn Tracker>>;
 
 impl Tracker for Trackers {
-    fn config(&mut self, at: At, config: &Map<String, Value>) -> Result<(), TrackingError> {
-        self.0.iter_mut().try_for_each(|tracker| tracker.config(at, config))
+    fn config(&mut self, config: &Map<String, Value>) -> Result<(), TrackingError> {
+        tell_all(self, |tracker| tracker.config(config))
     }
 
     fn scalars(&mut self, at: At, values: &[(&str, f64)]) -> Result<(), TrackingError> {
-        self.0.iter_mut().try_for_each(|tracker| tracker.scalars(at, values))
+        tell_all(self, |tracker| tracker.scalars(at, values))
     }
 
     fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), TrackingError> {
-        self.0.iter_mut().try_for_each(|tracker| tracker.text(at, name, text))
+        tell_all(self, |tracker| tracker.text(at, name, text))
     }
 
     fn table(&mut self, at: At, name: &str, table: &Table) -> Result<(), TrackingError> {
-        self.0.iter_mut().try_for_each(|tracker| tracker.table(at, name, table))
+        tell_all(self, |tracker| tracker.table(at, name, table))
     }
 
-    fn finish(&mut self, at: At, exit_code: u8) -> Result<(), TrackingError> {
-        self.0.iter_mut().try_for_each(|tracker| tracker.finish(at, exit_code))
+    fn message(&mut self, at: At, text: &str) -> Result<(), TrackingError> {
+        tell_all(self, |tracker| tracker.message(at, text))
+    }
+
+    fn finish(&mut self, exit_code: u8) -> Result<(), TrackingError> {
+        tell_all(self, |tracker| tracker.finish(exit_code))
     }
 }
 
-/// The name of this machine, for file names and records.
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
-    let name: String =
-        name.unwrap_or_default().trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-    if name.is_empty() { "localhost".into() } else { name }
+fn tell_all(
+    trackers: &mut Trackers,
+    mut tell: impl FnMut(&mut dyn Tracker) -> Result<(), TrackingError>,
+) -> Result<(), TrackingError> {
+    let mut outcome = Ok(());
+    for tracker in trackers {
+        outcome = outcome.and(tell(tracker.as_mut()));
+    }
+    outcome
 }

@@ -1,297 +1,337 @@
-//! Offline run folders that `wandb sync` uploads.
+//! A run folder as the W&B client leaves it when it works offline: `offline-run-YYYYMMDD_HHMMSS-ID/` with
+//! `run-ID.wandb` and `files/`. `wandb sync FOLDER` uploads it.
 //!
-//! The file `run-ID.wandb` is a LevelDB log of protocol buffer records: header, run, history, files, summary, exit. Records are
-//! written at once, so that a run that was killed can be uploaded up to there.
+//! `run-ID.wandb` is a log ([`super::wandb_log`]) of `Record` messages; field numbers are those of the client's
+//! `wandb_internal.proto`. Rows of the history are numbered by `_step`; W&B takes each number once and in order, and a
+//! training and an evaluation record may share a step, so `_step` counts rows and `train/global_step` is the x axis.
+//!
+//! A run that goes on does so in the same file, cut back to the checkpoint. A second folder with the same run id would
+//! not do: the client uploads each file from line 0 of the run's history, over what the first file had put there.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use llm_runtime::seeded_stream;
-use rand::RngExt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::checksum::crc32;
-use super::protobuf::Message;
-use super::{At, Table, Tracker, TrackingError, host_name};
+use super::protobuf::{Field, Message, bytes_of, fields};
+use super::wandb_log::{RecordLog, StoredRecord, read_records};
+use super::{At, Start, Table, Tracker, TrackingError, clock, dashboard_name};
 
-/// Bytes of a block of the log, counted from the start of the file.
-const BLOCK: usize = 32 << 10;
-/// Bytes of a chunk's head: checksum, length, type.
-const HEAD: usize = 7;
+/// W&B shows no more rows of a table; the table file holds the first so many. The event log has all.
+pub const MOST_TABLE_ROWS: usize = 10_000;
 
-/// Fields of the message `Record`.
-mod field {
+const FOLDER_PREFIX: &str = "offline-run-";
+const GLOBAL_STEP: &str = "train/global_step";
+const EPOCH: &str = "train/epoch";
+/// The oldest client that can read the records.
+const OLDEST_CLIENT: &str = "0.70.0";
+const ID_LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const ID_LENGTH: usize = 8;
+/// Hex digits of a table's SHA-256 in its file name.
+const HASH_DIGITS: usize = 20;
+
+/// Field numbers of `Record`.
+mod record {
     pub(super) const NUMBER: u32 = 1;
     pub(super) const HISTORY: u32 = 2;
     pub(super) const SUMMARY: u32 = 3;
+    pub(super) const CONFIG: u32 = 5;
     pub(super) const FILES: u32 = 6;
+    pub(super) const METRIC: u32 = 12;
     pub(super) const RUN: u32 = 17;
     pub(super) const EXIT: u32 = 18;
     pub(super) const HEADER: u32 = 21;
     pub(super) const INFO: u32 = 200;
 }
 
-/// Writes one offline run folder.
+/// Under which names W&B shows a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WandbRun {
+    /// The project.
+    pub project: String,
+    /// The run's name.
+    pub name: String,
+}
+
+/// An open run folder for W&B. Scalars are named as [`dashboard_name`] says; each row of the history also has
+/// `train/global_step` and `train/epoch`. Texts and tables keep their names. Messages are not recorded.
+///
+/// The summary is kept up to date with each row, so that the folder of a run that was killed can be uploaded as well;
+/// W&B shows such a run as failed.
+#[derive(Debug)]
 pub struct WandbOffline {
     folder: PathBuf,
-    path: PathBuf,
-    file: File,
+    log: RecordLog,
     id: String,
-    project: String,
-    name: String,
-    /// Bytes written so far: blocks are counted from the start of the file.
-    written: usize,
+    /// Records in the log.
     records: u64,
-    /// Number of history rows.
+    /// Rows of the history.
     rows: u64,
-    start: f64,
-    summary: BTreeMap<String, Value>,
+    started: f64,
+    known_names: Vec<String>,
+    is_finished: bool,
 }
 
 impl WandbOffline {
-    /// Begins a folder `offline-run-DATE_TIME-ID` in `parent`. A resumed run gets a folder and an id of its own: one upload does not touch
-    /// another's history.
+    /// Begins a run folder in `folder`, or goes on in the newest one that it holds: rows of later steps, an ending and
+    /// a torn record are cut off, and if the folder had been uploaded, its mark is removed, so that `wandb sync` takes
+    /// it again. Without a usable folder a run that goes on gets a new one.
     ///
     /// # Errors
-    /// The folder can't be made.
-    pub fn open(parent: &Path, project: &str, name: &str, at: At) -> Result<Self, TrackingError> {
-        let id = run_id(at, name);
-        let folder = parent.join(format!("offline-run-{}-{id}", compact_utc(at.time)));
-        fs::create_dir_all(folder.join("files")).map_err(TrackingError::of(&folder))?;
-        let path = folder.join(format!("run-{id}.wandb"));
-        let mut file = File::create_new(&path).map_err(TrackingError::of(&path))?;
-        let head = [b':', b'W', b'&', b'B', 0xe1, 0xbe, 0];
-        file.write_all(&head).map_err(TrackingError::of(&path))?;
-        let (project, name) = (project.to_owned(), name.to_owned());
-        let (written, records, rows, start) = (head.len(), 0, 0, at.time);
-        let summary = BTreeMap::new();
-        let mut own = Self { folder, path, file, id, project, name, written, records, rows, start, summary };
-        let version = Message::new().text(1, concat!("solace ", env!("CARGO_PKG_VERSION"))).text(2, "0.70.0");
-        own.record(field::HEADER, Message::new().message(1, version))?;
-        Ok(own)
+    /// The folder can't be read or written, or the run's log is none.
+    pub fn open(folder: &Path, run: &WandbRun, start: Start) -> Result<Self, TrackingError> {
+        if let Start::AfterStep(step) = start
+            && let Some(resumed) = Self::resume(folder, step)?
+        {
+            return Ok(resumed);
+        }
+        Self::create(folder, run)
     }
 
-    /// The folder to upload: `wandb sync FOLDER`.
+    /// The run's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    fn record(&mut self, kind: u32, body: Message) -> Result<(), TrackingError> {
-        self.records += 1;
+    /// The run's id: eight lower-case letters and digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn create(parent: &Path, run: &WandbRun) -> Result<Self, TrackingError> {
+        let started = clock::now();
+        let id = new_id(parent, started);
+        let folder = parent.join(format!("{FOLDER_PREFIX}{}-{id}", clock::compact_utc(started as u64)));
+        let files = folder.join("files");
+        fs::create_dir_all(&files).map_err(TrackingError::io(&files, "make the run's folder"))?;
+        let log = RecordLog::create(&folder.join(format!("run-{id}.wandb")))?;
+        let mut opened =
+            Self { folder, log, id, records: 0, rows: 0, started, known_names: Vec::new(), is_finished: false };
+        opened.append(record::HEADER, &header())?;
+        opened.append(record::RUN, &run_record(&opened.id, run, started))?;
+        Ok(opened)
+    }
+
+    fn resume(parent: &Path, step: u64) -> Result<Option<Self>, TrackingError> {
+        let Some(folder) = newest_run(parent)? else { return Ok(None) };
+        let Some(id) = run_id(&folder) else { return Ok(None) };
+        let path = folder.join(format!("run-{id}.wandb"));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut stored = read_records(&path)?;
+        let valid = stored.iter().position(|stored| is_outdated(&stored.payload, step));
+        stored.truncate(valid.unwrap_or(stored.len()));
+        let (Some(started), Some(last)) = (stored.iter().find_map(start_time), stored.last()) else { return Ok(None) };
+        remove_if_there(&path.with_extension("wandb.synced"))?;
+        Ok(Some(Self {
+            log: RecordLog::reopen(&path, last.end)?,
+            id,
+            records: stored.len() as u64,
+            rows: stored.iter().filter(|stored| !bytes_of(&stored.payload, record::HISTORY.into()).is_empty()).count()
+                as u64,
+            started,
+            known_names: Vec::new(),
+            is_finished: false,
+            folder,
+        }))
+    }
+
+    /// Appends a record of that kind.
+    fn append(&mut self, kind: u32, content: &Message) -> Result<(), TrackingError> {
+        if self.is_finished {
+            return Err(TrackingError::Finished { path: self.log.path().to_owned() });
+        }
         let info = Message::new().text(1, &self.id);
-        let record = Message::new().number(field::NUMBER, self.records).message(kind, body).message(field::INFO, info);
-        let framed = framed(&record.into_bytes(), self.written);
-        self.file.write_all(&framed).map_err(TrackingError::of(&self.path))?;
-        self.written += framed.len();
+        let record = Message::new()
+            .integer(record::NUMBER, self.records + 1)
+            .message(kind, content)
+            .message(record::INFO, &info);
+        self.log.append(record.as_bytes())?;
+        self.records += 1;
         Ok(())
     }
 
-    /// A row of the history; its values are the summary until others come.
-    fn history(&mut self, at: At, values: Vec<(String, Value)>) -> Result<(), TrackingError> {
-        let own = [
-            ("_step".to_owned(), json!(self.rows)),
-            ("_timestamp".to_owned(), json!(at.time)),
-            ("_runtime".to_owned(), json!(at.time - self.start)),
-            ("train/global_step".to_owned(), json!(at.step)),
-        ];
-        let mut row = Message::new();
-        for (key, value) in own.into_iter().chain(values) {
-            row = row.message(1, item(&key, &value));
-            self.summary.insert(key, value);
+    /// Adds a row to the history and its values to the summary.
+    fn add_row(&mut self, at: At, values: &[(String, String)]) -> Result<(), TrackingError> {
+        for (name, _) in values {
+            self.define(name)?;
         }
-        let row = row.message(2, Message::new().number(1, self.rows));
+        let mut items = values.to_vec();
+        let mut add = |name: &str, value: String| {
+            if !items.iter().any(|(known, _)| known == name) {
+                items.push((name.to_owned(), value));
+            }
+        };
+        add(GLOBAL_STEP, at.step.to_string());
+        add(EPOCH, json_number(at.epoch));
+        add("_step", self.rows.to_string());
+        add("_timestamp", json_number(at.time));
+        add("_runtime", json_number((at.time - self.started).max(0.0)));
+        let step = Message::new().integer(1, self.rows);
+        self.append(record::HISTORY, &entries(&items).message(2, &step))?;
         self.rows += 1;
-        self.record(field::HISTORY, row)
+        self.append(record::SUMMARY, &entries(&items))
     }
-}
 
-/// A key with a JSON value.
-fn item(key: &str, value: &Value) -> Message {
-    Message::new().text(1, key).text(16, &value.to_string())
-}
+    /// Tells W&B, before a name's first value, to draw it over the steps of training.
+    fn define(&mut self, name: &str) -> Result<(), TrackingError> {
+        if self.known_names.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        // `MetricOptions`: the x axis goes with the value, and this was asked for.
+        let options = Message::new().integer(1, 1).integer(3, 1);
+        self.append(record::METRIC, &Message::new().text(1, name).text(4, GLOBAL_STEP).message(6, &options))?;
+        self.known_names.push(name.to_owned());
+        Ok(())
+    }
 
-/// Names as the web pages group them: `train/…` unless a set is named.
-fn mapped(name: &str) -> String {
-    match name.strip_prefix("eval_") {
-        Some(rest) => format!("eval/{rest}"),
-        None if name.contains('/') => name.to_owned(),
-        None => format!("train/{name}"),
+    /// Writes the file of a table; its path is relative to `files`.
+    fn write_table(&self, name: &str, content: &[u8], sha256: &str) -> Result<String, TrackingError> {
+        let fit = |letter: char| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { letter } else { '_' };
+        let name: String = name.chars().map(fit).collect();
+        let relative = format!("media/table/{name}_{}_{}.table.json", self.rows, &sha256[..HASH_DIGITS]);
+        let path = self.folder.join("files").join(&relative);
+        let folder = self.folder.join("files/media/table");
+        fs::create_dir_all(&folder).map_err(TrackingError::io(&folder, "make the folder of tables"))?;
+        let mut file = File::create(&path).map_err(TrackingError::io(&path, "make the table's file"))?;
+        file.write_all(content).map_err(TrackingError::io(&path, "write the table"))?;
+        Ok(relative)
     }
 }
 
 impl Tracker for WandbOffline {
-    fn config(&mut self, at: At, config: &Map<String, Value>) -> Result<(), TrackingError> {
-        let entries = config.iter().fold(Message::new(), |entries, (key, value)| entries.message(1, item(key, value)));
-        let nanoseconds = (at.time.fract() * 1e9) as u64;
-        let start = Message::new().number(1, at.time as u64).number(2, nanoseconds);
-        let run = Message::new()
-            .text(1, &self.id)
-            .text(3, &self.project)
-            .message(4, entries)
-            .text(8, &self.name)
-            .text(13, &host_name())
-            .message(17, start);
-        self.record(field::RUN, run)
+    fn config(&mut self, config: &Map<String, Value>) -> Result<(), TrackingError> {
+        let items: Vec<_> = config.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+        self.append(record::CONFIG, &entries(&items))
     }
 
     fn scalars(&mut self, at: At, values: &[(&str, f64)]) -> Result<(), TrackingError> {
-        // JSON knows no infinity; the service takes these texts for it.
-        let number = |value: f64| match value {
-            _ if value.is_finite() => json!(value),
-            _ if value.is_nan() => json!("NaN"),
-            _ if value > 0.0 => json!("Infinity"),
-            _ => json!("-Infinity"),
-        };
-        let mut row: Vec<(String, Value)> = values.iter().map(|(name, value)| (mapped(name), number(*value))).collect();
-        row.push(("train/epoch".into(), json!(at.epoch)));
-        self.history(at, row)
+        let values: Vec<_> = values.iter().map(|(name, value)| (dashboard_name(name), json_number(*value))).collect();
+        self.add_row(at, &values)
     }
 
     fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), TrackingError> {
-        self.history(at, vec![(mapped(name), json!(text))])
+        self.add_row(at, &[(name.to_owned(), Value::from(text).to_string())])
     }
 
     fn table(&mut self, at: At, name: &str, table: &Table) -> Result<(), TrackingError> {
-        let contents = json!({"columns": table.columns, "data": table.rows}).to_string();
-        let digest = hex(&Sha256::digest(&contents));
-        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let inside = format!("media/table/{plain}_{}_{}.table.json", self.rows, &digest[..20]);
-        let path = self.folder.join("files").join(&inside);
-        let parent = self.folder.join("files/media/table");
-        fs::create_dir_all(&parent).map_err(TrackingError::of(&parent))?;
-        fs::write(&path, &contents).map_err(TrackingError::of(&path))?;
-        self.record(field::FILES, Message::new().message(1, Message::new().text(1, &inside).number(3, 2)))?;
-        let entry = json!({
-            "_type": "table-file",
-            "path": inside,
-            "sha256": digest,
-            "size": contents.len(),
-            "ncols": table.columns.len(),
-            "nrows": table.rows.len(),
+        table.check(name)?;
+        let rows = &table.rows[..table.rows.len().min(MOST_TABLE_ROWS)];
+        let content = json!({"columns": table.columns, "data": rows}).to_string();
+        let sha256 = hex(&Sha256::digest(content.as_bytes()));
+        let path = self.write_table(name, content.as_bytes(), &sha256)?;
+        // `FilesItem` with the type of media files.
+        let file = Message::new().text(1, &path).integer(3, 2);
+        self.append(record::FILES, &Message::new().message(1, &file))?;
+        let value = json!({
+            "_type": "table-file", "path": path, "sha256": sha256, "size": content.len(),
+            "ncols": table.columns.len(), "nrows": rows.len(),
         });
-        self.history(at, vec![(mapped(name), entry)])
+        self.add_row(at, &[(name.to_owned(), value.to_string())])
     }
 
-    fn finish(&mut self, _at: At, exit_code: u8) -> Result<(), TrackingError> {
-        let summary = std::mem::take(&mut self.summary);
-        let summary = summary.iter().fold(Message::new(), |all, (key, value)| all.message(1, item(key, value)));
-        self.record(field::SUMMARY, summary)?;
-        let exit = if exit_code == 0 { Message::new() } else { Message::new().number(1, exit_code.into()) };
-        self.record(field::EXIT, exit)?;
-        self.file.sync_all().map_err(TrackingError::of(&self.path))
+    fn message(&mut self, _at: At, _text: &str) -> Result<(), TrackingError> {
+        Ok(())
     }
-}
 
-/// A record in chunks that do not cross blocks; `written` bytes stand before it in the file.
-fn framed(record: &[u8], written: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = record;
-    let mut is_first = true;
-    loop {
-        let left = BLOCK - (written + out.len()) % BLOCK;
-        if left < HEAD {
-            out.resize(out.len() + left, 0);
-            continue;
-        }
-        let (chunk, after) = rest.split_at(rest.len().min(left - HEAD));
-        let kind: u8 = match (is_first, after.is_empty()) {
-            (true, true) => 1,
-            (true, false) => 2,
-            (false, false) => 3,
-            (false, true) => 4,
-        };
-        out.extend(crc32(&[&[kind], chunk]).to_le_bytes());
-        out.extend((chunk.len() as u16).to_le_bytes());
-        out.push(kind);
-        out.extend(chunk);
-        (rest, is_first) = (after, false);
-        if rest.is_empty() {
-            return out;
-        }
+    fn finish(&mut self, exit_code: u8) -> Result<(), TrackingError> {
+        let runtime = json!({"runtime": (clock::now() - self.started).max(0.0) as u64});
+        self.append(record::SUMMARY, &entries(&[("_wandb".to_owned(), runtime.to_string())]))?;
+        let exit = if exit_code == 0 { Message::new() } else { Message::new().integer(1, exit_code.into()) };
+        self.append(record::EXIT, &exit)?;
+        self.is_finished = true;
+        self.log.sync()
     }
 }
 
-/// Eight lower-case letters and digits, drawn from time, process and name.
-fn run_id(at: At, name: &str) -> String {
-    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut generator = seeded_stream(at.time.to_bits(), &format!("{name}/{}", std::process::id()));
-    (0..8).map(|_| char::from(LETTERS[generator.random_range(0..LETTERS.len())])).collect()
+fn header() -> Message {
+    let producer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+    Message::new().message(1, &Message::new().text(1, producer).text(2, OLDEST_CLIENT))
+}
+
+fn run_record(id: &str, run: &WandbRun, started: f64) -> Message {
+    let nanoseconds = (started.fract() * 1e9) as u64;
+    let started = Message::new().integer(1, started as u64).integer(2, nanoseconds);
+    let named = Message::new().text(1, id).text(3, &run.project).text(8, &run.name);
+    named.text(13, &clock::host_name()).message(17, &started)
+}
+
+/// Keys and values as history, summary and configuration hold them.
+fn entries(items: &[(String, String)]) -> Message {
+    items
+        .iter()
+        .fold(Message::new(), |entries, (key, value)| entries.message(1, &Message::new().text(1, key).text(16, value)))
+}
+
+/// A number as W&B's JSON has it, which knows NaN and the infinities.
+fn json_number(value: f64) -> String {
+    match value {
+        f64::INFINITY => "Infinity".to_owned(),
+        f64::NEG_INFINITY => "-Infinity".to_owned(),
+        _ if value.is_nan() => "NaN".to_owned(),
+        _ => Value::from(value).to_string(),
+    }
+}
+
+/// The newest run folder, by its name, which begins with the date.
+fn newest_run(parent: &Path) -> Result<Option<PathBuf>, TrackingError> {
+    if !parent.exists() {
+        return Ok(None);
+    }
+    let entries = fs::read_dir(parent).map_err(TrackingError::io(parent, "list the run folders"))?;
+    Ok(entries.flatten().map(|entry| entry.path()).filter(|path| run_id(path).is_some()).max())
+}
+
+fn run_id(folder: &Path) -> Option<String> {
+    let name = folder.file_name()?.to_str()?.strip_prefix(FOLDER_PREFIX)?;
+    name.split_once('-').map(|(_, id)| id.to_owned())
+}
+
+/// Whether from this record on nothing counts for a run that goes on after `step`.
+fn is_outdated(payload: &[u8], step: u64) -> bool {
+    let is_exit = !bytes_of(payload, record::EXIT.into()).is_empty();
+    is_exit || bytes_of(payload, record::HISTORY.into()).iter().any(|row| global_step(row) > Some(step))
+}
+
+fn global_step(row: &[u8]) -> Option<u64> {
+    let is_step = |item: &&[u8]| bytes_of(item, 1) == [GLOBAL_STEP.as_bytes()];
+    let item = bytes_of(row, 1).into_iter().find(is_step)?;
+    let value = bytes_of(item, 16).into_iter().next()?;
+    str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// When the run began, if the record says so.
+fn start_time(stored: &StoredRecord) -> Option<f64> {
+    let run = bytes_of(&stored.payload, record::RUN.into()).into_iter().next()?;
+    let time = bytes_of(run, 17).into_iter().next()?;
+    let number_of = |(found, field), wanted| match field {
+        Field::Integer(value) if found == wanted => Some(value as f64),
+        _ => None,
+    };
+    let parts = fields(time)?;
+    let part = |wanted| parts.iter().find_map(|part| number_of(*part, wanted)).unwrap_or_default();
+    Some(part(1) + part(2) * 1e-9)
+}
+
+/// An id that no other run has: letters from a hash of place, time and process.
+fn new_id(parent: &Path, time: f64) -> String {
+    let source = format!("{}|{time}|{}|{}", parent.display(), std::process::id(), clock::host_name());
+    let letter = |byte: &u8| char::from(ID_LETTERS[usize::from(*byte) % ID_LETTERS.len()]);
+    Sha256::digest(source.as_bytes()).iter().take(ID_LENGTH).map(letter).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `YYYYMMDD_HHMMSS` of a Unix time, UTC.
-fn compact_utc(time: f64) -> String {
-    let seconds = time.max(0.0) as u64;
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}{month:02}{day:02}_{hour:02}{minute:02}{second:02}")
-}
-
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years that begin in March put the leap day last; 719,468 days lie between 0000-03-01 and 1970-01-01.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates() {
-        assert_eq!(compact_utc(0.0), "19700101_000000");
-        assert_eq!(compact_utc(951_827_696.0), "20000229_123456");
-        assert_eq!(compact_utc(1_795_225_599.9), "20261121_014639");
-    }
-
-    /// Reads a log back the way LevelDB does.
-    fn unframed(log: &[u8], before: usize) -> Vec<Vec<u8>> {
-        let (mut at, mut records, mut open) = (0, Vec::new(), Vec::new());
-        while at < log.len() {
-            let left = BLOCK - (before + at) % BLOCK;
-            if left < HEAD {
-                assert!(log[at..at + left].iter().all(|byte| *byte == 0));
-                at += left;
-                continue;
-            }
-            let length = usize::from(u16::from_le_bytes([log[at + 4], log[at + 5]]));
-            assert!(HEAD + length <= left, "a chunk crosses a block");
-            let (kind, data) = (log[at + 6], &log[at + HEAD..at + HEAD + length]);
-            assert_eq!(log[at..at + 4], crc32(&[&[kind], data]).to_le_bytes());
-            assert_eq!(open.is_empty(), kind == 1 || kind == 2 || length == 0 && open.is_empty());
-            open.extend(data);
-            if kind == 1 || kind == 4 {
-                records.push(std::mem::take(&mut open));
-            }
-            at += HEAD + length;
+fn remove_if_there(path: &Path) -> Result<(), TrackingError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(TrackingError::io(path, "remove the mark of an upload")(source))
         }
-        records
-    }
-
-    #[test]
-    fn records_are_cut_at_blocks() {
-        let mut log = vec![0; HEAD];
-        let mut expected = Vec::new();
-        // The first record leaves 3 bytes of its block, the next ones span several.
-        for length in [BLOCK - 2 * HEAD - 3, 10, 100_000, BLOCK - HEAD, 0, 5] {
-            let record: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
-            let framed = framed(&record, log.len());
-            log.extend(framed);
-            expected.push(record);
-        }
-        assert_eq!(unframed(&log[HEAD..], HEAD), expected);
+        _ => Ok(()),
     }
 }
