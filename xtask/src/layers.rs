@@ -23,7 +23,7 @@ const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependen
 /// The floor of a package, for all that the design names, whether it stands yet or not.
 fn floor(package: &str) -> Option<u8> {
     Some(match package {
-        "llm-runtime" => 0,
+        "llm-runtime" | "charts" => 0,
         "esconv-data" | "esc-metrics" | "seq2seq" | "text-encoder" | "training" | "hyper-search" => 1,
         "lora" | "dpo" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" => 3,

@@ -40,6 +40,7 @@
 //!
 //! `engine` (default) brings tensors and tokenisers; without it only messages, templates, options and [`TextModel`] remain.
 //! `cuda` adds CUDA devices.
+mod attention;
 #[cfg(feature = "engine")]
 pub mod beam;
 #[cfg(feature = "engine")]
@@ -84,6 +85,7 @@ pub mod sampling;
 #[cfg(feature = "engine")]
 mod weights;
 
+pub use attention::{AttentionCapture, AttentionEdit, AttentionProbe, EditedRows, Selection, SpanChoice};
 #[cfg(feature = "engine")]
 pub use checkpoint::Checkpoints;
 #[cfg(feature = "engine")]
