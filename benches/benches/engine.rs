@@ -15,11 +15,9 @@ fn engine() -> Engine {
 fn requests(batch: u32, prompt: u32, new: usize) -> Vec<Request> {
     let options = GenerationOptions { max_new_tokens: new, ignore_eos: true, ..GenerationOptions::default() };
     (0..batch)
-        .map(|key| Request {
-            key: key.into(),
-            prompt: Prompt::Tokens((0..prompt).map(|i| 3 + (i * 7 + key * 13) % 500).collect()),
-            options: options.clone(),
-            cancel: None,
+        .map(|key| {
+            let tokens = (0..prompt).map(|i| 3 + (i * 7 + key * 13) % 500).collect();
+            Request::new(key.into(), Prompt::Tokens(tokens), options.clone())
         })
         .collect()
 }

@@ -176,12 +176,10 @@ fn prompts(engine: &Engine, batch: usize, length: usize, seed: u64) -> Vec<Vec<u
 
 fn run(engine: &mut Engine, prompts: &[Vec<u32>], new_tokens: usize) -> Result<RunStatistics, Error> {
     let options = GenerationOptions { max_new_tokens: new_tokens, ignore_eos: true, ..GenerationOptions::default() };
-    let mut requests = prompts.iter().enumerate().map(|(key, prompt)| Request {
-        key: key as u64,
-        prompt: Prompt::Tokens(prompt.clone()),
-        options: options.clone(),
-        cancel: None,
-    });
+    let mut requests = prompts
+        .iter()
+        .enumerate()
+        .map(|(key, prompt)| Request::new(key as u64, Prompt::Tokens(prompt.clone()), options.clone()));
     let mut failed = None;
     let statistics = engine.generate(&mut requests, &mut |event| match event {
         Event::Failed { error, .. } => {

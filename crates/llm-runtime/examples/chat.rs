@@ -19,7 +19,7 @@ fn main() -> Result<(), llm_runtime::Error> {
 
     let messages = vec![Message::system("You are a kind listener."), Message::user(question)];
     let options = GenerationOptions { max_new_tokens: 40, temperature: 0.8, seed: 7, ..GenerationOptions::default() };
-    let request = Request { key: 0, prompt: Prompt::Chat(messages), options, cancel: None };
+    let request = Request::new(0, Prompt::Chat(messages), options);
     let statistics = engine.generate(&mut std::iter::once(request), &mut |event| {
         match event {
             Event::Text { delta, .. } => print!("{delta}"),

@@ -12,7 +12,7 @@
 //! let mut engine = Engine::load(&LoadOptions::new("model.gguf"), &|_| ())?;
 //! let prompt = Prompt::Chat(vec![Message::system("Be brief."), Message::user("How are you?")]);
 //! let options = GenerationOptions { max_new_tokens: 64, temperature: 0.7, seed: 1, ..GenerationOptions::default() };
-//! let mut requests = std::iter::once(Request { key: 0, prompt, options, cancel: None });
+//! let mut requests = std::iter::once(Request::new(0, prompt, options));
 //! let statistics = engine.generate(&mut requests, &mut |event| {
 //!     if let Event::Text { delta, .. } = event {
 //!         print!("{delta}");

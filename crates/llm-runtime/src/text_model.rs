@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::attention::{AttentionCapture, AttentionEdit, AttentionProbe};
 use crate::{ChatTemplate, GenerationOptions, Message};
 
 /// What a model is asked to continue.
@@ -30,6 +31,17 @@ pub struct Request {
     pub options: GenerationOptions,
     /// Lets another thread (or the sink) end this request early.
     pub cancel: Option<CancelToken>,
+    /// What to keep of the attention of new tokens. Local models only.
+    pub probe: Option<AttentionProbe>,
+    /// A change of attention. Local models only.
+    pub edit: Option<AttentionEdit>,
+}
+
+impl Request {
+    /// A request without further wishes.
+    pub fn new(key: u64, prompt: Prompt, options: GenerationOptions) -> Self {
+        Self { key, prompt, options, cancel: None, probe: None, edit: None }
+    }
 }
 
 /// A shared flag that ends the requests that hold it at their next token.
@@ -128,6 +140,8 @@ pub struct Completion {
     pub hypotheses: Vec<Hypothesis>,
     /// The prompt's account.
     pub prompt: PromptReport,
+    /// Attention of the new tokens, if asked for.
+    pub attention: Option<Box<AttentionCapture>>,
 }
 
 /// What a sink is told while a run goes on.
@@ -219,6 +233,17 @@ pub struct ScoreRequest {
     pub prompt: Prompt,
     /// What is scored.
     pub continuation: Continuation,
+    /// What to keep of the attention of the continuation's tokens. Local models only.
+    pub probe: Option<AttentionProbe>,
+    /// A change of attention. Local models only.
+    pub edit: Option<AttentionEdit>,
+}
+
+impl ScoreRequest {
+    /// A request without further wishes.
+    pub fn new(prompt: Prompt, continuation: Continuation) -> Self {
+        Self { prompt, continuation, probe: None, edit: None }
+    }
 }
 
 /// The scored side of a [`ScoreRequest`].
@@ -239,6 +264,9 @@ pub struct Score {
     pub logprobs: Vec<f32>,
     /// Their sum, added up in f64.
     pub sum: f64,
+    /// Attention of the continuation's tokens, if asked for.
+    #[serde(skip)]
+    pub attention: Option<Box<AttentionCapture>>,
 }
 
 /// What a run cost.

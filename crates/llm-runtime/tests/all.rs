@@ -1,5 +1,6 @@
 //! One test binary; a module per subject.
 
+mod attention;
 mod determinism;
 mod engine;
 mod export;

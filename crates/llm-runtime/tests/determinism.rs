@@ -19,7 +19,7 @@ use crate::llama::{generate, numbered_tokenizer, request};
 const REQUESTS: u64 = 50;
 
 /// Prompts of 3 to 120 tokens; every second one continues a prompt before it.
-fn requests(vocabulary: u32, context: usize) -> Vec<Request> {
+pub(crate) fn requests(vocabulary: u32, context: usize) -> Vec<Request> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut prompts: Vec<Vec<u32>> = Vec::new();
     (0..REQUESTS)
@@ -122,9 +122,8 @@ fn scores_are_the_log_probabilities_of_generation() {
         let pairs: Vec<ScoreRequest> = requests
             .iter()
             .zip(&completions)
-            .map(|(request, completion)| ScoreRequest {
-                prompt: request.prompt.clone(),
-                continuation: Continuation::Tokens(completion.tokens.clone()),
+            .map(|(request, completion)| {
+                ScoreRequest::new(request.prompt.clone(), Continuation::Tokens(completion.tokens.clone()))
             })
             .collect();
         for round in ["with the cache", "with a cold cache"] {
@@ -175,7 +174,7 @@ fn prompts_that_run_together_share_their_prefix() {
             let mut prompt = prefix.clone();
             prompt.extend([200 + number, 7, 8]);
             let options = GenerationOptions { max_new_tokens: 4, ..GenerationOptions::default() };
-            Request { key: number.into(), prompt: Prompt::Tokens(prompt), options, cancel: None }
+            Request::new(number.into(), Prompt::Tokens(prompt), options)
         })
         .collect();
     let statistics = engine.generate(&mut requests.into_iter(), &mut |_| std::ops::ControlFlow::Continue(())).unwrap();

@@ -28,7 +28,7 @@ fn engine() -> Engine {
 }
 
 fn chat(key: u64, text: &str, options: GenerationOptions) -> Request {
-    Request { key, prompt: Prompt::Chat(vec![Message::user(text)]), options, cancel: None }
+    Request::new(key, Prompt::Chat(vec![Message::user(text)]), options)
 }
 
 fn options(max_new_tokens: usize) -> GenerationOptions {
@@ -136,8 +136,7 @@ fn a_sink_that_breaks_ends_the_run_and_leaves_the_engine_usable() {
 #[test]
 fn requests_that_cannot_be_served_are_refused_alone() {
     let mut engine = engine();
-    let tokens =
-        |tokens: Vec<u32>| Request { key: 3, prompt: Prompt::Tokens(tokens), options: options(4), cancel: None };
+    let tokens = |tokens: Vec<u32>| Request::new(3, Prompt::Tokens(tokens), options(4));
     assert_eq!(refused(&mut engine, tokens(vec![])), RequestError::EmptyPrompt);
     assert!(matches!(refused(&mut engine, tokens(vec![1, 9999])), RequestError::UnknownToken { id: 9999, .. }));
     assert!(matches!(refused(&mut engine, tokens(vec![5; 8190])), RequestError::ContextTooLong { .. }));
@@ -165,7 +164,7 @@ fn spans_of_a_chat_are_its_tokens() {
     let mut system = Message::system("Be kind. ");
     system.push_part("strategy_name", "\"Offer Hope\"");
     let messages = vec![system, Message::user("I failed.").labelled("turn:1")];
-    let request = Request { key: 0, prompt: Prompt::Chat(messages), options: options(1), cancel: None };
+    let request = Request::new(0, Prompt::Chat(messages), options(1));
     let prompt = one(&mut engine, request).prompt;
     for (label, text) in [("strategy_name", "\"Offer Hope\""), ("turn:1", "I failed.")] {
         let span = prompt.spans.iter().find(|span| span.label == label).unwrap();
@@ -178,9 +177,8 @@ fn spans_of_a_chat_are_its_tokens() {
 #[test]
 fn a_text_is_scored_token_by_token() {
     let mut engine = engine();
-    let request = |continuation: &str| ScoreRequest {
-        prompt: Prompt::Chat(vec![Message::user("I failed.")]),
-        continuation: Continuation::Text(continuation.into()),
+    let request = |continuation: &str| {
+        ScoreRequest::new(Prompt::Chat(vec![Message::user("I failed.")]), Continuation::Text(continuation.into()))
     };
     let scores = engine.score(&[request(" I hear you."), request(" </s>"), request("")]).unwrap();
     let score = scores[0].as_ref().unwrap();

@@ -60,7 +60,7 @@ pub(crate) fn generate(engine: &mut Engine, requests: Vec<Request>) -> Vec<Compl
 }
 
 pub(crate) fn request(key: u64, tokens: Vec<u32>, options: GenerationOptions) -> Request {
-    Request { key, prompt: Prompt::Tokens(tokens), options, cancel: None }
+    Request::new(key, Prompt::Tokens(tokens), options)
 }
 
 pub(crate) fn json(path: PathBuf) -> Value {
@@ -69,6 +69,10 @@ pub(crate) fn json(path: PathBuf) -> Value {
 
 pub(crate) fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+pub(crate) fn ids_of(tensor: &Tensor) -> Vec<u32> {
+    tensor.to_vec1::<i64>().unwrap().into_iter().map(|id| id as u32).collect()
 }
 
 pub(crate) fn tensors(path: PathBuf) -> HashMap<String, Tensor> {
@@ -80,7 +84,7 @@ pub(crate) fn max_difference(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max)
 }
 
-fn model_folders(family: &Path) -> Vec<PathBuf> {
+pub(crate) fn model_folders(family: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(family)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -149,10 +153,8 @@ fn golden_llama_next_token_log_probabilities() {
         let mut engine = engine(&folder, None);
         for b in 0..forward["input_ids"].dim(0).unwrap() {
             let (start, tokens) = unpadded(&forward, b);
-            let request = ScoreRequest {
-                prompt: Prompt::Tokens(tokens[..1].to_vec()),
-                continuation: Continuation::Tokens(tokens[1..].to_vec()),
-            };
+            let request =
+                ScoreRequest::new(Prompt::Tokens(tokens[..1].to_vec()), Continuation::Tokens(tokens[1..].to_vec()));
             let score = engine.score(&[request]).unwrap().remove(0).unwrap();
             let expected = golden_row(&forward["next_token_logprobs"], b, start, tokens.len() - 1);
             let difference = max_difference(&score.logprobs, &expected);

@@ -123,12 +123,7 @@ pub fn answer_chats(
     let mut requests = rows.iter().enumerate().filter(|(_, row)| !done.contains(&row.number)).map(|(key, row)| {
         let prompt = Prompt::Chat(row.messages(options.layout, system_role));
         let seed = options.generation.seed.wrapping_add(row.number as u64);
-        Request {
-            key: key as u64,
-            prompt,
-            options: GenerationOptions { seed, ..options.generation.clone() },
-            cancel: None,
-        }
+        Request::new(key as u64, prompt, GenerationOptions { seed, ..options.generation.clone() })
     });
     let statistics = model.generate(&mut requests, &mut |event| match event {
         Event::Finished(completion) => {

@@ -168,7 +168,7 @@ impl ContinuationRecord {
     /// # Errors
     /// As for [`Self::messages`].
     pub fn request(&self, key: u64) -> Result<Request, Error> {
-        Ok(Request { key, prompt: Prompt::Chat(self.messages()?), options: self.generation.clone(), cancel: None })
+        Ok(Request::new(key, Prompt::Chat(self.messages()?), self.generation.clone()))
     }
 }
 

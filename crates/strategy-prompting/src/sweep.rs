@@ -304,7 +304,7 @@ impl<'a> SweepItem<'a> {
     /// The instruction can't be rendered.
     pub fn request(&self, system_role: SystemRole) -> Result<Request, Error> {
         let prompt = Prompt::Chat(self.messages(system_role)?);
-        Ok(Request { key: self.key, prompt, options: self.options(), cancel: None })
+        Ok(Request::new(self.key, prompt, self.options()))
     }
 
     /// The plan it belongs to.

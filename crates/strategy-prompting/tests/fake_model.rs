@@ -67,6 +67,7 @@ impl FakeModel {
             finish_reason: if is_cancelled { FinishReason::Cancelled } else { FinishReason::EndOfSequence },
             logprobs: Vec::new(),
             hypotheses: Vec::new(),
+            attention: None,
             prompt: PromptReport {
                 tokens: rendered.text.bytes().map(u32::from).collect(),
                 reused: self.served,

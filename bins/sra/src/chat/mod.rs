@@ -161,7 +161,7 @@ impl Session {
     fn request(&self, question: &Question) -> Result<Request, String> {
         let messages = self.chat.messages(question, SystemRole::for_template(self.model.template()))?;
         let options = GenerationOptions { seed: self.chat.seed_of(question), ..self.generation.clone() };
-        Ok(Request { key: 0, prompt: Prompt::Chat(messages), options, cancel: None })
+        Ok(Request::new(0, Prompt::Chat(messages), options))
     }
 
     fn keep(&mut self, question: Question, seed: u64, answered: Answered) -> Result<Next, Failure> {

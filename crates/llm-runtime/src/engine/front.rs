@@ -1,6 +1,9 @@
 //! From requests to jobs: rendering, tokenising, and the checks that refuse a request before it costs anything.
 
+use std::sync::Arc;
+
 use super::job::{BeamDecoder, Decoder, Job, SampleDecoder, ScoreDecoder};
+use super::probe::Wishes;
 use super::sequence::Sequence;
 use super::stop::StopMatcher;
 use crate::beam::BeamSearch;
@@ -8,7 +11,9 @@ use crate::cache::BLOCK_SIZE;
 use crate::sampling::Sampler;
 use crate::text_model::{CancelToken, Continuation, Prompt, PromptReport, Request, RequestError, ScoreRequest, Span};
 use crate::tokenizer::{Encoding, Tokenizer};
-use crate::{ChatTemplate, GenerationOptions, GenerationPrompt, Message, Part, RenderedChat, TokenizerError};
+use crate::{
+    ChatTemplate, GenerationOptions, GenerationPrompt, InvalidOption, Message, Part, RenderedChat, TokenizerError,
+};
 
 /// Tokenizer, template and the limits a request must keep.
 pub(super) struct Front {
@@ -17,6 +22,8 @@ pub(super) struct Front {
     pub(super) eos: Vec<u32>,
     pub(super) context_length: usize,
     pub(super) vocabulary: usize,
+    pub(super) layers: usize,
+    pub(super) heads: usize,
     /// Cache blocks in all.
     pub(super) blocks: usize,
 }
@@ -27,6 +34,7 @@ pub(super) struct Draft {
     prompt: PromptReport,
     kind: DraftKind,
     cancel: Option<CancelToken>,
+    wishes: Wishes,
 }
 
 /// A draft, or the key of a request that is refused and why.
@@ -40,9 +48,17 @@ enum DraftKind {
 impl Front {
     pub(super) fn generation(&self, request: Request) -> Result<Draft, RequestError> {
         request.options.validate()?;
+        if request.options.beam_width > 1 && (request.probe.is_some() || request.edit.is_some()) {
+            let problem = "attention is captured and edited with one beam only".into();
+            return Err(InvalidOption { option: "beam_width", problem }.into());
+        }
         let prompt = self.prompt(&request.prompt)?;
         self.check_length(prompt.tokens.len(), request.options.max_new_tokens, request.options.beam_width)?;
-        Ok(Draft { key: request.key, prompt, kind: DraftKind::Generate(request.options), cancel: request.cancel })
+        let length = prompt.tokens.len();
+        let bos = self.tokenizer.bos();
+        let wishes = Wishes::new(request.probe.as_ref(), request.edit.as_ref(), &prompt, length, bos)?;
+        let kind = DraftKind::Generate(request.options);
+        Ok(Draft { key: request.key, prompt, kind, cancel: request.cancel, wishes })
     }
 
     pub(super) fn scoring(&self, key: u64, request: &ScoreRequest) -> Result<Draft, RequestError> {
@@ -57,7 +73,9 @@ impl Front {
         if prompt_length == 0 {
             return Err(RequestError::EmptyPrompt);
         }
-        Ok(Draft { key, prompt, kind: DraftKind::Score { prompt_length }, cancel: None })
+        let bos = self.tokenizer.bos();
+        let wishes = Wishes::new(request.probe.as_ref(), request.edit.as_ref(), &prompt, prompt_length, bos)?;
+        Ok(Draft { key, prompt, kind: DraftKind::Score { prompt_length }, cancel: None, wishes })
     }
 
     /// Tokenises prompt and continuation together; gives the number of tokens that end inside the prompt.
@@ -72,9 +90,14 @@ impl Front {
         let whole = format!("{}{text}", report.text);
         let encoding = match prompt {
             Prompt::Chat(messages) => {
-                let mut protected = self.render(messages)?.contents;
+                let rendered = self.render(messages)?;
+                let mut protected = rendered.contents;
                 protected.push(start..whole.len());
-                self.tokenizer.encode_rendered(&whole, &protected)
+                let encoding = self.tokenizer.encode_rendered(&whole, &protected);
+                // A token may straddle the border, so parts are found again.
+                encoding.inspect(|encoding| {
+                    report.spans = rendered.spans.into_iter().map(|part| span(part, encoding)).collect();
+                })
             }
             _ => self.encode_text(&whole),
         }
@@ -140,7 +163,7 @@ impl Front {
     }
 
     pub(super) fn job(&self, draft: Draft) -> Job<'_> {
-        let Draft { key, prompt, kind, cancel } = draft;
+        let Draft { key, prompt, kind, cancel, wishes } = draft;
         let (decoder, new) = match kind {
             DraftKind::Score { prompt_length } => {
                 (Decoder::Score(ScoreDecoder { prompt_length, logprobs: Vec::new() }), 0)
@@ -148,8 +171,10 @@ impl Front {
             DraftKind::Generate(options) => (self.decoder(&options, &prompt.tokens), options.max_new_tokens),
         };
         let longest = prompt.tokens.len() + new;
-        let sequences = vec![Sequence::new(prompt.tokens.clone())];
-        Job { key, sequences, prompt, decoder, cancel, longest, started: None }
+        let sequences = vec![Sequence::new(prompt.tokens.clone(), wishes.private_from())];
+        let attention = wishes.probe.as_ref().map(|probe| Box::new(probe.begin(self.layers, self.heads)));
+        let wishes = Arc::new(wishes);
+        Job { key, sequences, prompt, decoder, cancel, wishes, attention, longest, started: None }
     }
 
     fn decoder(&self, options: &GenerationOptions, prompt: &[u32]) -> Decoder<'_> {

@@ -1,9 +1,12 @@
 //! One request on its way: its sequences and what is done with their logits.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::probe::Wishes;
 use super::sequence::Sequence;
 use super::stop::StopMatcher;
+use crate::attention::AttentionCapture;
 use crate::beam::BeamSearch;
 use crate::sampling::{Sampler, SamplingError, log_softmax, top_logprobs};
 use crate::text_model::{
@@ -18,6 +21,9 @@ pub(super) struct Job<'a> {
     pub(super) prompt: PromptReport,
     pub(super) decoder: Decoder<'a>,
     pub(super) cancel: Option<CancelToken>,
+    pub(super) wishes: Arc<Wishes>,
+    /// Attention of the rows so far, where a probe asks for it.
+    pub(super) attention: Option<Box<AttentionCapture>>,
     /// Most tokens that any of its sequences may reach.
     pub(super) longest: usize,
     /// When its first step began.
@@ -75,8 +81,26 @@ impl Job<'_> {
         }
     }
 
+    /// Whether a probe wants the attention of the row at that position. Rows that were computed before the request was
+    /// sent back to the queue are kept already; the last token of a scored continuation predicts nothing.
+    pub(super) fn keeps_attention(&self, position: usize) -> bool {
+        let (Some(probe), Some(capture)) = (&self.wishes.probe, &self.attention) else { return false };
+        let predicts = !self.is_score() || position + 1 < self.sequences[0].tokens.len();
+        predicts && position >= probe.next_position(capture.rows)
+    }
+
     /// Uses the logits that are there.
     pub(super) fn advance(&mut self) -> Result<Advance, RequestError> {
+        let mut advance = self.decode()?;
+        match &mut advance {
+            Advance::Finished(Outcome::Completion(completion)) => completion.attention = self.attention.take(),
+            Advance::Finished(Outcome::Score(score)) => score.attention = self.attention.take(),
+            Advance::Continue { .. } => {}
+        }
+        Ok(advance)
+    }
+
+    fn decode(&mut self) -> Result<Advance, RequestError> {
         match &mut self.decoder {
             Decoder::Sample(sample) => {
                 let sequence = &mut self.sequences[0];
@@ -90,13 +114,15 @@ impl Job<'_> {
 
     /// Ends the job where it is. A score has no meaning unfinished.
     pub(super) fn cancelled(&mut self) -> Option<Completion> {
-        match &mut self.decoder {
+        let attention = self.attention.take();
+        let completion = match &mut self.decoder {
             Decoder::Sample(sample) => {
                 Some(sample.finish(FinishReason::Cancelled, &self.sequences[0], &mut self.prompt, self.key))
             }
             Decoder::Beam(_) => Some(completion(self.key, FinishReason::Cancelled, &mut self.prompt)),
             Decoder::Score(_) => None,
-        }
+        };
+        completion.map(|completion| Completion { attention, ..completion })
     }
 }
 
@@ -109,6 +135,7 @@ fn completion(key: u64, finish_reason: FinishReason, prompt: &mut PromptReport) 
         logprobs: Vec::new(),
         hypotheses: Vec::new(),
         prompt: std::mem::take(prompt),
+        attention: None,
     }
 }
 
@@ -264,6 +291,6 @@ impl ScoreDecoder {
     fn finish(&mut self, sequence: &Sequence) -> Score {
         let logprobs = std::mem::take(&mut self.logprobs);
         let sum = logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
-        Score { tokens: sequence.tokens[self.prompt_length..].to_vec(), logprobs, sum }
+        Score { tokens: sequence.tokens[self.prompt_length..].to_vec(), logprobs, sum, attention: None }
     }
 }

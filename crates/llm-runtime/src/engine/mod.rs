@@ -10,6 +10,7 @@
 
 mod front;
 mod job;
+mod probe;
 mod scheduler;
 mod sequence;
 mod stop;
@@ -19,13 +20,14 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use self::front::{Drafted, Front};
 use self::job::Outcome;
+use self::probe::LayerWatch;
 use self::scheduler::{Limits, Scheduler, Told};
 use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, slot};
-use crate::kernels::Segment;
+use crate::kernels::{Segment, Watch};
 use crate::memory::format_bytes;
 use crate::text_model::{
     Event, ModelIdentity, Prompt, Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
@@ -141,7 +143,8 @@ impl Engine {
         let limits = Limits { batch: options.batch, rows: options.step_rows, blocks };
         let eos = tokenizer.eos().to_vec();
         let vocabulary = config.vocabulary_size;
-        let front = Front { tokenizer, template, eos, context_length, vocabulary, blocks };
+        let (layers, heads) = (config.layers, config.heads);
+        let front = Front { tokenizer, template, eos, context_length, vocabulary, layers, heads, blocks };
         Ok(Self { model, front, cache, tree: PrefixTree::new(blocks), limits, identity: IdentityParts::default() })
     }
 
@@ -196,7 +199,7 @@ impl Engine {
     /// # Errors
     /// The device fails, a token is outside the vocabulary or the sequence does not fit into the cache.
     pub fn logits(&mut self, tokens: &[u32]) -> Result<Tensor, Error> {
-        let hidden = self.run_alone(tokens, &mut |_, _| ())?;
+        let hidden = self.run_alone(tokens, &mut |_, _| (), None)?;
         Ok(self.model.logits(&hidden)?)
     }
 
@@ -207,13 +210,35 @@ impl Engine {
     /// As [`Self::logits`].
     pub fn hidden_states(&mut self, tokens: &[u32]) -> Result<Vec<Tensor>, Error> {
         let mut states = Vec::new();
-        let last = self.run_alone(tokens, &mut |_, state| states.push(state.clone()))?;
+        let last = self.run_alone(tokens, &mut |_, state| states.push(state.clone()), None)?;
         states.push(last);
         Ok(states)
     }
 
+    /// Attention of every position of a sequence in one layer, `[heads, tokens.len(), tokens.len()]` f32 on the CPU; a row sums
+    /// to 1 and is 0 where it does not see. This is the only way to whole prompts, one layer at a time, because its
+    /// size is the square of the length.
+    ///
+    /// # Errors
+    /// There is no such layer, or as [`Self::logits`].
+    pub fn prompt_attention(&mut self, tokens: &[u32], layer: usize) -> Result<Tensor, Error> {
+        let config = self.model.config();
+        let (layers, heads) = (config.layers, config.heads);
+        if layer >= layers {
+            return Err(Error::Invalid(format!("there is no layer {layer}: the model has layers 0 to {}", layers - 1)));
+        }
+        let mut watch = LayerWatch::new(layer, tokens.len(), heads);
+        self.run_alone(tokens, &mut |_, _| (), Some(&mut watch))?;
+        Ok(Tensor::from_vec(watch.into_values(), (heads, tokens.len(), tokens.len()), &Device::Cpu)?)
+    }
+
     /// Runs one sequence through the whole model, with the cache to itself.
-    fn run_alone(&mut self, tokens: &[u32], observe: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor, Error> {
+    fn run_alone(
+        &mut self,
+        tokens: &[u32],
+        observe: &mut dyn FnMut(usize, &Tensor),
+        watch: Option<&mut dyn Watch>,
+    ) -> Result<Tensor, Error> {
         self.front.check_tokens(tokens).map_err(|error| Error::Invalid(error.to_string()))?;
         let blocks: Vec<u32> = (0..tokens.len().div_ceil(BLOCK_SIZE) as u32).collect();
         if blocks.len() > self.limits.blocks {
@@ -223,7 +248,7 @@ impl Engine {
         let positions: Vec<usize> = (0..tokens.len()).collect();
         let slots: Vec<u32> = positions.iter().map(|position| slot(&blocks, *position)).collect();
         let segments = [Segment { rows: 0..tokens.len(), first_position: 0, blocks }];
-        let mut attention = self.cache.step(&slots, &segments);
+        let mut attention = self.cache.step(&slots, &segments, watch.map(|watch| watch as &mut dyn Watch));
         Ok(self.model.hidden_states_observed(tokens, &positions, &mut attention, observe)?)
     }
 

@@ -12,9 +12,10 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::job::{Advance, Decoder, Job, Outcome};
+use super::probe::StepWatch;
 use super::sequence::Sequence;
 use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, common_prefix, slot};
-use crate::kernels::Segment;
+use crate::kernels::{Segment, Watch};
 use crate::memory::peak_memory;
 use crate::text_model::{RequestError, RunStatistics};
 use crate::{Error, Llama};
@@ -190,11 +191,9 @@ impl<'m, 'a> Scheduler<'m, 'a> {
 
     /// Whether a request that runs is about to compute more of these tokens' beginning than the cache has.
     fn is_being_computed(&self, tokens: &[u32], cached: usize) -> bool {
-        self.active
-            .iter()
-            .flat_map(|job| &job.sequences)
-            .filter(|sequence| sequence.pending() > 1)
-            .any(|sequence| common_prefix(&sequence.tokens, tokens) >= cached.max(sequence.computed()) + WORTH_WAITING)
+        self.active.iter().flat_map(|job| &job.sequences).filter(|sequence| sequence.pending() > 1).any(|sequence| {
+            sequence.offered(common_prefix(&sequence.tokens, tokens)) >= cached.max(sequence.computed()) + WORTH_WAITING
+        })
     }
 
     fn start(&mut self, mut job: Job<'a>) -> Result<(), Error> {
@@ -309,8 +308,11 @@ impl<'m, 'a> Scheduler<'m, 'a> {
             let sequence = &job.sequences[chunk.sequence];
             rows.add(&sequence.tokens, sequence.computed(), chunk.count, sequence.blocks(self.tree));
         }
-        let mut attention = self.cache.step(&rows.slots, &rows.segments);
+        let mut watch = self.watch(plan, &rows);
+        let watching: Option<&mut dyn Watch> = if watch.is_empty() { None } else { Some(&mut watch) };
+        let mut attention = self.cache.step(&rows.slots, &rows.segments, watching);
         let hidden = self.model.hidden_states(&rows.ids, &rows.positions, &mut attention)?;
+        self.keep_attention(plan, &rows, &mut watch);
         for chunk in &plan.chunks {
             let job = &mut self.active[chunk.job];
             let sequence = &mut job.sequences[chunk.sequence];
@@ -320,6 +322,30 @@ impl<'m, 'a> Scheduler<'m, 'a> {
             sequence.commit(self.tree, chunk.count);
         }
         self.take_logits(plan, &rows, &hidden)
+    }
+
+    /// The rows of a step that are to be watched or edited.
+    fn watch(&self, plan: &Plan, rows: &Rows) -> StepWatch {
+        let mut watch = StepWatch::default();
+        let heads = self.model.config().heads;
+        for (chunk, segment) in plan.chunks.iter().zip(&rows.segments) {
+            let job = &self.active[chunk.job];
+            for row in segment.rows.clone() {
+                let position = segment.first_position + row - segment.rows.start;
+                watch.add(row, position, &job.wishes, job.keeps_attention(position), heads);
+            }
+        }
+        watch
+    }
+
+    fn keep_attention(&mut self, plan: &Plan, rows: &Rows, watch: &mut StepWatch) {
+        for (chunk, segment) in plan.chunks.iter().zip(&rows.segments) {
+            let Job { wishes, attention, .. } = &mut self.active[chunk.job];
+            let (Some(probe), Some(capture)) = (&wishes.probe, attention) else { continue };
+            for row in segment.rows.clone().filter_map(|row| watch.take(row)) {
+                probe.add(capture, row);
+            }
+        }
     }
 
     fn take_logits(&mut self, plan: &Plan, rows: &Rows, hidden: &Tensor) -> Result<(), Error> {

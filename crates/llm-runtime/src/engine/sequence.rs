@@ -10,13 +10,16 @@ pub(super) struct Sequence {
     /// Tokens whose keys and values are in the cache.
     computed: usize,
     path: Vec<NodeId>,
+    /// From this position on keys and values are this request's own, and are not offered to others.
+    private_from: usize,
     /// Logits after the last token, once it is computed.
     pub(super) logits: Option<Vec<f32>>,
 }
 
 impl Sequence {
-    pub(super) fn new(tokens: Vec<u32>) -> Self {
-        Self { tokens, computed: 0, path: Vec::new(), logits: None }
+    pub(super) fn new(tokens: Vec<u32>, private_from: Option<usize>) -> Self {
+        let private_from = private_from.unwrap_or(usize::MAX);
+        Self { tokens, computed: 0, path: Vec::new(), private_from, logits: None }
     }
 
     pub(super) fn computed(&self) -> usize {
@@ -30,7 +33,7 @@ impl Sequence {
 
     /// Takes what the cache has of the first `limit` tokens and gives their number.
     pub(super) fn attach(&mut self, tree: &mut PrefixTree, cache: &KvCache, limit: usize) -> Result<usize, Error> {
-        let found = tree.find(&self.tokens[..limit]);
+        let found = tree.find(&self.tokens[..limit.min(self.private_from)]);
         found.nodes.iter().for_each(|node| tree.hold(*node));
         self.path = found.nodes;
         self.computed = self.path.len() * BLOCK_SIZE;
@@ -89,16 +92,22 @@ impl Sequence {
             let node = self.path[self.computed / BLOCK_SIZE];
             let block_end = (self.computed / BLOCK_SIZE + 1) * BLOCK_SIZE;
             let upto = end.min(block_end);
-            tree.fill(node, &self.tokens[self.computed..upto]);
+            let shared = upto.min(self.private_from.max(self.computed));
+            tree.fill(node, &self.tokens[self.computed..shared]);
             self.computed = upto;
         }
     }
 
-    /// A second sequence with the same tokens. Full blocks are shared, the last one is copied; if no block is left for
+    /// How many of its first `count` tokens others may use.
+    pub(super) fn offered(&self, count: usize) -> usize {
+        count.min(self.private_from)
+    }
+
+    /// A second sequence with the same tokens (of a request without edits). Full blocks are shared, the last one is copied; if no block is left for
     /// the copy, its few tokens will be computed again.
     pub(super) fn fork(&self, tree: &mut PrefixTree, cache: &KvCache) -> Result<Self, Error> {
         let full = self.computed / BLOCK_SIZE;
-        let mut fork = Self::new(self.tokens.clone());
+        let mut fork = Self::new(self.tokens.clone(), None);
         fork.path = self.path[..full].to_vec();
         fork.path.iter().for_each(|node| tree.hold(*node));
         fork.computed = full * BLOCK_SIZE;

@@ -28,6 +28,22 @@ pub(crate) struct Segment {
     pub(crate) blocks: Vec<u32>,
 }
 
+/// Looks at single rows of attention, and may change them, while they are computed. Called from many threads at a time, once
+/// for each row and head.
+pub(crate) trait Watch: Sync {
+    /// May change a row's scores before the softmax. `scores[i]` is that of position `start + i`; the last is the row's own.
+    fn edit(&self, layer: usize, row: usize, head: usize, start: usize, scores: &mut [f32]);
+
+    /// Whether a row is looked at in this layer.
+    fn sees(&self, layer: usize, row: usize) -> bool;
+
+    /// Sees a row's weights after the softmax, laid out like the scores.
+    fn see(&self, layer: usize, row: usize, head: usize, start: usize, weights: &[f32]);
+
+    /// All rows and heads of a layer were seen.
+    fn finish_layer(&mut self, layer: usize);
+}
+
 /// What [`paged_attention`] reads.
 pub(crate) struct PagedAttentionInputs<'a> {
     /// `[rows, heads, head_dim]`
@@ -41,6 +57,8 @@ pub(crate) struct PagedAttentionInputs<'a> {
     pub(crate) key_value_heads: usize,
     pub(crate) head_dim: usize,
     pub(crate) sliding_window: Option<usize>,
+    pub(crate) layer: usize,
+    pub(crate) watch: Option<&'a dyn Watch>,
 }
 
 /// Rows of one task.
@@ -147,7 +165,17 @@ fn attend<const Q: usize, const FUSED: bool>(
         let seen = query.seen.start - first_block * BLOCK_SIZE..query.seen.end - first_block * BLOCK_SIZE;
         scores[..seen.start].fill(0.0);
         scores[seen.end..].fill(0.0);
-        softmax_in_place(&mut scores[seen]);
+        let scores = &mut scores[seen];
+        let (row, head) = (query.index / inputs.heads, query.index % inputs.heads);
+        if let Some(watch) = inputs.watch {
+            watch.edit(inputs.layer, row, head, query.seen.start, scores);
+        }
+        softmax_in_place(scores);
+        if let Some(watch) = inputs.watch
+            && watch.sees(inputs.layer, row)
+        {
+            watch.see(inputs.layer, row, head, query.seen.start, scores);
+        }
     }
     mix_values::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores, out);
 }
