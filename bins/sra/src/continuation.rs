@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
     interrupt::listen();
     let mut bar: Option<progress::Progress> = None;
-    let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, &mut |event| {
+    let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, None, &mut |event| {
         observe(event, &mut bar);
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let manifest = RunManifest::new(&plan, &engine.identity())?;
     let mut journal = Journal::open(&scratch.folder, &manifest, ExistingRun::Refuse)?;
     interrupt::listen();
-    let summary = run_sweep(&plan, &mut engine, &mut journal, OnFailure::Stop, &mut |_| {
+    let summary = run_sweep(&plan, &mut engine, &mut journal, OnFailure::Stop, None, &mut |_| {
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     journal.finish()?;

@@ -128,6 +128,9 @@ pub enum Error {
     /// The model ended the whole run.
     #[error(transparent)]
     Model(#[from] llm_runtime::Error),
+    /// What a run captured could not be kept.
+    #[error("{0}")]
+    Keep(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The model answered something that was not asked.
     #[error("the model broke its contract: {0}")]
     Contract(String),

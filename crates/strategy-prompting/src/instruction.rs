@@ -24,6 +24,8 @@ pub mod part {
     pub const STRATEGY_NAME_WORD: &str = "strategy_name_word";
     /// The description paragraph.
     pub const STRATEGY_DESCRIPTION: &str = "strategy_description";
+    /// The label wherever else it stands, without quotes; there may be several.
+    pub const STRATEGY_MENTION: &str = "strategy_mention";
     /// The whole system text.
     pub const SYSTEM: &str = "system";
     /// The history block inside the system text.
@@ -199,7 +201,7 @@ impl InstructionTemplate {
     /// Fills the slots. Runs of white space in the situation become single spaces; braces in values stay as they are.
     ///
     /// Parts (see [`part`]): the whole instruction, and the first occurrence of each slot that the template has; for
-    /// the strategy the first quoted one, with its quotes. Without a strategy a conditional template is an error, and
+    /// the strategy the first quoted one, with its quotes; other places where its label stands are mentions. Without a strategy a conditional template is an error, and
     /// an unconditional template ignores a strategy.
     ///
     /// # Errors
@@ -273,11 +275,13 @@ impl Filling {
     fn push_label(&mut self, name: &str, quoted: bool) {
         let start = self.text.len();
         self.text.push_str(name);
-        if quoted {
+        if quoted && self.parts.iter().all(|part| part.label != part::STRATEGY_NAME) {
             // The opening quote is written already; the closing one and the word follow with the next piece.
             let closing_quote = self.text.len() + 1;
             self.label_once(part::STRATEGY_NAME, start - 1, closing_quote);
             self.label_once(part::STRATEGY_NAME_WORD, start - 1, closing_quote + " strategy".len());
+        } else {
+            self.parts.push(Part { label: part::STRATEGY_MENTION.to_owned(), range: start..self.text.len() });
         }
     }
 

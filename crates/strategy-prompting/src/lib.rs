@@ -43,6 +43,7 @@
 
 mod answers;
 mod atomic_file;
+mod attention;
 mod dialogue;
 mod digest;
 mod error;
@@ -55,10 +56,12 @@ mod postprocess;
 mod record;
 mod run;
 mod sampling;
+mod sra;
 mod sweep;
 mod training_data;
 
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
+pub use attention::{AttentionLevel, CapturedRecord, KeepAttention};
 pub use dialogue::{Dialogue, Turn};
 pub use error::Error;
 pub use export::{
@@ -74,6 +77,10 @@ pub use record::{CREATED_BY, ContinuationRecord, InstructionSource, Records, Tor
 pub use run::{OnFailure, Progress, RunSummary, run_sweep};
 pub use sampling::{
     PYTHON_COMPAT_SEED, Pair, PairSampling, PythonDraw, Shard, TurnRange, python_compat_draws, sample_pairs,
+};
+pub use sra::{
+    CONTROL_AFTER, CONTROL_BEFORE, NormaliseOrder, SRA_PRESETS, SinkHandling, SpanEnd, Sra, SraOptions, SraRows, sra,
+    strategy_spans,
 };
 pub use sweep::{CostEstimate, SweepExample, SweepItem, SweepPlan, SweepSettings, UNCONDITIONAL};
 pub use training_data::{

@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use llm_runtime::{Completion, Event, FinishReason, ModelIdentity, Request, RequestError, RunStatistics, TextModel};
+use llm_runtime::{
+    AttentionCapture, Completion, Event, FinishReason, ModelIdentity, Request, RequestError, RunStatistics, TextModel,
+};
 use serde::Serialize;
 
+use crate::attention::{CapturedRecord, KeepAttention};
 use crate::error::Error;
 use crate::journal::{FailureRecord, Journal};
 use crate::layout::SystemRole;
@@ -80,24 +83,29 @@ pub struct RunSummary {
 ///
 /// Each finished record is in the journal before the observer hears of it. If the observer breaks, the run ends early and
 /// the summary says so; requests that were cancelled leave no record. The system text goes where the model's chat template
-/// wants it ([`SystemRole::for_template`]).
+/// wants it ([`SystemRole::for_template`]). Attention that the settings ask for goes to `keep_attention`.
 ///
 /// # Errors
-/// A record can't be written, the model ends the whole run or breaks its contract, or a request fails and `on_failure`
+/// A record or its attention can't be kept, the settings ask for attention and nobody keeps it, the model ends the whole run or breaks its contract, or a request fails and `on_failure`
 /// is [`OnFailure::Stop`]. What was finished before is in the journal in every case.
 pub fn run_sweep(
     plan: &SweepPlan,
     model: &mut dyn TextModel,
     journal: &mut Journal,
     on_failure: OnFailure,
+    keep_attention: Option<&mut KeepAttention<'_>>,
     observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<RunSummary, Error> {
+    if plan.settings().attention.is_some() && keep_attention.is_none() {
+        return Err(Error::Contract("the run captures attention, but nobody keeps it".into()));
+    }
     let pending = pending_keys(plan, journal)?;
     let mut run = Run {
         plan,
         journal,
         observer,
         on_failure,
+        keep_attention,
         model: model.identity(),
         system_role: SystemRole::for_template(model.template()),
         outstanding: HashSet::new(),
@@ -129,11 +137,12 @@ fn pending_keys(plan: &SweepPlan, journal: &Journal) -> Result<Vec<u64>, Error> 
     Ok(pending)
 }
 
-struct Run<'a> {
+struct Run<'a, 'k> {
     plan: &'a SweepPlan,
     journal: &'a mut Journal,
     observer: &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     on_failure: OnFailure,
+    keep_attention: Option<&'a mut KeepAttention<'k>>,
     model: ModelIdentity,
     system_role: SystemRole,
     outstanding: HashSet<u64>,
@@ -141,7 +150,7 @@ struct Run<'a> {
     error: Option<Error>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Run<'a, '_> {
     fn begin(&mut self) -> ControlFlow<()> {
         let RunSummary { planned: total, already_finished, .. } = self.summary;
         self.tell(Progress::Started { total, already_finished })
@@ -176,18 +185,35 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn keep(&mut self, completion: Completion) -> Result<ControlFlow<()>, Error> {
+    fn keep(&mut self, mut completion: Completion) -> Result<ControlFlow<()>, Error> {
         let item = self.answered(completion.key)?;
         if completion.finish_reason == FinishReason::Cancelled {
             // Half a text is no result: it is made again when the run is resumed.
             return Ok(ControlFlow::Continue(()));
         }
         let reused = completion.prompt.reused;
+        let (prompt_tokens, attention) = (completion.prompt.tokens.clone(), completion.attention.take());
         let record = ContinuationRecord::new(&item, &self.model, self.system_role, completion)?;
+        self.keep_attention(&record, &prompt_tokens, attention.as_deref())?;
         self.journal.append(&record)?;
         self.summary.finished += 1;
         let done = self.summary.already_finished + self.summary.finished;
         Ok(self.tell(Progress::Finished { record: &record, reused, done, total: self.summary.planned }))
+    }
+
+    fn keep_attention(
+        &mut self,
+        record: &ContinuationRecord,
+        prompt_tokens: &[u32],
+        capture: Option<&AttentionCapture>,
+    ) -> Result<(), Error> {
+        match (&mut self.keep_attention, capture) {
+            (Some(keep), Some(capture)) => keep(CapturedRecord { record, prompt_tokens, capture }),
+            (_, None) if self.plan.settings().attention.is_some() => {
+                Err(Error::Contract("attention was asked for and not given: only local models can capture it".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn note_failure(&mut self, key: u64, error: RequestError) -> Result<ControlFlow<()>, Error> {

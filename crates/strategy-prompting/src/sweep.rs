@@ -10,6 +10,7 @@ use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, Message, Prompt, Request};
 use serde::{Deserialize, Serialize};
 
+use crate::attention::AttentionLevel;
 use crate::dialogue::Dialogue;
 use crate::digest::{digest, hex};
 use crate::error::Error;
@@ -40,6 +41,8 @@ pub struct SweepSettings {
     pub seed: u64,
     /// How to generate. Its `seed` is replaced by the item's.
     pub generation: GenerationOptions,
+    /// Which attention is kept; local models and one beam only.
+    pub attention: Option<AttentionLevel>,
 }
 
 impl Default for SweepSettings {
@@ -61,6 +64,7 @@ impl Default for SweepSettings {
                 top_p: 0.9,
                 ..GenerationOptions::default()
             },
+            attention: None,
         }
     }
 }
@@ -119,6 +123,10 @@ impl SweepPlan {
         examples: &[Example],
     ) -> Result<Self, Error> {
         settings.generation.validate()?;
+        if settings.attention.is_some() && settings.generation.beam_width > 1 {
+            let problem = "attention is captured with one beam only".into();
+            return Err(Error::Setting { setting: "attention", problem });
+        }
         let strategies: Vec<StrategyText> = strategy_set.strategies.iter().map(StrategyText::from).collect();
         check_names(&settings, &strategies, &template)?;
         let filtered = filter_examples(&settings, examples)?;
@@ -304,7 +312,8 @@ impl<'a> SweepItem<'a> {
     /// The instruction can't be rendered.
     pub fn request(&self, system_role: SystemRole) -> Result<Request, Error> {
         let prompt = Prompt::Chat(self.messages(system_role)?);
-        Ok(Request::new(self.key, prompt, self.options()))
+        let probe = self.plan.settings.attention.map(AttentionLevel::probe);
+        Ok(Request { probe, ..Request::new(self.key, prompt, self.options()) })
     }
 
     /// The plan it belongs to.

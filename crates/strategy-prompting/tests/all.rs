@@ -11,4 +11,5 @@ mod rendering;
 mod run;
 mod sample_data;
 mod sampling;
+mod sra;
 mod sweep;

@@ -24,7 +24,7 @@ pub(crate) fn run(
 ) -> Result<RunSummary, Error> {
     let manifest = RunManifest::new(plan, &model.identity())?;
     let mut journal = Journal::open(folder, &manifest, existing)?;
-    run_sweep(plan, model, &mut journal, OnFailure::Skip, &mut |_| ControlFlow::Continue(()))
+    run_sweep(plan, model, &mut journal, OnFailure::Skip, None, &mut |_| ControlFlow::Continue(()))
 }
 
 /// Runs everything and gives the lines.
@@ -50,7 +50,7 @@ fn a_run_finishes_every_item_and_tells_of_each() {
         Journal::open(folder.path(), &RunManifest::new(&plan, &model.identity()).unwrap(), ExistingRun::Refuse)
             .unwrap();
     let (mut finished, mut texts) = (0, 0);
-    let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, &mut |progress| {
+    let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, None, &mut |progress| {
         match progress {
             Progress::Started { total, already_finished } => assert_eq!((total, already_finished), (270, 0)),
             Progress::Text { .. } => texts += 1,
@@ -86,7 +86,7 @@ proptest! {
             let manifest = RunManifest::new(&plan, &model.identity()).unwrap();
             let mut journal = Journal::open(broken.path(), &manifest, ExistingRun::Resume).unwrap();
             let mut left = count + 1;
-            let outcome = run_sweep(&plan, &mut model, &mut journal, OnFailure::Skip, &mut |progress| {
+            let outcome = run_sweep(&plan, &mut model, &mut journal, OnFailure::Skip, None, &mut |progress| {
                 left -= usize::from(matches!(progress, Progress::Finished { .. }));
                 if kind != 1 && left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -137,7 +137,7 @@ fn a_failure_ends_the_run_if_asked_to() {
     let manifest = RunManifest::new(&plan, &model.identity()).unwrap();
     let mut journal = Journal::open(folder.path(), &manifest, ExistingRun::Refuse).unwrap();
     let go_on = &mut |_: Progress<'_>| ControlFlow::Continue(());
-    let error = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, go_on).unwrap_err().to_string();
+    let error = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, None, go_on).unwrap_err().to_string();
     assert!(error.contains("anna-3") && error.contains("layout c1_hf"), "{error}");
     assert_eq!(journal.len(), 20);
     assert!(folder.path().join(FAILURES).exists());
@@ -181,6 +181,6 @@ fn an_observer_that_breaks_at_the_start_stops_before_any_request() {
     let manifest = RunManifest::new(&plan, &model.identity()).unwrap();
     let mut journal = Journal::open(folder.path(), &manifest, ExistingRun::Refuse).unwrap();
     let stop = &mut |_: Progress<'_>| ControlFlow::Break(());
-    let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Skip, stop).unwrap();
+    let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Skip, None, stop).unwrap();
     assert!(summary.stopped && summary.finished == 0);
 }

@@ -1,0 +1,134 @@
+//! SRA by hand: the numbers of the specification's examples, for every preset.
+
+use llm_runtime::{AttentionCapture, PromptReport, Span};
+use strategy_prompting::{
+    NormaliseOrder, SRA_PRESETS, SinkHandling, SpanEnd, SraOptions, SraRows, part, sra, strategy_spans,
+};
+
+fn span(label: &str, tokens: std::ops::Range<usize>) -> Span {
+    Span { label: label.into(), bytes: tokens.clone(), tokens }
+}
+
+/// A capture from raw rows `[row][layer][head][key]`.
+fn capture(rows: &[Vec<Vec<Vec<f32>>>], sinks: &[usize], spans: Vec<Span>) -> AttentionCapture {
+    let (layers, heads) = (rows[0].len(), rows[0][0].len());
+    let mut capture = AttentionCapture {
+        layers,
+        heads,
+        rows: rows.len(),
+        first_position: rows[0][0][0].len() - 1,
+        sinks: sinks.to_vec(),
+        spans,
+        ..AttentionCapture::default()
+    };
+    for layer in rows.iter().flatten() {
+        let columns: Vec<Vec<f32>> = layer
+            .iter()
+            .map(|weights| {
+                let mut sums = vec![weights[0], sinks.iter().map(|sink| weights[*sink]).sum()];
+                sums.extend(capture.spans.iter().map(|span| weights[span.tokens.clone()].iter().sum::<f32>()));
+                sums
+            })
+            .collect();
+        for column in 0..columns[0].len() {
+            capture.span_sums.push(columns.iter().map(|head| head[column]).sum::<f32>() / heads as f32);
+        }
+        capture.head_span_sums.extend(columns.concat());
+    }
+    capture
+}
+
+fn named(name: std::ops::Range<usize>, word: std::ops::Range<usize>) -> Vec<Span> {
+    let cut = |range: &std::ops::Range<usize>| range.start..range.end - 1;
+    let mut spans = vec![span(part::STRATEGY_NAME, name.clone()), span(part::STRATEGY_NAME_WORD, word.clone())];
+    for (label, range) in [(part::STRATEGY_NAME, cut(&name)), (part::STRATEGY_NAME_WORD, cut(&word))] {
+        spans.push(span(&format!("{label}:without_last"), range));
+    }
+    spans
+}
+
+fn close(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+}
+
+#[test]
+fn one_layer_by_hand() {
+    let one = capture(&[vec![vec![vec![0.5, 0.3, 0.2]]]], &[0], named(1..2, 1..3));
+    let ours = sra(&one, &SraOptions::ours()).unwrap();
+    close(ours.value, 0.6);
+    close(ours.log_value, 0.6f64.ln());
+    close(sra(&one, &SraOptions::preset("paper").unwrap()).unwrap().value, 0.3);
+    let inclusive = SraOptions { span_end: SpanEnd::Inclusive, ..SraOptions::preset("reference-prompting").unwrap() };
+    close(sra(&one, &inclusive).unwrap().value, 0.6);
+    // Name and word are positions 1 and 2; without the last one, position 1 alone.
+    close(sra(&one, &SraOptions::preset("reference-eval").unwrap()).unwrap().value, 0.6);
+    // A uniform row over the two positions that are no sinks gives 0.5.
+    close(ours.uniform_ratio, 0.6 / 0.5);
+}
+
+#[test]
+fn each_layer_is_renormalised_before_the_mean() {
+    let rows = [vec![vec![vec![0.5, 0.3, 0.2]], vec![vec![0.8, 0.1, 0.1]]]];
+    let two = capture(&rows, &[0], named(1..2, 1..3));
+    close(sra(&two, &SraOptions::ours()).unwrap().value, 0.55);
+    let after = SraOptions { order: NormaliseOrder::AfterMean, ..SraOptions::ours() };
+    close(sra(&two, &after).unwrap().value, 0.2 / 0.35);
+    close(sra(&two, &SraOptions { layers: "1".parse().unwrap(), ..SraOptions::ours() }).unwrap().value, 0.5);
+}
+
+#[test]
+fn every_preset_by_hand() {
+    // Two rows of 6 and 7 keys, one layer, two heads; sinks at 0 and 3, name 1..3, name and word 1..3 and 4.
+    let rows = [
+        vec![vec![vec![0.4, 0.1, 0.1, 0.2, 0.1, 0.1], vec![0.6, 0.2, 0.0, 0.0, 0.1, 0.1]]],
+        vec![vec![vec![0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1], vec![0.4, 0.1, 0.3, 0.1, 0.0, 0.0, 0.1]]],
+    ];
+    let record = capture(&rows, &[0, 3], named(1..3, 1..3));
+    let preset = |name: &str| sra(&record, &SraOptions::preset(name).unwrap()).unwrap();
+    // Head means of the name: row 0: 0.15 + 0.05, row 1: 0.15 + 0.25; position 0: 0.5, 0.3; sinks: 0.6, 0.4.
+    close(preset("paper").value, (0.2 + 0.4) / 2.0 / 2.0);
+    close(preset("ours").value, (0.2 / 0.4 + 0.4 / 0.6) / 2.0 / 2.0);
+    close(preset("ours").mass, (0.2 / 0.4 + 0.4 / 0.6) / 2.0);
+    close(preset("reference-prompting").value, (0.15 / 0.5 + 0.15 / 0.7) / 2.0);
+    close(preset("reference-eval").value, 0.15 / 0.5);
+    assert_eq!((preset("ours").rows, preset("reference-eval").rows), (2, 1));
+    let second = SraOptions { heads: "1".parse().unwrap(), rows: SraRows::Only(1), ..SraOptions::ours() };
+    close(sra(&record, &second).unwrap().value, 0.4 / 0.5 / 2.0);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let mut record = capture(&[vec![vec![vec![0.5, 0.3, 0.2]]]], &[0], named(1..2, 1..3));
+    record.head_span_sums.clear();
+    let refused = |options: SraOptions| sra(&record, &options).unwrap_err().to_string();
+    let ours = SraOptions::ours;
+    assert!(refused(SraOptions { span: "situation".into(), ..ours() }).contains("strategy_name"));
+    assert!(refused(SraOptions { layers: "3".parse().unwrap(), ..ours() }).contains("counted from 0"));
+    assert!(refused(SraOptions { heads: "0".parse().unwrap(), ..ours() }).contains("--attention full"));
+    assert!(refused(SraOptions { rows: SraRows::Only(1), ..ours() }).contains("no row"));
+    record.spans[0].tokens = 0..2;
+    assert!(sra(&record, &ours()).unwrap_err().to_string().contains("sink"));
+    assert!(sra(&record, &SraOptions { sink: SinkHandling::Keep, ..ours() }).is_ok());
+    assert!(SraOptions::preset("mine").unwrap_err().to_string().contains("reference-eval"));
+    for name in SRA_PRESETS {
+        let options = SraOptions::preset(name).unwrap();
+        assert_eq!(serde_json::from_str::<SraOptions>(&serde_json::to_string(&options).unwrap()).unwrap(), options);
+    }
+}
+
+#[test]
+fn a_row_that_gives_all_to_its_sink_leaves_nothing() {
+    let record = capture(&[vec![vec![vec![1.0, 0.0, 0.0]]]], &[0], named(1..2, 1..3));
+    let found = sra(&record, &SraOptions::ours()).unwrap();
+    assert_eq!((found.value, found.log_value), (0.0, f64::NEG_INFINITY));
+}
+
+#[test]
+fn controls_have_the_names_length_and_stand_beside_it() {
+    let spans = vec![span(part::STRATEGY_NAME, 10..14), span(part::STRATEGY_NAME_WORD, 10..15)];
+    let prompt = PromptReport { tokens: vec![5; 40], spans, ..PromptReport::default() };
+    let found = strategy_spans().of(&prompt);
+    let at = |label: &str| found.iter().find(|span| span.label == label).unwrap().tokens.clone();
+    assert_eq!((at("control_before"), at("control_after")), (6..10, 14..18));
+    assert_eq!((at("strategy_name:without_last"), at("strategy_name_word:without_last")), (10..13, 10..14));
+}
