@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
-use strategy_prompting::{HistoryFormat, Layout, OnFailure, Shard, TurnRange};
+use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
+use crate::attention_arguments::{Adherence, Intervene};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -71,6 +72,10 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// See the method at work on built-in dialogues and a built-in model
     Demo(Box<Demo>),
+    /// Score each response behind the prompts of all strategies
+    Adherence(Box<Adherence>),
+    /// Mask or scale attention to the strategy, and see what becomes of adherence
+    Intervene(Box<Intervene>),
     /// Count how often responses follow their strategy (demonstration language only)
     Agreement(Agreement),
     /// Print shell completions
@@ -126,6 +131,10 @@ pub(crate) struct Continue {
     /// What to do when a request can't be served
     #[arg(long, value_parser = on_failure, default_value = "skip", value_name = "skip|stop")]
     pub(crate) on_failure: OnFailure,
+    /// Capture attention of the new tokens: spans (mass on every part of the prompt), layers (also whole rows, mean over
+    /// heads), full (also every head); one file per continuation in DIR/attention
+    #[arg(long, value_name = "spans|layers|full")]
+    pub(crate) attention: Option<AttentionLevel>,
     #[command(flatten)]
     pub(crate) sweep: Sweep,
     #[command(flatten)]

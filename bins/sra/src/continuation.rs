@@ -55,7 +55,8 @@ fn plan(options: &Continue) -> Result<SweepPlan, Failure> {
     if let Some(count) = options.sweep.conversations {
         examples = first_conversations(examples, count);
     }
-    let plan = SweepPlan::new(settings(&options.sweep, &options.generation), &strategies, template, &examples)?;
+    let settings = SweepSettings { attention: options.attention, ..settings(&options.sweep, &options.generation) };
+    let plan = SweepPlan::new(settings, &strategies, template, &examples)?;
     if plan.is_empty() {
         return Err(Failure::wrong_use(format!(
             "nothing to continue: {} examples, none chosen by --turns, --limit, --shard and the sampling",
@@ -95,6 +96,7 @@ fn settings(sweep: &Sweep, generation: &Generation) -> SweepSettings {
         shard: sweep.shard,
         seed: sweep.seed,
         generation: generation_options(generation),
+        attention: None,
     }
 }
 

@@ -3,8 +3,10 @@
 //! Method: "Steering Conversational Large Language Models for Long Emotional Support Conversations" (arXiv 2402.10453).
 //! Each subcommand is one file that composes crates; `config.rs` merges a TOML file under the command line.
 
+mod adherence;
 mod agreement;
 mod arguments;
+mod attention_arguments;
 mod chat;
 mod config;
 mod console;
@@ -15,6 +17,7 @@ mod export;
 mod failure;
 mod generate;
 mod interrupt;
+mod intervene;
 mod merge;
 mod model;
 mod postprocess;
@@ -67,6 +70,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Merge(options) => merge::run(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),
+        Command::Adherence(options) => adherence::run(options, format),
+        Command::Intervene(options) => intervene::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());

@@ -41,6 +41,8 @@
 //! # }
 //! ```
 
+mod adherence;
+mod adherence_file;
 mod answers;
 mod atomic_file;
 mod attention;
@@ -49,6 +51,7 @@ mod digest;
 mod error;
 mod export;
 mod instruction;
+mod interval;
 mod journal;
 mod layout;
 mod mersenne_twister;
@@ -57,9 +60,12 @@ mod record;
 mod run;
 mod sampling;
 mod sra;
+mod sra_table;
 mod sweep;
 mod training_data;
 
+pub use adherence::{AdherenceOptions, AdherenceRow, AdherenceSummary, score_adherence, scored_by};
+pub use adherence_file::{AdherenceFile, read_adherence};
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
 pub use attention::{AttentionLevel, CapturedRecord, KeepAttention};
 pub use dialogue::{Dialogue, Turn};
@@ -69,6 +75,7 @@ pub use export::{
     export_reference, gather_by_example, write_conversation_array, write_json_lines,
 };
 pub use instruction::{InstructionTemplate, LabelledText, StrategyText, part};
+pub use interval::{Interval, pearson};
 pub use journal::{CONTINUATIONS, ExistingRun, FAILURES, FailureRecord, Journal, MANIFEST, RunManifest};
 pub use layout::{HistoryFormat, Layout, SystemRole, build};
 pub use mersenne_twister::MersenneTwister;
@@ -82,6 +89,7 @@ pub use sra::{
     CONTROL_AFTER, CONTROL_BEFORE, NormaliseOrder, SRA_PRESETS, SinkHandling, SpanEnd, Sra, SraOptions, SraRows, sra,
     strategy_spans,
 };
+pub use sra_table::{GroupBy, PairCorrelation, SraCorrelation, SraGroup, SraRow, audit_steps, group_sra};
 pub use sweep::{CostEstimate, SweepExample, SweepItem, SweepPlan, SweepSettings, UNCONDITIONAL};
 pub use training_data::{
     ChatMessage, Share, TrainingChat, TrainingDataOptions, TrainingDataSummary, TrainingFile, TrainingSource,

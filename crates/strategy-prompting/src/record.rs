@@ -156,9 +156,19 @@ impl ContinuationRecord {
     /// # Errors
     /// The record's template or dialogue is not valid.
     pub fn messages(&self) -> Result<Vec<Message>, Error> {
+        self.messages_with(&StrategyText {
+            name: self.strategy.clone(),
+            description: self.strategy_description.clone(),
+        })
+    }
+
+    /// The messages of its prompt with another strategy in place of its own.
+    ///
+    /// # Errors
+    /// As for [`Self::messages`].
+    pub fn messages_with(&self, strategy: &StrategyText) -> Result<Vec<Message>, Error> {
         let template = InstructionTemplate::parse(&self.instruction.name, &self.instruction.source)?;
-        let strategy = StrategyText { name: self.strategy.clone(), description: self.strategy_description.clone() };
-        let instruction = template.fill(&self.situation, Some(&strategy))?;
+        let instruction = template.fill(&self.situation, Some(strategy))?;
         let dialogue = Dialogue::from_speakers(&self.example, &self.speakers, &self.dialog)?;
         Ok(build(self.layout, &dialogue, &instruction, self.history_format, self.system_role))
     }

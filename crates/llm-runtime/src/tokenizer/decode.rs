@@ -188,6 +188,15 @@ impl Tokenizer {
         text
     }
 
+    /// What one token looks like on its own: its text, a control token's literal, or bytes as `<0xE5>` where they are no
+    /// whole characters.
+    pub fn token_text(&self, id: u32) -> String {
+        let mut bytes = Vec::new();
+        self.spelling.spell(self.piece(id).unwrap_or_default(), &mut bytes);
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| format!("<0x{byte:02X}>")).collect())
+    }
+
     /// Begins a text that comes id by id.
     pub fn decode_stream(&self) -> DecodeStream<'_> {
         DecodeStream { tokenizer: self, assembler: Assembler::new(self.spelling) }

@@ -1,0 +1,139 @@
+//! `sra adherence`: is a response likelier under its own strategy's prompt than under the others'?
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use esconv_data::StrategySet;
+use llm_runtime::TextModel;
+use strategy_prompting::{
+    AdherenceFile, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, Interval,
+    RunManifest, StrategyText, TornLine, UNCONDITIONAL, read_records, score_adherence, scored_by,
+};
+
+use crate::arguments::Format;
+use crate::attention_arguments::Adherence;
+use crate::failure::Failure;
+use crate::{interrupt, model, progress};
+
+pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failure> {
+    let records = conditional_records(&options.runs, options.limit)?;
+    let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
+    let mut model = model::load(&options.model, &options.runtime)?;
+    let mut file = AdherenceFile::open(&options.out, options.resume, &scored_by(&model.identity()))?;
+    let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !file.contains(&record.id)).collect();
+    interrupt::listen();
+    let total = file.rows().len() + pending.len();
+    let mut bar = progress::Progress::new("scoring", file.rows().len() as u64, total as u64);
+    let settings = AdherenceOptions { attention: options.attention, ..AdherenceOptions::default() };
+    score_adherence(&pending, &strategies, &mut model, &settings, &mut |row| {
+        file.append(row)?;
+        bar.set(file.rows().len() as u64);
+        Ok(if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    bar.finish();
+    report(file.rows(), format)?;
+    Ok(if file.rows().len() < total { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// Records that were asked for a strategy; with a limit, evenly spread over all.
+pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Result<Vec<ContinuationRecord>, Failure> {
+    let mut records = Vec::new();
+    for run in runs {
+        for record in read_records(&records_file(run), TornLine::Skip)? {
+            let record = record?;
+            if record.strategy != UNCONDITIONAL && !record.tokens.is_empty() {
+                records.push(record);
+            }
+        }
+    }
+    if records.is_empty() {
+        return Err(Failure::work("no response of these runs was asked for a strategy"));
+    }
+    // The order of finishing differs between runs; the order of ids does not.
+    records.sort_by(|left, right| left.id.cmp(&right.id));
+    if let Some(limit) = limit.filter(|limit| *limit < records.len()) {
+        let count = records.len();
+        let mut number = 0;
+        records.retain(|_| {
+            let chosen = (number + 1) * limit / count > number * limit / count;
+            number += 1;
+            chosen
+        });
+    }
+    Ok(records)
+}
+
+/// A run folder's file of records, or the file itself.
+pub(crate) fn records_file(run: &Path) -> PathBuf {
+    if run.is_dir() { run.join(CONTINUATIONS) } else { run.to_owned() }
+}
+
+/// The strategies whose prompts are compared: those asked for, else the first run's.
+pub(crate) fn strategies(set: Option<&str>, runs: &[PathBuf]) -> Result<Vec<StrategyText>, Failure> {
+    if let Some(set) = set {
+        let set = StrategySet::by_name_or_path(set)?;
+        return Ok(set.strategies.iter().map(StrategyText::from).collect());
+    }
+    match runs.iter().find(|run| run.is_dir()) {
+        Some(run) => Ok(RunManifest::read(run)?.strategies),
+        None => Err(Failure::wrong_use("a file of records does not tell its strategy set: name it with --strategies")),
+    }
+}
+
+fn report(rows: &[AdherenceRow], format: Format) -> Result<(), Failure> {
+    let summaries = by_layout(rows);
+    if format == Format::Json {
+        return crate::export::print_json(&summaries);
+    }
+    for (layout, summary) in &summaries {
+        print_summary(layout, summary);
+    }
+    if let Some(summary) = AdherenceSummary::of(rows) {
+        println!();
+        print_confusion(&summary);
+    }
+    Ok(())
+}
+
+/// Summaries by layout, in the order of their names.
+pub(crate) fn by_layout(rows: &[AdherenceRow]) -> BTreeMap<&str, AdherenceSummary> {
+    let mut layouts: BTreeMap<&str, Vec<&AdherenceRow>> = BTreeMap::new();
+    for row in rows {
+        layouts.entry(&row.layout).or_default().push(row);
+    }
+    layouts.into_iter().filter_map(|(layout, rows)| Some((layout, AdherenceSummary::of(rows)?))).collect()
+}
+
+pub(crate) fn print_summary(name: &str, summary: &AdherenceSummary) {
+    let AdherenceSummary { responses, margin, accuracy, chance, own_sra, other_sra, .. } = summary;
+    println!("{name:<9} {responses} responses of {} conversations (95 % intervals by conversation)", margin.groups);
+    println!("  diagonal margin          {}  nats per token", written(margin, 1.0, 4));
+    println!("  fits its strategy best   {}  %  (chance {:.1} %)", written(accuracy, 100.0, 1), 100.0 * chance);
+    if let (Some(own), Some(other)) = (own_sra, other_sra) {
+        println!("  SRA behind own prompt    {}", written(own, 1.0, 6));
+        println!("  SRA behind the others    {}", written(other, 1.0, 6));
+    }
+}
+
+/// `mean [low, high]`, scaled.
+pub(crate) fn written(interval: &Interval, scale: f64, digits: usize) -> String {
+    let Interval { mean, low, high, .. } = interval;
+    format!("{:.digits$} [{:.digits$}, {:.digits$}]", mean * scale, low * scale, high * scale)
+}
+
+fn print_confusion(summary: &AdherenceSummary) {
+    println!("asked for / fits best (percent of the row)");
+    for (asked, fits) in &summary.confusion {
+        let total: usize = fits.values().sum();
+        let mut fits: Vec<(&String, &usize)> = fits.iter().collect();
+        fits.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.as_str()));
+        let shares: Vec<String> = fits
+            .iter()
+            .take(3)
+            .map(|(name, count)| format!("{name} {:.0} %", 100.0 * **count as f64 / total as f64))
+            .collect();
+        println!("  {asked:<30} {total:>6}  {}", shares.join(", "));
+    }
+}

@@ -1,0 +1,147 @@
+//! `sra intervene`: what becomes of adherence when attention to the strategy is masked or scaled.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use llm_runtime::{AttentionEdit, Engine, SpanChoice};
+use serde::Serialize;
+use strategy_prompting::{
+    AdherenceOptions, AdherenceRow, AdherenceSummary, ContinuationRecord, Error, Interval, StrategyText,
+    score_adherence, write_json_lines,
+};
+
+use crate::adherence::{by_layout, conditional_records, print_summary, strategies, written};
+use crate::arguments::Format;
+use crate::attention_arguments::Intervene;
+use crate::failure::Failure;
+use crate::{interrupt, model, progress};
+
+pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
+    let records = conditional_records(&options.runs, options.limit)?;
+    let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
+    let mut model = model::load(&options.model, &options.runtime)?;
+    check(options, &model)?;
+    interrupt::listen();
+    let mut bar = progress::Progress::new("scoring", 0, 2 * records.len() as u64);
+    let before = score(&records, &strategies, &mut model, None, &mut bar)?;
+    let after = score(&records, &strategies, &mut model, Some(edit(options)), &mut bar)?;
+    bar.finish();
+    if after.len() < records.len() {
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    }
+    if let Some(out) = &options.out {
+        let pairs: Vec<Pair<'_>> = before.iter().zip(&after).map(|(before, after)| Pair { before, after }).collect();
+        write_json_lines(out, &pairs)?;
+    }
+    report(options, &before, &after, format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line of `--out`.
+#[derive(Serialize)]
+struct Pair<'a> {
+    before: &'a AdherenceRow,
+    after: &'a AdherenceRow,
+}
+
+/// A layer or head that the model does not have is a slip, not a wish.
+fn check(options: &Intervene, model: &Engine) -> Result<(), Failure> {
+    let config = model.model().config();
+    for (what, selection, count) in [("layer", &options.layers, config.layers), ("head", &options.heads, config.heads)]
+    {
+        if let llm_runtime::Selection::Only(ranges) = selection
+            && ranges.iter().any(|range| range.end > count)
+        {
+            return Err(Failure::wrong_use(format!("{what}s {selection}: the model has {count}, counted from 0")));
+        }
+    }
+    if !(options.factor >= 0.0 && options.factor.is_finite()) {
+        return Err(Failure::wrong_use(format!("--factor {} is not at least 0 and finite", options.factor)));
+    }
+    Ok(())
+}
+
+fn edit(options: &Intervene) -> AttentionEdit {
+    AttentionEdit {
+        spans: SpanChoice::parts(options.spans.clone()),
+        factor: options.factor,
+        layers: options.layers.clone(),
+        heads: options.heads.clone(),
+        rows: options.rows,
+    }
+}
+
+fn score(
+    records: &[ContinuationRecord],
+    strategies: &[StrategyText],
+    model: &mut Engine,
+    edit: Option<AttentionEdit>,
+    bar: &mut progress::Progress,
+) -> Result<Vec<AdherenceRow>, Error> {
+    let done = if edit.is_some() { records.len() } else { 0 };
+    let settings = AdherenceOptions { edit, ..AdherenceOptions::default() };
+    let mut rows = Vec::new();
+    score_adherence(records, strategies, model, &settings, &mut |row| {
+        rows.push(row);
+        bar.set((done + rows.len()) as u64);
+        Ok(if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(rows)
+}
+
+/// What an intervention did to the responses of a layout.
+#[derive(Serialize)]
+struct Effect {
+    before: AdherenceSummary,
+    after: AdherenceSummary,
+    /// Change of each response's margin, in nats per token.
+    margin_change: Option<Interval>,
+    /// Change of the log-likelihood behind the own strategy's prompt, in nats per token.
+    own_change: Option<Interval>,
+}
+
+fn report(options: &Intervene, before: &[AdherenceRow], after: &[AdherenceRow], format: Format) -> Result<(), Failure> {
+    let mut effects = BTreeMap::new();
+    for ((layout, first), (_, second)) in by_layout(before).into_iter().zip(by_layout(after)) {
+        let (margin_change, own_change) = changes(layout, before, after);
+        effects.insert(layout, Effect { before: first, after: second, margin_change, own_change });
+    }
+    if format == Format::Json {
+        return crate::export::print_json(&effects);
+    }
+    println!(
+        "attention to {} multiplied by {} in layers {}, heads {}, rows {}",
+        options.spans.join(", "),
+        options.factor,
+        options.layers,
+        options.heads,
+        if options.rows == llm_runtime::EditedRows::New { "new" } else { "all" },
+    );
+    for (layout, effect) in &effects {
+        println!();
+        print_summary(layout, &effect.before);
+        println!("  after the change:");
+        print_summary(layout, &effect.after);
+        for (what, change) in
+            [("margin changes by", &effect.margin_change), ("own prompt changes by", &effect.own_change)]
+        {
+            if let Some(change) = change {
+                println!("  {what:<24} {}  nats per token", written(change, 1.0, 4));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn changes(layout: &str, before: &[AdherenceRow], after: &[AdherenceRow]) -> (Option<Interval>, Option<Interval>) {
+    let own = |row: &AdherenceRow| row.log_likelihood.get(&row.strategy).copied().unwrap_or(f64::NAN);
+    let over = |change: &dyn Fn(&AdherenceRow, &AdherenceRow) -> f64| {
+        let pairs = before.iter().zip(after).filter(|(first, _)| first.layout == layout);
+        Interval::by_group(pairs.map(|(first, second)| (first.conversation.as_str(), change(first, second))))
+    };
+    (
+        over(&|first, second| second.margin() - first.margin()),
+        over(&|first, second| (own(second) - own(first)) / first.tokens as f64),
+    )
+}
