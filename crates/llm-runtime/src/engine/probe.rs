@@ -285,16 +285,19 @@ fn push_mean<'a>(out: &mut Vec<f32>, width: usize, share: f32, rows: impl Iterat
     mean.iter_mut().for_each(|sum| *sum *= share);
 }
 
-/// Sum in eight lanes, so that it runs as vectors.
+/// Sum in many lanes, so that it runs as vectors and does not wait for itself.
 fn sum(values: &[f32]) -> f32 {
-    let (chunks, rest) = values.as_chunks::<8>();
-    let mut lanes = [0f32; 8];
+    const LANES: usize = 32;
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += value;
         }
     }
-    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+    // Adding up empty lanes would cost more than a short span.
+    let whole = if chunks.is_empty() { 0.0 } else { lanes.iter().sum::<f32>() };
+    whole + rest.iter().sum::<f32>()
 }
 
 /// The `count` largest weights with their positions, largest first, earlier positions first among equals. Fewer weights
