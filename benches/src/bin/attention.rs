@@ -261,7 +261,9 @@ fn forget_peak() {
 
 fn print(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     let Report { model, dtype, layers, heads, batch, new_tokens, repetitions, rows } = report;
-    println!("{model} ({dtype}, {layers} layers, {heads} heads), batch {batch}, {new_tokens} new tokens, medians of {repetitions}");
+    println!(
+        "{model} ({dtype}, {layers} layers, {heads} heads), batch {batch}, {new_tokens} new tokens, medians of {repetitions}"
+    );
     println!("prompt  level   ms per token  time ratio  memory growth     captured");
     for row in rows {
         println!(

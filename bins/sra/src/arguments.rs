@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use attention_viz::Precision;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
-use crate::attention_arguments::{Adherence, Intervene};
+use crate::attention_arguments::{Adherence, Attention, Audit, Intervene};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -72,6 +73,10 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// See the method at work on built-in dialogues and a built-in model
     Demo(Box<Demo>),
+    /// Measure strategy-relevant attention (SRA) of captured runs
+    Attention(Attention),
+    /// Recompute an SRA table under every preset and show what changes
+    Audit(Audit),
     /// Score each response behind the prompts of all strategies
     Adherence(Box<Adherence>),
     /// Mask or scale attention to the strategy, and see what becomes of adherence
@@ -135,6 +140,9 @@ pub(crate) struct Continue {
     /// heads), full (also every head); one file per continuation in DIR/attention
     #[arg(long, value_name = "spans|layers|full")]
     pub(crate) attention: Option<AttentionLevel>,
+    /// How whole rows of attention are stored: f16 or f32
+    #[arg(long, default_value = "f16", value_parser = attention_precision, value_name = "f16|f32")]
+    pub(crate) attention_precision: Precision,
     #[command(flatten)]
     pub(crate) sweep: Sweep,
     #[command(flatten)]
@@ -391,6 +399,14 @@ pub(crate) enum ExportForm {
     Reference,
     /// JSON Lines of chat messages
     Chat,
+}
+
+fn attention_precision(text: &str) -> Result<Precision, String> {
+    match text {
+        "f16" => Ok(Precision::F16),
+        "f32" => Ok(Precision::F32),
+        _ => Err("expected f16 or f32".into()),
+    }
 }
 
 fn on_failure(text: &str) -> Result<OnFailure, String> {

@@ -7,13 +7,13 @@ use esconv_data::{Example, StrategySet};
 use llm_runtime::{Engine, GenerationOptions, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
 use strategy_prompting::{
-    CostEstimate, ExistingRun, InstructionTemplate, Journal, PairSampling, Progress, RunManifest, RunSummary,
-    SweepPlan, SweepSettings, SystemRole, run_sweep,
+    CapturedRecord, CostEstimate, ExistingRun, InstructionTemplate, Journal, PairSampling, Progress, RunManifest,
+    RunSummary, SweepPlan, SweepSettings, SystemRole, run_sweep,
 };
 
 use crate::arguments::{Continue, Format, Generation, Sampling, Sweep};
 use crate::failure::Failure;
-use crate::{interrupt, model, prepare, progress};
+use crate::{captured, interrupt, model, prepare, progress};
 
 /// Sampling probability of the published runs.
 const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
@@ -32,7 +32,9 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
     interrupt::listen();
     let mut bar: Option<progress::Progress> = None;
-    let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, None, &mut |event| {
+    let writer = captured::Writer::new(&options.out, options.attention_precision, model.tokenizer());
+    let mut keep = |captured: CapturedRecord<'_>| writer.keep(captured);
+    let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, Some(&mut keep), &mut |event| {
         observe(event, &mut bar);
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -6,7 +6,11 @@
 mod adherence;
 mod agreement;
 mod arguments;
+mod attention;
 mod attention_arguments;
+mod attention_tables;
+mod audit;
+mod captured;
 mod chat;
 mod config;
 mod console;
@@ -70,6 +74,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Merge(options) => merge::run(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),
+        Command::Attention(options) => attention::run(options, format),
+        Command::Audit(options) => audit::run(options, format),
         Command::Adherence(options) => adherence::run(options, format),
         Command::Intervene(options) => intervene::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),

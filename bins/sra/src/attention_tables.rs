@@ -1,0 +1,73 @@
+//! What `sra attention --out` writes: a line per response, and the comparison plots of the paper.
+
+use std::path::Path;
+
+use strategy_prompting::{SraCorrelation, SraOptions, SraRow, UNCONDITIONAL};
+
+use crate::failure::Failure;
+
+/// Writes `sra.csv`, `options.json`, `correlation.json` and the plots.
+pub(crate) fn write(
+    out: &Path,
+    rows: &[SraRow],
+    measure: &SraOptions,
+    correlation: Option<&SraCorrelation>,
+) -> Result<(), Failure> {
+    std::fs::create_dir_all(out).map_err(|error| named(out, error))?;
+    let keep =
+        |name: &str, text: String| std::fs::write(out.join(name), text).map_err(|error| named(&out.join(name), error));
+    keep("sra.csv", csv(rows))?;
+    keep("options.json", serde_json::to_string_pretty(measure).map_err(Failure::work)?)?;
+    if let Some(correlation) = correlation {
+        keep("correlation.json", serde_json::to_string_pretty(correlation).map_err(Failure::work)?)?;
+    }
+    Ok(())
+}
+
+fn named(path: &Path, error: std::io::Error) -> Failure {
+    Failure::work(format!("{}: {error}", path.display()))
+}
+
+/// One line per response.
+fn csv(rows: &[SraRow]) -> String {
+    debug_assert!(rows.iter().all(|row| row.strategy != UNCONDITIONAL));
+    let presets: Vec<&String> = rows.first().map(|row| row.presets.keys().collect()).unwrap_or_default();
+    let layers: Vec<usize> = rows.first().map(|row| row.first_layers.keys().copied().collect()).unwrap_or_default();
+    let mut text = "run,model,id,example,conversation,turn,layout,strategy,rows,span_tokens,sra,log_sra,mass,uniform_ratio,control_before,control_after".to_owned();
+    presets.iter().for_each(|name| text += &format!(",{name}"));
+    layers.iter().for_each(|count| text += &format!(",first_{count}_layers"));
+    text.push('\n');
+    for row in rows {
+        let optional = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let mut fields: Vec<String> = vec![
+            quoted(&row.run),
+            quoted(&row.model),
+            row.id.clone(),
+            quoted(&row.example),
+            quoted(&row.conversation),
+            row.turn.to_string(),
+            row.layout.clone(),
+            quoted(&row.strategy),
+            row.sra.rows.to_string(),
+            row.sra.span_tokens.to_string(),
+            row.sra.value.to_string(),
+            row.sra.log_value.to_string(),
+            row.sra.mass.to_string(),
+            row.sra.uniform_ratio.to_string(),
+            optional(row.control_before),
+            optional(row.control_after),
+        ];
+        fields.extend(presets.iter().map(|name| optional(row.presets.get(*name).map(|sra| sra.value))));
+        fields.extend(layers.iter().map(|count| optional(row.first_layers.get(count).copied())));
+        text += &fields.join(",");
+        text.push('\n');
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
