@@ -1,5 +1,6 @@
 //! The program as a user runs it: one test binary, a module per subject.
 
+mod attention;
 mod bad_input;
 mod chat;
 mod command_line;
