@@ -1,0 +1,57 @@
+//! One record as a page that needs nothing else: scripts, styles and arrays are part of it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::assets;
+use crate::container::AttentionRecord;
+use crate::server::manifest_of;
+use crate::tensors::tensor;
+
+/// Arrays that the page needs. Rows of single heads would make it too large.
+const ARRAYS: [&str; 3] = ["span_sums", "head_profile", "layer_rows"];
+
+/// The page of one record. All texts are data in it: none becomes markup.
+pub fn standalone_html(record: &AttentionRecord) -> String {
+    let mut page = String::new();
+    for line in assets::text("index.html").lines() {
+        match asset_of(line) {
+            Some(Asset::Style(path)) => page += &format!("<style>\n{}</style>\n", assets::text(path)),
+            Some(Asset::Script(path)) => page += &format!("<script>\n{}</script>\n", assets::text(path)),
+            None if line.trim() == "</head>" => page += &format!("{line}\n"),
+            None if line.trim().starts_with("<body") => page += &format!("{line}\n{}\n", embedded(record)),
+            None => page += &format!("{line}\n"),
+        }
+    }
+    page
+}
+
+/// A line of the page that names one of its files.
+enum Asset<'a> {
+    Style(&'a str),
+    Script(&'a str),
+}
+
+fn asset_of(line: &str) -> Option<Asset<'_>> {
+    let line = line.trim();
+    let named = |attribute: &str| Some(line.split_once(attribute)?.1.split_once('"')?.0);
+    if line.starts_with("<link rel=\"stylesheet\"") {
+        return named("href=\"").map(Asset::Style);
+    }
+    if line.starts_with("<script ") { named("src=\"").map(Asset::Script) } else { None }
+}
+
+fn embedded(record: &AttentionRecord) -> String {
+    let mut tensors = Map::new();
+    for name in ARRAYS {
+        if let Some(tensor) = tensor(record, name, None) {
+            let data = STANDARD.encode(&tensor.bytes);
+            tensors.insert(name.to_owned(), json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data": data }));
+        }
+    }
+    let value = json!({ "manifest": manifest_of(record), "tensors": Value::Object(tensors) });
+    // No text can end the element it stands in.
+    let text = value.to_string().replace('<', "\\u003c");
+    format!("<script type=\"application/json\" id=\"embedded\">{text}</script>")
+}
