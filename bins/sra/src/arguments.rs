@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
-use crate::attention_arguments::{Adherence, Attention, Audit, Intervene};
+use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, View};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Demo(Box<Demo>),
     /// Measure strategy-relevant attention (SRA) of captured runs
     Attention(Attention),
+    /// Look at captured runs in the browser
+    View(View),
     /// Recompute an SRA table under every preset and show what changes
     Audit(Audit),
     /// Score each response behind the prompts of all strategies

@@ -1,5 +1,6 @@
 //! The command line of everything about attention and adherence.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -67,6 +68,22 @@ impl Measure {
             heads: self.heads.clone().unwrap_or(preset.heads),
         })
     }
+}
+
+/// Look at captured runs in the browser
+///
+/// Serves a page on this machine only, unless --address says otherwise. Runs must have been made by `sra continue --attention …`.
+#[derive(Debug, Args)]
+pub(crate) struct View {
+    /// Run folders
+    #[arg(required = true, num_args = 1.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:5220", value_name = "ADDRESS")]
+    pub(crate) address: SocketAddr,
+    /// Also answer to this host name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
 }
 
 /// Recompute an SRA table under every preset and show what changes

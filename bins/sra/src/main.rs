@@ -30,6 +30,7 @@ mod progress;
 mod statistics;
 mod train;
 mod training_arguments;
+mod view;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(options) => demo::run(options, format),
         Command::Attention(options) => attention::run(options, format),
         Command::Audit(options) => audit::run(options, format),
+        Command::View(options) => view::run(options),
         Command::Adherence(options) => adherence::run(options, format),
         Command::Intervene(options) => intervene::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),

@@ -1,0 +1,103 @@
+'use strict';
+// A number of all records over the turns of their dialogues.
+
+// Equal seeds give equal bands.
+const generator = (seed) => () => {
+  let state = (seed += 0x6d2b79f5);
+  state = Math.imul(state ^ (state >>> 15), state | 1);
+  state ^= state + Math.imul(state ^ (state >>> 7), state | 61);
+  return ((state ^ (state >>> 14)) >>> 0) / 4294967296;
+};
+
+// Mean and 95 % interval of values, drawn by conversation.
+Attn.interval = (entries, value) => {
+  const groups = new Map();
+  for (const entry of entries) {
+    const group = groups.get(entry.conversation) || { sum: 0, count: 0 };
+    group.sum += entry.values[value];
+    group.count += 1;
+    groups.set(entry.conversation, group);
+  }
+  const all = [...groups.values()];
+  const ratio = (draws) => draws.reduce((sum, group) => sum + group.sum, 0) / draws.reduce((sum, group) => sum + group.count, 0);
+  const random = generator(2402);
+  const means = Array.from({ length: 400 }, () => ratio(all.map(() => all[Math.floor(random() * all.length)]))).sort((left, right) => left - right);
+  return { mean: ratio(all), low: means[10], high: means[389], count: entries.length };
+};
+
+Attn.valueNames = (index) => [...new Set(index.runs.flatMap((run) => run.records.flatMap((entry) => Object.keys(entry.values))))];
+
+// Lines of the chart: one per layout, strategy, model or run.
+Attn.turnLines = (index, { value, by }) => {
+  const lines = new Map();
+  index.runs.forEach((run, number) => run.records.forEach((entry) => {
+    if (!Number.isFinite(entry.values[value])) return;
+    const key = by === 'run' ? run.name : entry[by];
+    const line = lines.get(key) || new Map();
+    line.set(entry.turn, [...(line.get(entry.turn) || []), { ...entry, run: number }]);
+    lines.set(key, line);
+  }));
+  const points = (line) => [...line].sort((left, right) => left[0] - right[0])
+    .map(([turn, entries]) => ({ turn, entries, ...Attn.interval(entries, value) }));
+  return [...lines].sort((left, right) => left[0].localeCompare(right[0])).map(([name, line]) => ({ name, points: points(line) }));
+};
+
+Attn.turnsView = (index, state, actions) => {
+  const names = Attn.valueNames(index);
+  if (!names.length) return [Attn.element('p', { class: 'quiet' }, 'These records have no numbers to plot.')];
+  const chosen = names.includes(state.value) ? state.value : names[0];
+  const lines = Attn.turnLines(index, { value: chosen, by: state.by });
+  const select = (label, options, now, set) => Attn.element('label', {}, `${label} `, Attn.element('select', { 'aria-label': label, onchange: (event) => set(event.target.value) },
+    ...options.map((option) => Attn.element('option', { value: option, selected: option === now }, option))));
+  const choosers = [select('value', names, chosen, (value) => actions.set({ value })),
+    select('lines', ['layout', 'strategy', 'model', 'run'], state.by, (by) => actions.set({ by }))];
+  const list = Attn.element('ul', { id: 'at-point' });
+  const svg = Attn.turnsChart(lines, chosen, (line, point) => {
+    const open = (entry) => Attn.element('li', {}, Attn.element('button', { type: 'button', onclick: () => actions.open(entry.run, entry.id) },
+      `${entry.strategy} · ${entry.layout} · ${entry.conversation.slice(0, 12)} · ${Attn.number(entry.values[chosen])}`));
+    list.replaceChildren(Attn.element('h3', {}, `${line.name}, turn ${point.turn}: ${point.count} records`), ...point.entries.slice(0, 200).map(open));
+  });
+  const table = () => ({ columns: [state.by, 'turn', chosen, 'low', 'high', 'records'],
+    rows: lines.flatMap(({ name, points }) => points.map((point) => [name, point.turn, point.mean, point.low, point.high, point.count])) });
+  return [Attn.figure(`${chosen} over turns (95 % bands by conversation)`, 'turns', svg, table, choosers),
+    Attn.element('p', { class: 'quiet' }, 'A click on a point lists its records.'), list];
+};
+
+Attn.turnsChart = (lines, value, click) => {
+  const all = lines.flatMap(({ points }) => points);
+  const turns = all.map(({ turn }) => turn);
+  const [low, high] = [Math.min(0, ...all.map((point) => point.low)), Math.max(...all.map((point) => point.high))];
+  const perRow = 4;
+  const [width, left, top] = [760, 70, 22 + 18 * Math.ceil(lines.length / perRow)];
+  const height = top + 330;
+  const svg = Attn.canvas(width, height);
+  const { series, line: grid } = Attn.palette();
+  const [first, last] = [Math.min(...turns), Math.max(...turns)];
+  const x = (turn) => left + (last > first ? (turn - first) / (last - first) : 0.5) * (width - left - 30);
+  const y = (at) => height - 44 - (high > low ? (at - low) / (high - low) : 0.5) * (height - 60 - top);
+  for (const tick of Attn.ticks(low, high)) {
+    svg.append(Attn.svg('line', { x1: left, x2: width - 30, y1: y(tick), y2: y(tick), stroke: grid }));
+    svg.append(Attn.text(left - 6, y(tick) + 4, Attn.number(tick), { 'text-anchor': 'end' }));
+  }
+  for (const turn of new Set(turns)) svg.append(Attn.text(x(turn), height - 26, turn, { 'text-anchor': 'middle' }));
+  svg.append(Attn.text((left + width) / 2, height - 8, 'supporter turn', { 'text-anchor': 'middle' }));
+  lines.forEach((line, number) => {
+    const colour = series[number % series.length];
+    const dash = number >= series.length ? '5 3' : 'none';
+    const path = (side) => line.points.map((point) => `${x(point.turn)},${y(point[side])}`);
+    svg.append(Attn.svg('polygon', { points: [...path('low'), ...path('high').reverse()].join(' '), fill: colour, opacity: 0.16 }));
+    svg.append(Attn.svg('polyline', { points: path('mean').join(' '), fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash }));
+    const [legendX, legendY] = [left + (number % perRow) * 172, 16 + 18 * Math.floor(number / perRow)];
+    svg.append(Attn.svg('line', { x1: legendX, x2: legendX + 20, y1: legendY - 4, y2: legendY - 4, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash }));
+    svg.append(Attn.text(legendX + 26, legendY, line.name.length > 22 ? `${line.name.slice(0, 21)}…` : line.name));
+  });
+  lines.forEach((line, number) => line.points.forEach((point) => {
+    const dot = Attn.svg('circle', { cx: x(point.turn), cy: y(point.mean), r: 5, fill: series[number % series.length], 'data-click': '' });
+    dot.addEventListener('click', () => click(line, point));
+    dot.addEventListener('mousemove', (event) => Attn.tip.show(event,
+      `${line.name}, turn ${point.turn}: ${Attn.number(point.mean)} [${Attn.number(point.low)}, ${Attn.number(point.high)}], ${point.count} records`));
+    dot.addEventListener('mouseleave', Attn.tip.hide);
+    svg.append(dot);
+  }));
+  return svg;
+};
