@@ -49,6 +49,8 @@ const actions = {
     state.sel = sel;
     writeAddress(false);
     measureSelection();
+    // Reading a size makes the browser work out style and layout, which are part of the cost.
+    void document.body.offsetHeight;
     Attn.timings.lastSelection = performance.measure('selection', 'select').duration;
   },
   selected: () => state.sel,
@@ -84,14 +86,19 @@ const show = async () => {
 
 const openRecord = async () => {
   if (record && record.run === state.run && record.id === state.id) return;
-  performance.mark('open');
   const [run, id] = [state.run, state.id];
   record = await Attn.Record.open(run, id);
   map = new Attn.Map(record, actions);
   drawFrame();
   if (state.view === 'map') $('view').replaceChildren(map.root);
-  Attn.timings.firstPaint = performance.measure('paint', 'open').duration;
+  notePaint();
   await Promise.all([record.loadSums(), record.loadRows()]);
+};
+
+// Milliseconds from the navigation to the first frame that shows a record.
+const notePaint = () => {
+  if (Attn.timings.firstPaint !== undefined) return;
+  requestAnimationFrame(() => setTimeout(() => { Attn.timings.firstPaint = performance.now(); }));
 };
 
 const drawFrame = () => {
@@ -222,7 +229,7 @@ const drawList = () => {
   $('list').replaceChildren(...found.slice(0, most).map(({ entry, number }) => Attn.element('li', {},
     Attn.element('button', { type: 'button', 'data-key': `${number}/${entry.id}`, 'aria-current': String(number === state.run && entry.id === state.id),
       onclick: () => actions.open(number, entry.id) },
-    entry.strategy, Attn.element('small', {}, `${entry.layout} · turn ${entry.turn} · ${entry.conversation.slice(0, 10)}${Number.isFinite(entry.values.sra) ? ` · SRA ${Attn.number(entry.values.sra)}` : ''}`)))));
+    Attn.element('span', { title: `${entry.conversation}: ${entry.response.slice(0, 200)}` }, entry.strategy), Attn.element('small', {}, `${entry.layout} · turn ${entry.turn}${Number.isFinite(entry.values.sra) ? ` · SRA ${Number(entry.values.sra.toPrecision(2))}` : ''}`)))));
   $('problems').replaceChildren(...index.problems.map((problem) => Attn.element('p', {}, `left out: ${problem}`)));
 };
 

@@ -54,7 +54,7 @@ Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, e
   const { layers, heads } = orders[state.order](matrix);
   const [left, top] = [64, 46];
   const cell = Math.max(9, Math.min(26, Math.floor(640 / heads.length)));
-  const svg = Attn.canvas(left + heads.length * cell + 30, top + layers.length * cell + 12);
+  const svg = Attn.canvas(Math.max(560, left + heads.length * cell + 30), top + layers.length * cell + 12);
   const { chosen } = Attn.palette();
   svg.append(Attn.text(left, 14, what));
   const every = Math.ceil(16 / cell);
@@ -89,7 +89,7 @@ Attn.headMatrix = (record, state, actions) => {
   const matrix = record.headMatrix(state.span, state.sink);
   const largest = Math.max(...matrix.flat());
   const what = `mean mass of new tokens, 0 to ${Attn.number(largest)} (root scale); click restricts every view`;
-  return Attn.headGrid(`Attention to ${state.span} by layer and head`, `heads-${record.id}`, matrix, state, actions,
+  return Attn.headGrid(`Attention to ${state.span}`, `heads-${record.id}`, matrix, state, actions,
     { colour: Attn.heat, largest, what, extra: [Attn.spanChooser(record, state, actions)] });
 };
 

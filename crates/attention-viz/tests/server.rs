@@ -1,0 +1,102 @@
+//! The server over a real socket: what it gives, and whom it refuses.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::mpsc;
+
+use attention_viz::{Precision, RunIndex, ServerOptions, serve};
+
+use crate::sample::{SMALL, info, record};
+
+/// Serves a folder on a free port until the test ends.
+pub(crate) fn serve_folder(folder: &Path) -> SocketAddr {
+    let index = RunIndex::open(&[folder.to_owned()]).unwrap();
+    let (told, heard) = mpsc::channel();
+    let options = ServerOptions { address: "127.0.0.1:0".parse().unwrap(), hosts: vec!["viewer.example".into()] };
+    std::thread::spawn(move || serve(index, &options, |address| told.send(address).unwrap()));
+    heard.recv().unwrap()
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+fn ask(address: SocketAddr, line: &str, host: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    Answer { status: head[9..12].parse().unwrap(), head, body: bytes[end + 4..].to_vec() }
+}
+
+#[test]
+fn it_gives_records_and_refuses_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let attention = folder.path().join("attention");
+    std::fs::create_dir(&attention).unwrap();
+    let sample = record(1, SMALL, info(1, 1, 4, "c1_hf", "Offer Hope"));
+    sample.write(&attention.join("a.attn"), Precision::F16).unwrap();
+    std::fs::write(attention.join("b.attn"), b"nothing").unwrap();
+    std::fs::write(folder.path().join("secret.txt"), b"secret").unwrap();
+    let address = serve_folder(folder.path());
+    let host = address.to_string();
+    let get = |path: &str| ask(address, &format!("GET {path}"), &host);
+    let json = |path: &str| -> serde_json::Value {
+        let answer = get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        let start = answer.body.iter().position(|byte| *byte == b'{').unwrap();
+        let end = answer.body.iter().rposition(|byte| *byte == b'}').unwrap();
+        serde_json::from_slice(&answer.body[start..=end]).unwrap()
+    };
+
+    let index = json("/api/index");
+    assert_eq!(index["runs"][0]["records"][0]["id"], "record-1");
+    assert!(index["problems"][0].as_str().unwrap().contains("b.attn"));
+    assert_eq!(json("/api/record/0/record-1")["record"]["strategy"], "Offer Hope");
+    let tensor = get("/api/tensor/0/record-1/layer_rows");
+    assert!(tensor.head.contains("x-shape: 12,3,71") && tensor.head.contains("x-dtype: f16"), "{}", tensor.head);
+    assert_eq!(tensor.body.len(), 12 * 3 * 71 * 2);
+    assert!(get("/api/tensor/0/record-1/head_rows?layer=2").head.contains("x-shape: 12,4,71"));
+    let page = get("/");
+    assert!(page.head.contains("content-security-policy: default-src 'self'") && page.head.contains("nosniff"));
+    assert!(get("/api/html/0/record-1").head.contains("attachment; filename=\"attention-record-1.html\""));
+
+    for path in [
+        "/api/tensor/0/record-1/other",
+        "/api/tensor/0/record-1/head_rows",
+        "/api/tensor/0/record-1/head_rows?layer=9",
+        "/api/record/0/unknown",
+        "/api/record/7/record-1",
+        "/api/record/0/..%2F..%2Fsecret.txt",
+        "/../secret.txt",
+        "/secret.txt",
+        "/js/../../Cargo.toml",
+    ] {
+        let answer = get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("secret\n"));
+    }
+    assert_eq!(get("/api/tensor/0/record-1/head_rows?layer=x").status, 400);
+    assert_eq!(ask(address, "POST /api/index", &host).status, 405);
+    assert_eq!(ask(address, "DELETE /", &host).status, 405);
+    assert_eq!(get(&format!("/{}", "a".repeat(9000))).status, 414);
+    for other in ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""] {
+        assert_eq!(ask(address, "GET /api/index", other).status, 403, "{other}");
+    }
+    let port = address.port();
+    for known in [format!("localhost:{port}"), format!("[::1]:{port}"), "viewer.example".into()] {
+        assert_eq!(ask(address, "GET /api/index", &known).status, 200, "{known}");
+    }
+}
+
+#[test]
+fn a_folder_without_attention_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = RunIndex::open(&[folder.path().to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("--attention layers"), "{error}");
+}
