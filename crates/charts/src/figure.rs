@@ -79,7 +79,7 @@ impl Figure {
         self
     }
 
-    /// How many panels stand beside each other (1 to 12).
+    /// How many panels stand beside each other (1 to 12; fewer if the figure is too narrow).
     pub fn columns(self, columns: usize) -> Self {
         Self { columns: columns.clamp(1, 12), ..self }
     }

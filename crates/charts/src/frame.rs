@@ -65,7 +65,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn new(space: &Space<'a>, x: Side<'a>, y: Side<'a>, right: f64) -> Self {
         let y_title = wrapped(&space.y.title, space.height.max(120.0), |text| width(text, TITLE));
         let labels = label_room(&y, space) + GAP;
-        let mut left = title_height(&y_title) + labels;
+        let mut left = title_height(&y_title) + labels + 4.0;
         let room = |left: f64| (space.width - left - right - 4.0).max(SMALLEST_PLOT);
         let mut below = Below::new(&x, room(left));
         // The first turned label may reach to the left of the axis.
@@ -146,7 +146,7 @@ impl<'a> Frame<'a> {
             }
             Side::Categories(labels) => {
                 let (_, size) = self.slot(0, labels.len(), true);
-                let room = self.left - GAP - title_height(&self.y_title);
+                let room = self.left - GAP - title_height(&self.y_title) - 4.0;
                 for (index, label) in labels.iter().enumerate().step_by(every(size)) {
                     let middle = self.slot(index, labels.len(), true).0 + size / 2.0;
                     let lines = left_lines(label, room, size);

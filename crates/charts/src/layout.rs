@@ -14,6 +14,7 @@ const SUBTITLE: f64 = 12.5;
 const PANEL_TITLE: f64 = 13.0;
 const NOTE: f64 = 10.5;
 const BETWEEN: f64 = 22.0;
+const NARROWEST: f64 = 140.0;
 
 /// The whole figure.
 pub(crate) fn svg(figure: &Figure) -> String {
@@ -22,8 +23,9 @@ pub(crate) fn svg(figure: &Figure) -> String {
     let mut page = Page { canvas: Canvas::new(figure.theme), y: MARGIN, room: figure.width - 2.0 * MARGIN };
     page.draw_head(figure);
     page.draw_legend(&palette);
-    for row in figure.panels.chunks(figure.columns) {
-        page.draw_row(figure, row, &palette);
+    let columns = page.columns(figure);
+    for row in figure.panels.chunks(columns) {
+        page.draw_row(figure, row, columns as f64, &palette);
     }
     if figure.panels.is_empty() {
         page.lines(MARGIN, page.room, "no data", NOTE + 1.5, Weight::Faint);
@@ -54,6 +56,12 @@ struct Page {
 }
 
 impl Page {
+    /// As many columns as are asked for and have room.
+    fn columns(&self, figure: &Figure) -> usize {
+        let most = ((self.room + BETWEEN) / (NARROWEST + BETWEEN)).floor() as usize;
+        figure.columns.min(figure.panels.len()).min(most).max(1)
+    }
+
     fn draw_head(&mut self, figure: &Figure) {
         if !figure.title.is_empty() {
             self.lines(MARGIN, self.room, &figure.title, TITLE, Weight::Bold);
@@ -75,8 +83,7 @@ impl Page {
     }
 
     /// Panels beside each other; their areas begin at the same height.
-    fn draw_row(&mut self, figure: &Figure, panels: &[Panel], palette: &Palette<'_>) {
-        let columns = figure.columns.min(figure.panels.len()).max(1) as f64;
+    fn draw_row(&mut self, figure: &Figure, panels: &[Panel], columns: f64, palette: &Palette<'_>) {
         let width = (self.room - BETWEEN * (columns - 1.0)) / columns;
         let top = self.y;
         let left = |index: usize| MARGIN + (width + BETWEEN) * index as f64;

@@ -5,7 +5,6 @@ use crate::palette::{Key, Look, Palette};
 use crate::text::{LINE, width, wrapped};
 
 const SIZE: f64 = 12.0;
-const SAMPLE: f64 = 28.0;
 const GAP: f64 = 20.0;
 const ROW: f64 = SIZE * LINE + 5.0;
 
@@ -13,15 +12,16 @@ const ROW: f64 = SIZE * LINE + 5.0;
 pub(crate) fn draw(canvas: &mut Canvas, palette: &Palette<'_>, room: f64) -> f64 {
     let (mut x, mut y, mut lines_in_row) = (0.0, 0.0, 0);
     for (name, key, look) in palette.legend() {
-        let lines = wrapped(name, (room - SAMPLE).max(40.0), |text| width(text, SIZE));
-        let needed = SAMPLE + lines.iter().map(|line| width(line, SIZE)).fold(0.0, f64::max);
+        let sample = sample_width(key);
+        let lines = wrapped(name, (room - sample).max(40.0), |text| width(text, SIZE));
+        let needed = sample + lines.iter().map(|line| width(line, SIZE)).fold(0.0, f64::max);
         if x > 0.0 && x + needed > room {
             (x, y, lines_in_row) = (0.0, y + row_height(lines_in_row), 0);
         }
         lines_in_row = lines_in_row.max(lines.len());
         draw_sample(canvas, (x, y + SIZE * 0.62), key, &look);
         for (row, line) in lines.iter().enumerate() {
-            let at = (x + SAMPLE, y + SIZE + row as f64 * SIZE * LINE);
+            let at = (x + sample, y + SIZE + row as f64 * SIZE * LINE);
             canvas.text(at, line, Style::new(SIZE, canvas.theme.ink()));
         }
         x += needed + GAP;
@@ -33,11 +33,19 @@ fn row_height(lines: usize) -> f64 {
     ROW + (lines.max(1) as f64 - 1.0) * SIZE * LINE
 }
 
+fn sample_width(key: Key) -> f64 {
+    match key {
+        Key::Area => 21.0,
+        Key::Point => 17.0,
+        Key::Line => 28.0,
+    }
+}
+
 fn draw_sample(canvas: &mut Canvas, (x, y): (f64, f64), key: Key, look: &Look) {
     let colour = look.colour.hex();
     match key {
-        Key::Area => canvas.rect([x + 6.0, y - 6.0, 15.0, 12.0], &fill(look.colour)),
-        Key::Point => canvas.marker((x + 13.0, y), look.shape, 4.0, &fill(look.colour)),
+        Key::Area => canvas.rect([x, y - 6.0, 15.0, 12.0], &fill(look.colour)),
+        Key::Point => canvas.marker((x + 6.0, y), look.shape, 4.0, &fill(look.colour)),
         Key::Line => {
             canvas.segment((x, y), (x + 22.0, y), &dashed(&stroke(&colour, 2.0), look.dash));
             canvas.marker((x + 11.0, y), look.shape, 3.4, &fill(look.colour));

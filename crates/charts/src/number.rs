@@ -99,7 +99,8 @@ mod tests {
         assert_eq!(tick(0.1 + 0.2, 0.1), "0.3");
         assert_eq!(tick(1e-17, 0.1), "0");
         assert_eq!(tick(-0.0, 0.25), "0");
-        assert_eq!(tick(-0.5, 0.25), "−0.50".trim_end_matches('x'));
+        assert_eq!(tick(-0.5, 0.5), "−0.5");
+        assert_eq!(tick(1.0, 0.05), "1.00");
         assert_eq!(tick(2e6, 5e5), "2×10⁶");
         assert_eq!(tick(2.5e-7, 5e-8), "2.5×10⁻⁷");
     }

@@ -25,6 +25,11 @@ impl Colour {
         Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
     }
 
+    /// As dark as this colour is light.
+    pub(crate) fn opposite(self) -> Self {
+        Self(255 - self.0, 255 - self.1, 255 - self.2)
+    }
+
     /// Black or white, whichever is easier to read on this colour.
     pub(crate) fn ink_on(self) -> &'static str {
         let linear = |part: u8| (f64::from(part) / 255.0).powf(2.2);
@@ -94,7 +99,7 @@ impl Theme {
             (6, Self::Dark) => Colour(225, 225, 225),
             _ => Colour(240, 228, 66).mixed(Colour(0, 0, 0), 0.2),
         };
-        if (index / 8).is_multiple_of(2) { colour } else { colour.mixed(self.paper(), 0.5) }
+        if (index / 8).is_multiple_of(2) { colour } else { colour.mixed(Colour(255, 255, 255), 0.5) }
     }
 
     /// From little (near the paper's colour) to much; `part` goes from 0 to 1.

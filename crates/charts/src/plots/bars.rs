@@ -1,7 +1,7 @@
 //! Grouped bars with intervals.
 
 use super::{Draw, Drawn, owned, padded};
-use crate::axis::Axis;
+use crate::axis::{Axis, AxisKind};
 use crate::canvas::{Anchor, Canvas, Style, fill, stroke};
 use crate::dropped::Dropped;
 use crate::estimate::Estimate;
@@ -15,6 +15,7 @@ use crate::theme::Theme;
 
 /// Part of a category's room that its bars take.
 const FILLED: f64 = 0.78;
+const THICKEST: f64 = 72.0;
 const VALUE_SIZE: f64 = 10.0;
 const ROW: f64 = 15.0;
 const TALLEST: f64 = 3000.0;
@@ -55,9 +56,21 @@ impl Bars {
         padded(&self.categories, longest)
     }
 
+    /// Values a bit beyond the ends, if numbers are to be written there.
+    fn room_for_numbers(&self, axis: &Axis, values: impl Iterator<Item = f64>) -> Vec<f64> {
+        if self.value_digits.is_none() || axis.kind == AxisKind::Log10 {
+            return Vec::new();
+        }
+        let usable = values.filter(|value| number::is_usable(*value));
+        let (low, high) = usable.fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        let room = (high - low) * if self.is_horizontal { 0.02 } else { 0.05 };
+        let ends = [(low, low - room), (high, high + room)];
+        ends.into_iter().filter(|(end, _)| *end != 0.0).map(|(_, beyond)| beyond).collect()
+    }
+
     fn scale(&self, axis: &Axis) -> Scale {
-        let values = self.series.iter().flat_map(|(_, values)| values).flat_map(|value| value.extent());
-        Scale::over(axis, values, Base::Zero)
+        let values = || self.series.iter().flat_map(|(_, values)| values).flat_map(|value| value.extent());
+        Scale::over(axis, values().chain(self.room_for_numbers(axis, values())), Base::Zero)
     }
 }
 
@@ -133,8 +146,9 @@ impl Drawing<'_> {
 
     fn draw_bar(&mut self, category: usize, index: usize, value: Estimate, look: &str) {
         let (start, room) = self.frame.slot(category, self.count, self.bars.is_horizontal);
-        let thickness = room * FILLED / self.bars.series.len() as f64;
-        let across = start + room * (1.0 - FILLED) / 2.0 + thickness * index as f64;
+        let count = self.bars.series.len() as f64;
+        let thickness = (room * FILLED / count).min(THICKEST);
+        let across = start + (room - thickness * count) / 2.0 + thickness * index as f64;
         let (base, tip) = (self.scale.nearest(0.0), self.scale.nearest(value.value));
         let gap = (thickness * 0.06).min(1.0);
         let (low, high) = (base.min(tip), base.max(tip));
@@ -171,13 +185,13 @@ impl Drawing<'_> {
         let (x, y) = self.at(middle, end.map_or(tip, |end| if is_down { end.min(tip) } else { end.max(tip) }));
         if self.bars.is_horizontal {
             let right = self.frame.left + self.frame.width + 12.0;
-            let is_free = if is_down { x - needed - 5.0 > self.frame.left } else { x + needed + 5.0 < right };
+            let is_free = if is_down { x - needed - 7.0 > self.frame.left } else { x + needed + 5.0 < right };
             if thickness >= VALUE_SIZE && is_free {
                 let (shift, anchor) = if is_down { (-5.0, Anchor::End) } else { (5.0, Anchor::Start) };
                 self.canvas.text((x + shift, y + VALUE_SIZE * 0.36), &text, style.anchor(anchor));
             }
         } else if needed + 2.0 <= thickness / FILLED {
-            let shift = if is_down { VALUE_SIZE + 3.0 } else { -4.0 };
+            let shift = if is_down { (VALUE_SIZE + 3.0).min(self.frame.height - 2.0 - y) } else { -4.0 };
             self.canvas.text((x, y + shift), &text, style.anchor(Anchor::Middle));
         }
     }

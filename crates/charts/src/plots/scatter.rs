@@ -134,7 +134,10 @@ fn draw_fit(
     };
     let drawn: Vec<_> = (0..=STEPS).filter_map(at).collect();
     if let (Some(from), Some(to)) = (drawn.first(), drawn.last()) {
-        canvas.segment(*from, *to, &dashed(&stroke(&look.colour.hex(), 2.0), look.dash));
+        // Darker or lighter than its points, with a seam, so that it is seen among many.
+        let colour = look.colour.mixed(canvas.theme.paper().opposite(), 0.3);
+        canvas.segment(*from, *to, &stroke(&canvas.theme.paper().hex(), 4.6));
+        canvas.segment(*from, *to, &dashed(&stroke(&colour.hex(), 2.2), look.dash));
     }
 }
 
