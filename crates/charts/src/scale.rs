@@ -173,11 +173,16 @@ fn widened(low: f64, high: f64) -> (f64, f64) {
     (low - air, high + air)
 }
 
-/// 1, 2 or 5 times a power of ten, at least `rough`.
+/// 1, 2 or 5 times a power of ten, near `rough`.
 fn round_distance(rough: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
-    let round = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power);
-    round.into_iter().find(|distance| *distance >= rough * (1.0 - SLACK)).unwrap_or(rough)
+    power
+        * match rough / power {
+            ..1.4 => 1.0,
+            ..3.2 => 2.0,
+            ..7.1 => 5.0,
+            _ => 10.0,
+        }
 }
 
 #[cfg(test)]

@@ -24,6 +24,13 @@ fn a_png_has_the_size_of_the_figure_and_its_text() {
 }
 
 #[test]
+fn letters_that_the_font_lacks_and_values_without_a_place_do_no_harm() {
+    let bars = Bars::new(["日本語", "🙂 <&\"'>", "\u{202e}עברית"]).series("\u{0}", [f64::NAN, f64::MAX, -1e-300]);
+    let figure = Figure::new("é".repeat(500)).panel(Panel::new("", bars.horizontal().with_values(3)));
+    assert!(size(&figure.png(0.5).unwrap()).1 > 50);
+}
+
+#[test]
 fn scales_that_make_no_sense_are_refused() {
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert!(matches!(figure().png(scale), Err(Error::Scale { .. })), "{scale}");

@@ -19,7 +19,7 @@ const TALLEST_BAR: f64 = 260.0;
 const NUMBER: f64 = 11.0;
 const SMALLEST_NUMBER: f64 = 7.0;
 
-/// A matrix with labels. A cell without a value is grey.
+/// A matrix with labels. A cell without a value is grey and struck through.
 #[derive(Debug, Clone, Default)]
 pub struct Heatmap {
     rows: Vec<String>,
@@ -99,7 +99,7 @@ impl Draw for Heatmap {
         canvas.rect(border, &stroke(theme.frame(), 0.8));
         frame.draw_labels(&mut canvas);
         bar.draw(&mut canvas, frame.left + frame.width + BAR_GAP);
-        let notes = dropped.notes().into_iter().map(|note| format!("{note} (grey cells)")).collect();
+        let notes = dropped.notes().into_iter().map(|note| format!("{note} (grey cells, struck through)")).collect();
         Drawn { canvas, height: space.height + frame.depth(), notes }
     }
 
@@ -134,6 +134,10 @@ impl Heatmap {
                 let colour = self.colour(scale, value, canvas.theme, &mut dropped);
                 let look = format!("{} shape-rendering=\"crispEdges\"", fill(colour));
                 canvas.rect([left, top, width, height], &look);
+                if scale.place(value).is_err() {
+                    let line = stroke(canvas.theme.frame(), 1.0);
+                    canvas.segment((left, top + height), (left + width, top), &line);
+                }
                 if let Some((size, digits)) = number_size.filter(|_| number::is_usable(value)) {
                     let style = Style::new(size, colour.ink_on()).anchor(Anchor::Middle);
                     let at = (left + width / 2.0, top + height / 2.0 + size * 0.36);
