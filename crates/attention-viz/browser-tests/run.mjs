@@ -142,9 +142,11 @@ const checks = {
   async 'a click on a head restricts everything, and the address keeps it'() {
     const page = await open(`${base}#id=record-3&view=heads`);
     await page.click('rect[data-layer="1"][data-head="2"]');
+    await page.waitForSelector('#restricted:not([hidden])');
     assert.match(await page.textContent('#restricted'), /layer 1, head 2/);
     assert.ok(!(await page.textContent('#restricted')).includes('no rows of single heads'));
     await page.selectOption('select[aria-label="Order"]', 'layers');
+    await page.waitForFunction(() => location.hash.includes('order=layers'));
     const top = await page.textContent('#top');
     await page.reload();
     await ready(page);
@@ -152,7 +154,7 @@ const checks = {
     assert.equal(await page.textContent('#top'), top);
     assert.equal(await page.$eval('select[aria-label="Order"]', (select) => select.value), 'layers');
     await page.click('rect[data-layer="1"][data-head="2"]');
-    assert.ok(await page.isHidden('#restricted'));
+    await page.waitForSelector('#restricted', { state: 'hidden' });
     await page.goBack();
     await page.context().close();
   },

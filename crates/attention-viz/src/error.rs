@@ -33,6 +33,9 @@ pub enum Error {
         /// What this program reads.
         known: u64,
     },
+    /// A picture could not be drawn.
+    #[error(transparent)]
+    Picture(#[from] charts::Error),
     /// The record does not hold what was asked for.
     #[error("{0}")]
     Missing(String),

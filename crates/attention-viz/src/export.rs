@@ -7,6 +7,10 @@ use crate::aggregate::{Choice, Matrix, largest, layer_heads, layer_profile, span
 use crate::container::AttentionRecord;
 use crate::error::Error;
 use crate::html::standalone_html;
+use crate::pictures;
+
+/// Pixels per unit of a PNG.
+const PIXELS: f32 = 2.0;
 
 /// What [`export_record`] writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub struct ExportOptions {
     pub html: bool,
     /// Tables.
     pub csv: bool,
+    /// Pictures as SVG.
+    pub svg: bool,
+    /// Pictures as PNG.
+    pub png: bool,
 }
 
 /// A table with named rows and columns.
@@ -52,13 +60,36 @@ pub fn export_record(file: &Path, out: &Path, options: &ExportOptions) -> Result
     if options.html {
         write(format!("{stem}.html"), standalone_html(&record).as_bytes())?;
     }
-    if options.csv {
+    if options.csv || options.svg || options.png {
         for view in views(&record, &options.span, &options.choice)? {
             let name = format!("{stem}.{}", view.name);
-            write(format!("{name}.csv"), csv(&view).as_bytes())?;
+            if options.csv {
+                write(format!("{name}.csv"), csv(&view).as_bytes())?;
+            }
+            for (name, svg) in pictures_of(&view, &record, &name, options.svg || options.png) {
+                if options.svg {
+                    write(format!("{name}.svg"), svg.as_bytes())?;
+                }
+                if options.png {
+                    write(format!("{name}.png"), &charts::png_of_svg(&svg, PIXELS)?)?;
+                }
+            }
         }
     }
     Ok(written)
+}
+
+/// A view's pictures as SVG, with their names. Tokens have two: the map, and the most attended ones.
+fn pictures_of(view: &View, record: &AttentionRecord, name: &str, wanted: bool) -> Vec<(String, String)> {
+    let mut pictures = Vec::new();
+    if wanted {
+        pictures.push((name.to_owned(), pictures::of(view, record).svg()));
+    }
+    if wanted && view.name == "tokens" {
+        let stem = name.trim_end_matches("tokens");
+        pictures.push((format!("{stem}map"), pictures::map(record, &view.values)));
+    }
+    pictures
 }
 
 /// All views that the record has data for.
@@ -159,12 +190,9 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
     }
     if !capture.layer_rows.is_empty() {
         let rows = token_rows(capture, choice)?;
-        let mut means = vec![0.0; rows.columns];
-        (0..rows.rows).for_each(|row| means.iter_mut().zip(rows.row(row)).for_each(|(sum, value)| *sum += value));
         let _ = writeln!(text, "\nmost attended tokens (mean over new tokens)");
-        for (position, sum) in largest(&means, 20) {
-            let _ =
-                writeln!(text, "  {position:>6}  {:.5}  {:?}", sum / rows.rows as f64, record.token_texts[position]);
+        for (position, mean) in largest(&pictures::mean_of_rows(&rows), 20) {
+            let _ = writeln!(text, "  {position:>6}  {:.5}  {:?}", mean, record.token_texts[position]);
         }
     }
     let _ = writeln!(text, "\nattention to {span} by layer");

@@ -72,6 +72,7 @@ mod export;
 mod html;
 mod index;
 mod manifest;
+mod pictures;
 mod server;
 mod tensors;
 

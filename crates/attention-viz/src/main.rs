@@ -81,7 +81,7 @@ struct Export {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What is written; several, separated by commas
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "html,csv", value_name = "FORMAT")]
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "html,csv,svg", value_name = "FORMAT")]
     format: Vec<Form>,
     #[command(flatten)]
     view: View,
@@ -93,6 +93,10 @@ enum Form {
     Html,
     /// Tables
     Csv,
+    /// Pictures as SVG
+    Svg,
+    /// Pictures as PNG
+    Png,
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +133,8 @@ fn run(arguments: Arguments) -> Result<(), Error> {
                 choice: options.view.choice(),
                 html: has(Form::Html),
                 csv: has(Form::Csv),
+                svg: has(Form::Svg),
+                png: has(Form::Png),
             };
             let index = RunIndex::open(&options.runs)?;
             for file in index.files() {

@@ -103,8 +103,8 @@ fn texts(prompt: usize, rows: usize, response: &str) -> Vec<String> {
         0 => "<s>".to_owned(),
         _ if at + 1 == prompt => "\n".to_owned(),
         _ if at >= prompt => words.get((at - prompt) % words.len().max(1)).cloned().unwrap_or_default(),
-        _ if at % 11 == 0 => "<script>window.hacked = 1</script>".to_owned(),
-        _ if at % 13 == 0 => " \"quoted\" & 'so'".to_owned(),
+        _ if at.is_multiple_of(11) => "<script>window.hacked = 1</script>".to_owned(),
+        _ if at.is_multiple_of(13) => " \"quoted\" & 'so'".to_owned(),
         _ => format!(" word{at}"),
     };
     (0..prompt + rows).map(text).collect()

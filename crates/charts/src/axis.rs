@@ -1,0 +1,48 @@
+//! What an axis is asked to be.
+
+/// How values are spread over an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AxisKind {
+    /// Equal differences are equally far apart.
+    #[default]
+    Linear,
+    /// Equal ratios are equally far apart; values must be above zero.
+    Log10,
+}
+
+/// An axis: its title (with the unit) and its scale. On an axis of categories only the title counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Axis {
+    pub(crate) title: String,
+    pub(crate) kind: AxisKind,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
+}
+
+impl Axis {
+    /// A linear axis.
+    pub fn linear(title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..Self::default() }
+    }
+
+    /// A logarithmic axis.
+    pub fn log10(title: impl Into<String>) -> Self {
+        Self { title: title.into(), kind: AxisKind::Log10, ..Self::default() }
+    }
+
+    /// Where the axis begins and ends, instead of around the values. Values outside are not drawn (bars and intervals
+    /// are cut at the edge) and counted in a note. A range that makes no sense is ignored.
+    pub fn range(self, low: f64, high: f64) -> Self {
+        Self { low: Some(low), high: Some(high), ..self }
+    }
+
+    /// Where the axis begins; its end follows the values.
+    pub fn starting_at(self, low: f64) -> Self {
+        Self { low: Some(low), ..self }
+    }
+
+    /// Where the axis ends; its beginning follows the values.
+    pub fn ending_at(self, high: f64) -> Self {
+        Self { high: Some(high), ..self }
+    }
+}

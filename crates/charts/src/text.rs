@@ -1,0 +1,127 @@
+//! Text in a picture: how wide it is, where it may break, how it is written in XML.
+//!
+//! SVG can't be asked for the width of a text, so it is measured in the font that the PNG is drawn with. DejaVu Sans is
+//! wide; another font that a browser takes instead needs less room, not more.
+
+use std::sync::LazyLock;
+
+use ttf_parser::Face;
+
+/// The figures' font.
+pub(crate) const REGULAR: &[u8] = include_bytes!("../assets/DejaVuSans-subset.ttf");
+/// The same for titles.
+pub(crate) const BOLD: &[u8] = include_bytes!("../assets/DejaVuSans-Bold-subset.ttf");
+
+/// Width of a letter that the font lacks, in parts of the size.
+const UNKNOWN: f64 = 1.0;
+/// Lines are this far apart, in parts of the size.
+pub(crate) const LINE: f64 = 1.25;
+
+static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(REGULAR, 0).ok());
+static BOLD_FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(BOLD, 0).ok());
+
+/// Width of a text in the regular font.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    measured(FACE.as_ref(), text, size)
+}
+
+/// Width of a text in the bold font.
+pub(crate) fn bold_width(text: &str, size: f64) -> f64 {
+    measured(BOLD_FACE.as_ref(), text, size)
+}
+
+/// Breaks a text into lines of at most `room`: between words, and within a word only if it is wider than that.
+pub(crate) fn wrapped(text: &str, room: f64, width: impl Fn(&str) -> f64) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace().flat_map(|word| pieces(word, room, &width)) {
+        let line = lines.last().map(String::as_str).unwrap_or_default();
+        let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || width(&longer) <= room => *line = longer,
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+/// A text of at most `room`; what is cut off is told by an ellipsis.
+pub(crate) fn shortened(text: &str, room: f64, size: f64) -> String {
+    if width(text, size) <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = width("…", size);
+    for letter in text.chars() {
+        used += width(letter.encode_utf8(&mut [0; 4]), size);
+        if used > room {
+            break;
+        }
+        kept.push(letter);
+    }
+    kept + "…"
+}
+
+/// A text that is only text in XML. Control characters have no place there at all.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\r' | '\t' => escaped.push(' '),
+            letter if letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}') => escaped.push('\u{FFFD}'),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+fn measured(face: Option<&Face<'_>>, text: &str, size: f64) -> f64 {
+    text.chars().map(|letter| advance(face, letter)).sum::<f64>() * size
+}
+
+fn advance(face: Option<&Face<'_>>, letter: char) -> f64 {
+    let known = face.and_then(|face| {
+        let units = face.glyph_hor_advance(face.glyph_index(letter)?)?;
+        Some(f64::from(units) / f64::from(face.units_per_em()))
+    });
+    known.unwrap_or(UNKNOWN)
+}
+
+fn pieces(word: &str, room: f64, width: impl Fn(&str) -> f64) -> Vec<String> {
+    if width(word) <= room {
+        return vec![word.to_owned()];
+    }
+    let mut pieces = vec![String::new()];
+    for letter in word.chars() {
+        let Some(last) = pieces.last_mut() else { break };
+        let is_full = !last.is_empty() && width(last) + width(letter.encode_utf8(&mut [0; 4])) > room;
+        if is_full {
+            pieces.push(letter.to_string());
+        } else {
+            last.push(letter);
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_and_lose_nothing() {
+        let lines = wrapped("one two three-and-a-very-long-word four", 60.0, |text| width(text, 12.0));
+        assert!(lines.iter().all(|line| width(line, 12.0) <= 60.0), "{lines:?}");
+        assert_eq!(lines.concat().replace(' ', ""), "onetwothree-and-a-very-long-wordfour");
+    }
+
+    #[test]
+    fn fonts_are_read() {
+        assert!(FACE.is_some() && BOLD_FACE.is_some());
+        assert!(width("iii", 12.0) < width("mmm", 12.0));
+        assert!(width("−×±≤≥αω–→⁻⁴", 10.0) < 110.0);
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the crate, in one binary.
+
+mod files;
+mod hostile;
+mod numbers;
+mod structure;
