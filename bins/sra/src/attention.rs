@@ -9,7 +9,7 @@ use strategy_prompting::{GroupBy, Interval, SraCorrelation, SraGroup, SraOptions
 use crate::arguments::Format;
 use crate::attention_arguments::Attention;
 use crate::failure::Failure;
-use crate::{attention_tables, captured};
+use crate::{attention_figures, attention_tables, captured};
 
 pub(crate) fn run(options: &Attention, format: Format) -> Result<ExitCode, Failure> {
     let measure = options.measure.options()?;
@@ -22,20 +22,23 @@ pub(crate) fn run(options: &Attention, format: Format) -> Result<ExitCode, Failu
     if rows.is_empty() {
         return Err(Failure::work("no response of these runs was asked for a strategy"));
     }
-    let correlation = correlation(options, &rows)?;
+    let margins = margins(options)?;
+    let correlation = (!margins.is_empty()).then(|| SraCorrelation::new(&rows, &margins));
     if let Some(out) = &options.out {
         attention_tables::write(out, &rows, &measure, correlation.as_ref())?;
+        attention_figures::write(out, &rows, &margins)?;
     }
     report(&rows, &measure, correlation.as_ref(), format)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn correlation(options: &Attention, rows: &[SraRow]) -> Result<Option<SraCorrelation>, Failure> {
+/// Adherence margins by record id.
+fn margins(options: &Attention) -> Result<BTreeMap<String, f64>, Failure> {
     let mut margins = BTreeMap::new();
     for file in &options.adherence {
         margins.extend(read_adherence(file)?.into_iter().map(|row| (row.id.clone(), row.margin())));
     }
-    Ok((!margins.is_empty()).then(|| SraCorrelation::new(rows, &margins)))
+    Ok(margins)
 }
 
 #[derive(Serialize)]

@@ -1,12 +1,12 @@
-//! What `sra attention --out` writes: a line per response, and the comparison plots of the paper.
+//! Tables that `sra attention --out` writes.
 
 use std::path::Path;
 
-use strategy_prompting::{SraCorrelation, SraOptions, SraRow, UNCONDITIONAL};
+use strategy_prompting::{SraCorrelation, SraOptions, SraRow};
 
 use crate::failure::Failure;
 
-/// Writes `sra.csv`, `options.json`, `correlation.json` and the plots.
+/// Writes `sra.csv`, `options.json` and `correlation.json`.
 pub(crate) fn write(
     out: &Path,
     rows: &[SraRow],
@@ -30,7 +30,6 @@ fn named(path: &Path, error: std::io::Error) -> Failure {
 
 /// One line per response.
 fn csv(rows: &[SraRow]) -> String {
-    debug_assert!(rows.iter().all(|row| row.strategy != UNCONDITIONAL));
     let presets: Vec<&String> = rows.first().map(|row| row.presets.keys().collect()).unwrap_or_default();
     let layers: Vec<usize> = rows.first().map(|row| row.first_layers.keys().copied().collect()).unwrap_or_default();
     let mut text = "run,model,id,example,conversation,turn,layout,strategy,rows,span_tokens,sra,log_sra,mass,uniform_ratio,control_before,control_after".to_owned();

@@ -8,6 +8,7 @@ mod agreement;
 mod arguments;
 mod attention;
 mod attention_arguments;
+mod attention_figures;
 mod attention_tables;
 mod audit;
 mod captured;
