@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
-use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, View};
+use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Adherence(Box<Adherence>),
     /// Mask or scale attention to the strategy, and see what becomes of adherence
     Intervene(Box<Intervene>),
+    /// See how well the strategy can be read off a response
+    Predictability(Box<Predictability>),
+    /// See how well the strategy can be read off single tokens' hidden states
+    TokenProbe(Box<TokenProbe>),
     /// Count how often responses follow their strategy (demonstration language only)
     Agreement(Agreement),
     /// Print shell completions

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use llm_runtime::{EditedRows, Selection};
 use strategy_prompting::{NormaliseOrder, SRA_PRESETS, SinkHandling, SraOptions, SraRows};
 
@@ -170,6 +170,69 @@ pub(crate) struct Intervene {
     /// Also write one JSON line per response, before and after
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) runtime: Runtime,
+}
+
+/// See how well the strategy can be read off a response
+///
+/// Fits a logistic regression on four fifths of the conversations and tests it on the others, for every model and layout.
+#[derive(Debug, Args)]
+pub(crate) struct Predictability {
+    /// Run folders or files of continuation records
+    #[arg(required = true, num_args = 1.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// What is read: lexical (counts of two and three words in a row) or semantic (vectors)
+    #[arg(long, value_enum, default_value_t = Reading::Lexical)]
+    pub(crate) reading: Reading,
+    /// Semantic: vectors made elsewhere (safetensors: `embeddings` [n, width] f32, metadata `ids`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) embeddings: Option<PathBuf>,
+    /// Semantic: the mean of this model's hidden states
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Layer of the model: 0 is the embedding [default: the last, behind the final norm]
+    #[arg(long, value_name = "N")]
+    pub(crate) layer: Option<usize>,
+    /// Share of the responses to test on
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    pub(crate) test_share: f64,
+    /// Seed of the splits
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) runtime: Runtime,
+}
+
+/// What a predictor reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reading {
+    /// Counts of two and three words in a row
+    Lexical,
+    /// Vectors
+    Semantic,
+}
+
+/// See how well the strategy can be read off single tokens' hidden states
+///
+/// Reads each response behind its dialogue, without the instruction, and fits a ridge classifier on the vectors of its tokens.
+#[derive(Debug, Args)]
+pub(crate) struct TokenProbe {
+    /// Run folders or files of continuation records
+    #[arg(required = true, num_args = 1.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The model that reads
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Layer: 0 is the embedding [default: the last, behind the final norm]
+    #[arg(long, value_name = "N")]
+    pub(crate) layer: Option<usize>,
+    /// At most so many responses, drawn at random
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) responses: usize,
+    /// Seed of the draw and the splits
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
 }

@@ -26,9 +26,11 @@ mod intervene;
 mod merge;
 mod model;
 mod postprocess;
+mod predictability;
 mod prepare;
 mod progress;
 mod statistics;
+mod token_probe;
 mod train;
 mod training_arguments;
 mod view;
@@ -79,6 +81,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Attention(options) => attention::run(options, format),
         Command::Audit(options) => audit::run(options, format),
         Command::View(options) => view::run(options),
+        Command::Predictability(options) => predictability::run(options, format),
+        Command::TokenProbe(options) => token_probe::run(options, format),
         Command::Adherence(options) => adherence::run(options, format),
         Command::Intervene(options) => intervene::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),
