@@ -107,8 +107,13 @@ pub(crate) fn by_layout(rows: &[AdherenceRow]) -> BTreeMap<&str, AdherenceSummar
 }
 
 pub(crate) fn print_summary(name: &str, summary: &AdherenceSummary) {
-    let AdherenceSummary { responses, margin, accuracy, chance, own_sra, other_sra, .. } = summary;
+    let AdherenceSummary { responses, margin, .. } = summary;
     println!("{name:<9} {responses} responses of {} conversations (95 % intervals by conversation)", margin.groups);
+    print_numbers(summary);
+}
+
+pub(crate) fn print_numbers(summary: &AdherenceSummary) {
+    let AdherenceSummary { margin, accuracy, chance, own_sra, other_sra, .. } = summary;
     println!("  diagonal margin          {}  nats per token", written(margin, 1.0, 4));
     println!("  fits its strategy best   {}  %  (chance {:.1} %)", written(accuracy, 100.0, 1), 100.0 * chance);
     if let (Some(own), Some(other)) = (own_sra, other_sra) {

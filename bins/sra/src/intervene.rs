@@ -11,7 +11,7 @@ use strategy_prompting::{
     score_adherence, write_json_lines,
 };
 
-use crate::adherence::{by_layout, conditional_records, print_summary, strategies, written};
+use crate::adherence::{by_layout, conditional_records, print_numbers, print_summary, strategies, written};
 use crate::arguments::Format;
 use crate::attention_arguments::Intervene;
 use crate::failure::Failure;
@@ -122,7 +122,7 @@ fn report(options: &Intervene, before: &[AdherenceRow], after: &[AdherenceRow], 
         println!();
         print_summary(layout, &effect.before);
         println!("  after the change:");
-        print_summary(layout, &effect.after);
+        print_numbers(&effect.after);
         for (what, change) in
             [("margin changes by", &effect.margin_change), ("own prompt changes by", &effect.own_change)]
         {
