@@ -108,7 +108,7 @@ fn responses_fit_their_own_strategy_and_masking_it_undoes_that() {
     let folder = tempfile::tempdir().unwrap();
     let (run, rows) = (path(&folder, "run"), path(&folder, "rows.jsonl"));
     captured(&run, &["--attention", "spans"]);
-    let score = ["adherence", &run, "--model", "demo", "--limit", "60", "--format", "json", "--quiet", "--out", &rows];
+    let score = ["adherence", &run, "--model", "demo", "--limit", "24", "--format", "json", "--quiet", "--out", &rows];
     let summary = json(&score);
     for layout in ["c1_hf", "standard"] {
         let margin = &summary[layout]["margin"];
@@ -130,10 +130,10 @@ fn responses_fit_their_own_strategy_and_masking_it_undoes_that() {
     refused(&again, 1, "scored by");
 
     let told = json(&["attention", &run, "--adherence", &rows, "--format", "json", "--quiet"]);
-    assert_eq!(told["correlation"]["responses"], 60);
+    assert_eq!(told["correlation"]["responses"], 24);
     assert_eq!(told["correlation"]["pairs"].as_array().unwrap().len(), 1);
 
-    let effect = json(&["intervene", &run, "--model", "demo", "--limit", "60", "--format", "json", "--quiet"]);
+    let effect = json(&["intervene", &run, "--model", "demo", "--limit", "24", "--format", "json", "--quiet"]);
     for layout in ["c1_hf", "standard"] {
         let effect = &effect[layout];
         assert_eq!(effect["before"], summary[layout], "the same responses, scored again");
@@ -144,4 +144,59 @@ fn responses_fit_their_own_strategy_and_masking_it_undoes_that() {
     assert_eq!(json(&same)["c1_hf"]["margin_change"]["mean"], 0.0);
     refused(&["intervene", &run, "--model", "demo", "--layers", "9"], 2, "counted from 0");
     refused(&["intervene", &run, "--model", "demo", "--factor=-1"], 2, "factor");
+}
+
+/// The run that ships with the repository is what its command makes.
+#[test]
+fn the_shipped_run_is_what_its_command_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let again = path(&folder, "again");
+    let mut words = vec!["continue", "--quiet", "--model", "demo", "--data", "demo:30", "--turns", "3..5"];
+    words.extend(["--conversations", "5", "--sample-prob", "0.09", "--layout", "c1_hf,standard", "--temperature", "0"]);
+    words.extend(["--max-new-tokens", "48", "--attention", "layers", "--out", &again]);
+    done(&words);
+    let shipped = root().join("fixtures/runs/attention").to_string_lossy().into_owned();
+    let tables = [
+        json(&["audit", &shipped, "--format", "json", "--quiet"]),
+        json(&["audit", &again, "--format", "json", "--quiet"]),
+    ];
+    let [shipped, again] = tables.each_ref().map(|table| table.as_array().unwrap());
+    assert_eq!(shipped.len(), again.len());
+    for (shipped, again) in shipped.iter().zip(again) {
+        let mean = |line: &Value| line["value"]["mean"].as_f64().unwrap();
+        // Another processor may round differently and choose another word somewhere.
+        assert!((mean(shipped) / mean(again) - 1.0).abs() < 0.05, "{shipped}\n{again}");
+    }
+    // The presets differ, each in its own way.
+    let last = |preset: &str| {
+        let line = shipped.iter().rfind(|line| line["preset"] == preset && line["layout"] == "c1_hf");
+        line.unwrap()["ratio"].as_f64().unwrap()
+    };
+    assert!(last("paper") < 1.0 && last("reference-prompting") > 1.05 && last("reference-eval") > 2.0);
+}
+
+#[test]
+fn the_strategy_is_read_off_words_vectors_and_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = path(&folder, "run");
+    let mut words =
+        vec!["continue", "--quiet", "--model", "demo", "--data", "demo:40", "--turns", "2..2", "--out", &run];
+    words.extend(["--conversations", "16", "--temperature", "0", "--max-new-tokens", "40"]);
+    done(&words);
+    let lexical = json(&["predictability", &run, "--format", "json", "--quiet"]);
+    let report = &lexical[0]["report"];
+    assert!(report["accuracy"].as_f64().unwrap() > 0.4, "{report}");
+    assert_eq!(lexical[0]["coefficients"]["Offer Hope"].as_array().unwrap().len(), 10);
+    let semantic = ["predictability", &run, "--reading", "semantic", "--model", "demo", "--format", "json", "--quiet"];
+    assert!(json(&semantic)[0]["report"]["accuracy"].as_f64().unwrap() > 0.4);
+    let probe = json(&["token-probe", &run, "--model", "demo", "--responses", "120", "--format", "json", "--quiet"]);
+    assert!(probe["by_conversation"]["accuracy"].as_f64() > probe["by_conversation"]["chance"].as_f64());
+
+    refused(&["predictability", &run, "--model", "demo"], 2, "lexical");
+    refused(&["predictability", &run, "--reading", "semantic"], 2, "--embeddings or --model");
+    let file = path(&folder, "vectors.safetensors");
+    std::fs::write(&file, b"nothing").unwrap();
+    refused(&["predictability", &run, "--reading", "semantic", "--embeddings", &file], 1, "vectors.safetensors");
+    refused(&["token-probe", &run, "--model", "demo", "--layer", "77"], 2, "--layer 77");
+    refused(&["predictability", &run, "--test-share", "1.5"], 1, "test share");
 }

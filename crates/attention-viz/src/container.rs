@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use half::f16;
@@ -61,12 +61,13 @@ impl AttentionRecord {
     /// The file can't be written.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<(), Error> {
         let bytes = self.to_bytes(precision)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
-        file.write_all(&bytes).map_err(Error::io(path))?;
-        file.as_file().sync_data().map_err(Error::io(path))?;
-        file.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
-        Ok(())
+        let part = path.with_extension(format!("{EXTENSION}.part"));
+        let written = std::fs::write(&part, &bytes).and_then(|()| std::fs::rename(&part, path));
+        written.map_err(|source| {
+            // What is left of a failed write is of no use; the first error is the one to tell.
+            let _ = std::fs::remove_file(&part);
+            Error::Io { path: path.to_owned(), source }
+        })
     }
 
     /// The bytes of the record's file.

@@ -13,7 +13,7 @@ use crate::guard::DivergenceGuard;
 /// File of the parameters in a checkpoint's folder.
 pub const PARAMETERS_FILE: &str = "parameters.safetensors";
 const OPTIMISER_FILE: &str = "optimizer.safetensors";
-/// TOML, because its numbers are read back exactly; serde_json may be off by one unit in the last place.
+/// TOML: a state is read by people, too, and its numbers are read back exactly.
 const STATE_FILE: &str = "state.toml";
 
 /// Where a run stands. Shuffles and dropout follow from the seed and these numbers, so no generator is saved.

@@ -144,8 +144,7 @@ impl Tracker for EventLog {
     }
 }
 
-/// Reads all events of a log. A torn last line, as a running or killed process leaves it, is passed over. Numbers are
-/// read to within one unit in the last place.
+/// Reads all events of a log. A torn last line, as a running or killed process leaves it, is passed over.
 ///
 /// # Errors
 /// The file can't be read, or a complete line is no event.
