@@ -1,4 +1,4 @@
-//! Writes small attention files: `cargo run --example write_samples -- FOLDER`. They show how a record is made, and serve as seeds for
+//! Writes small attention files: `cargo run --example write_samples -- FOLDER` (a temporary folder unless one is named). They show how a record is made, and serve as seeds for
 //! fuzzing.
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use attention_viz::{AttentionRecord, Precision, RecordInfo};
 use llm_runtime::{AttentionCapture, Span};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "samples".into()));
+    let folder = std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("attention-samples"), PathBuf::from);
     std::fs::create_dir_all(&folder)?;
     for (name, layers, heads, precision) in
         [("one", 1, 1, Precision::F32), ("two", 2, 2, Precision::F16), ("three", 3, 1, Precision::F16)]

@@ -1,4 +1,5 @@
-//! Draws one figure with every kind of plot: `cargo run -p charts --example gallery -- FOLDER [dark]`.
+//! Draws one figure with every kind of plot: `cargo run -p charts --example gallery -- FOLDER [dark]` (a temporary folder
+//! unless one is named).
 
 use charts::{Axis, Bars, Boxes, Estimate, Figure, Format, Heatmap, Histogram, Lines, Panel, Scatter, Theme};
 
@@ -9,7 +10,7 @@ fn noise(seed: u32) -> f64 {
 
 fn main() -> Result<(), charts::Error> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| "figures".into());
+    let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("gallery"), std::path::PathBuf::from);
     let theme = if arguments.next().is_some() { Theme::Dark } else { Theme::Light };
     let (sizes, layouts) = (["7B", "13B", "70B"], ["standard", "preceded", "expanded"]);
 
