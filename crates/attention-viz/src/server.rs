@@ -165,6 +165,12 @@ async fn array(
         Ok(record) => record,
         Err(response) => return response,
     };
+    let capture = &record.capture;
+    let is_lower = match name.as_str() {
+        "layer_rows" => capture.layer_rows.is_empty(),
+        "head_rows" => capture.head_rows.is_empty(),
+        _ => false,
+    };
     match tokio::task::spawn_blocking(move || tensor(&record, &name, slice.layer)).await {
         Ok(Some(Tensor { dtype, shape, bytes })) => {
             let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
@@ -175,7 +181,9 @@ async fn array(
             ];
             (headers, Body::from(bytes)).into_response()
         }
-        Ok(None) => refuse(StatusCode::NOT_FOUND, "the record has no such array"),
+        // Records of lower levels lack arrays that others have: that is no error.
+        Ok(None) if is_lower => StatusCode::NO_CONTENT.into_response(),
+        Ok(None) => refuse(StatusCode::NOT_FOUND, "there is no such array"),
         Err(error) => damaged(&error),
     }
 }

@@ -25,6 +25,19 @@ fn write_samples(folder: &std::path::Path) -> AttentionRecord {
             }
         }
     }
+    // One new token, one layer, one head, no spans, sums only.
+    let mut odd =
+        record(39, Size { prompt: 24, rows: 1, layers: 1, heads: 1, full: false }, info(39, 9, 3, "c1_hf", "x"));
+    odd.capture.layer_rows.clear();
+    odd.capture.spans.clear();
+    odd.capture.span_sums.truncate(2);
+    odd.capture.head_profile.truncate(2);
+    odd.info.values.clear();
+    keep(&odd);
+    // Sums only, with spans.
+    let mut sums = record(40, Size { full: false, ..SMALL }, info(40, 9, 4, "c1_hf", "x"));
+    sums.capture.layer_rows.clear();
+    keep(&sums);
     record(3, SMALL, info(3, 2, 3, "c1_hf", "Share Information"))
 }
 

@@ -41,6 +41,9 @@ fn it_gives_records_and_refuses_the_rest() {
     std::fs::create_dir(&attention).unwrap();
     let sample = record(1, SMALL, info(1, 1, 4, "c1_hf", "Offer Hope"));
     sample.write(&attention.join("a.attn"), Precision::F16).unwrap();
+    let mut lower = record(2, SMALL, info(2, 1, 5, "c1_hf", "Offer Hope"));
+    lower.capture.head_rows.clear();
+    lower.write(&attention.join("c.attn"), Precision::F16).unwrap();
     std::fs::write(attention.join("b.attn"), b"nothing").unwrap();
     std::fs::write(folder.path().join("secret.txt"), b"secret").unwrap();
     let address = serve_folder(folder.path());
@@ -62,6 +65,7 @@ fn it_gives_records_and_refuses_the_rest() {
     assert!(tensor.head.contains("x-shape: 12,3,71") && tensor.head.contains("x-dtype: f16"), "{}", tensor.head);
     assert_eq!(tensor.body.len(), 12 * 3 * 71 * 2);
     assert!(get("/api/tensor/0/record-1/head_rows?layer=2").head.contains("x-shape: 12,4,71"));
+    assert_eq!(get("/api/tensor/0/record-2/head_rows?layer=2").status, 204, "a lower level is no error");
     let page = get("/");
     assert!(page.head.contains("content-security-policy: default-src 'self'") && page.head.contains("nosniff"));
     assert!(get("/api/html/0/record-1").head.contains("attachment; filename=\"attention-record-1.html\""));

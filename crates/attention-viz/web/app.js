@@ -134,6 +134,8 @@ const drawView = async () => {
   if (state.view === 'map') {
     const bar = Attn.element('div', { id: 'map-legend' });
     view.replaceChildren(map.root, bar, exportsOfMap());
+  } else if (['spans', 'heads'].includes(state.view) && !record.shownSpans().length) {
+    view.replaceChildren(Attn.element('p', { class: 'quiet' }, 'The prompt of this record has no labelled spans.'));
   } else if (state.view === 'spans') {
     view.replaceChildren(Attn.spanHeatmap(record, state, actions));
   } else if (state.view === 'heads') {
@@ -299,7 +301,9 @@ const wire = () => {
 
 // An address may name what is not here: then the first record is shown.
 const valid = (wanted) => {
-  const run = index.runs[wanted.run] ? wanted.run : 0;
+  const hasRecords = (number) => index.runs[number] && index.runs[number].records.length > 0;
+  const run = hasRecords(wanted.run) ? wanted.run : index.runs.findIndex((_, number) => hasRecords(number));
+  if (run < 0) throw new Error('no record could be read');
   const records = index.runs[run].records;
   const id = records.some((entry) => entry.id === wanted.id) ? wanted.id : records[0].id;
   return { ...wanted, run, id };
@@ -316,6 +320,7 @@ const start = async () => {
   document.body.classList.toggle('standalone', Attn.source.embedded);
   wire();
   index = await Attn.source.index();
+  drawList();
   state = valid(readAddress());
   $('search').value = state.q;
   drawList();

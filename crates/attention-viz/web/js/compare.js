@@ -97,6 +97,7 @@ Attn.compareView = (a, b, index, state, actions) => {
     return Attn.element('div', { class: 'figure' }, Attn.element('h2', {}, `${letter}: ${strategy}`),
       Attn.element('p', { class: 'quiet' }, `${layout} · turn ${turn} · ${model}`), Attn.element('p', {}, response));
   };
+  if (!a.shownSpans().length || !b.shownSpans().length) return [chooser, side('A', a), side('B', b)];
   const same = a.manifest.layers === b.manifest.layers && a.manifest.heads === b.manifest.heads && b.column(state.span) >= 0;
   return [chooser, Attn.element('div', { class: 'sides' }, side('A', a), side('B', b)), Attn.differenceBars(a, b, state),
     same ? Attn.headDifference(a, b, state, actions) : Attn.element('p', { class: 'quiet' }, 'The models have different layers or heads.'),

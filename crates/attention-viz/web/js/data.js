@@ -50,7 +50,7 @@ Attn.source = (() => {
     tensor: async (run, id, name, layer) => {
       const query = layer === undefined ? '' : `?layer=${layer}`;
       const response = await fetch(`${path('tensor', run, id)}/${name}${query}`);
-      if (response.status === 404) return null;
+      if (response.status === 204) return null;
       if (!response.ok) throw new Error(await response.text());
       const shape = response.headers.get('x-shape').split(',').map(Number);
       return { shape, values: Attn.typed(await response.arrayBuffer(), response.headers.get('x-dtype')) };

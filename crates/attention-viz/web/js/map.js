@@ -174,6 +174,7 @@ Attn.Map = class {
 
   // The next or previous span, as a selection.
   step(direction) {
+    if (!this.chips.length) return;
     const now = this.chips.findIndex(({ span }) => `${span.tokens.start}-${span.tokens.end - 1}` === this.actions.selected());
     const next = now < 0 && direction < 0 ? this.chips.length - 1 : (now + direction + this.chips.length) % this.chips.length;
     const { span, chip } = this.chips[next];
