@@ -1,6 +1,6 @@
 //! `sra intervene`: what becomes of adherence when attention to the strategy is masked or scaled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ use crate::{interrupt, model, progress};
 
 pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
     let records = conditional_records(&options.runs, options.limit)?;
+    check_spans(options, &records)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
     let mut model = model::load(&options.model, &options.runtime)?;
     check(options, &model)?;
@@ -43,6 +44,20 @@ pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failu
 struct Pair<'a> {
     before: &'a AdherenceRow,
     after: &'a AdherenceRow,
+}
+
+/// A name that no prompt has a part of would change nothing, silently.
+fn check_spans(options: &Intervene, records: &[ContinuationRecord]) -> Result<(), Failure> {
+    let known: BTreeSet<&str> =
+        records.iter().flat_map(|record| &record.spans).map(|span| span.label.as_str()).collect();
+    match options.spans.iter().find(|label| !known.contains(label.as_str())) {
+        // Not every instruction has all parts that are masked by default.
+        Some(label) if options.spans.iter().all(|label| !known.contains(label.as_str())) => {
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            Err(Failure::wrong_use(format!("--spans: no prompt has a part `{label}` (parts: {known})")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A layer or head that the model does not have is a slip, not a wish.

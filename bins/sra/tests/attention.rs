@@ -143,6 +143,7 @@ fn responses_fit_their_own_strategy_and_masking_it_undoes_that() {
     let same = ["intervene", &run, "--model", "demo", "--limit", "8", "--factor", "1", "--format", "json", "--quiet"];
     assert_eq!(json(&same)["c1_hf"]["margin_change"]["mean"], 0.0);
     refused(&["intervene", &run, "--model", "demo", "--layers", "9"], 2, "counted from 0");
+    refused(&["intervene", &run, "--model", "demo", "--spans", "nothing"], 2, "strategy_name");
     refused(&["intervene", &run, "--model", "demo", "--factor=-1"], 2, "factor");
 }
 

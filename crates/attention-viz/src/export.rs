@@ -99,14 +99,17 @@ pub(crate) fn views(record: &AttentionRecord, span: &str, choice: &Choice) -> Re
     let new_tokens = || record.token_texts[prompt..].to_vec();
     let numbered = |what: &str, count: usize| (0..count).map(|number| format!("{what} {number}")).collect();
     let profile = layer_profile(capture, span, choice.sink)?;
+    // Some spans only help measurements; the page does not show them either.
+    let helps = |label: &str| label.contains(":without_last") || label.starts_with("control_");
+    let shown: Vec<usize> = (0..capture.spans.len()).filter(|at| !helps(&capture.spans[*at].label)).collect();
     let mut views = vec![
         View {
             name: "spans",
             title: "attention of each new token to each span".into(),
             axes: ("span", "new token"),
-            rows: capture.spans.iter().map(|span| span.label.clone()).collect(),
+            rows: shown.iter().map(|span| capture.spans[*span].label.clone()).collect(),
             columns: new_tokens(),
-            values: transposed(&span_steps(capture, choice)?),
+            values: columns_as_rows(&span_steps(capture, choice)?, &shown),
         },
         View {
             name: "heads",
@@ -139,9 +142,10 @@ pub(crate) fn views(record: &AttentionRecord, span: &str, choice: &Choice) -> Re
     Ok(views)
 }
 
-fn transposed(matrix: &Matrix) -> Matrix {
-    let values = (0..matrix.columns).flat_map(|column| (0..matrix.rows).map(move |row| matrix.row(row)[column]));
-    Matrix { rows: matrix.columns, columns: matrix.rows, values: values.collect() }
+/// Some columns of a matrix as the rows of another.
+fn columns_as_rows(matrix: &Matrix, columns: &[usize]) -> Matrix {
+    let values = columns.iter().flat_map(|column| (0..matrix.rows).map(move |row| matrix.row(row)[*column]));
+    Matrix { rows: columns.len(), columns: matrix.rows, values: values.collect() }
 }
 
 /// One line per cell: row number and name, column number and name, value.
@@ -181,7 +185,8 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
         capture.heads
     );
     let _ = writeln!(text, "response: {}\n\nattention by span (mean over new tokens)", info.response.trim());
-    let steps = transposed(&span_steps(capture, choice)?);
+    let all: Vec<usize> = (0..capture.spans.len()).collect();
+    let steps = columns_as_rows(&span_steps(capture, choice)?, &all);
     for (number, part) in capture.spans.iter().enumerate() {
         let mass = steps.row(number).iter().sum::<f64>() / capture.rows as f64;
         let tokens = part.tokens.len();
