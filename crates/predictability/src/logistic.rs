@@ -1,5 +1,6 @@
 //! Multinomial logistic regression with an L2 penalty, as scikit-learn fits it.
 //!
+//! Every class has weights of its own, also where there are two; scikit-learn then fits one vector, which is this at twice the strength.
 //! Minimises `½‖W‖² + C · Σ −log p(label)` over weights and intercepts; intercepts are not penalised. Fitted by L-BFGS with a
 //! backtracking line search, in f64.
 
