@@ -202,7 +202,7 @@ impl Selection {
 impl fmt::Display for Selection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Only(ranges) = self else { return formatter.write_str("all") };
-        for (number, range) in ranges.iter().enumerate() {
+        for (number, range) in ranges.iter().filter(|range| !range.is_empty()).enumerate() {
             let comma = if number > 0 { "," } else { "" };
             match range.len() {
                 1 => write!(formatter, "{comma}{}", range.start)?,

@@ -345,5 +345,7 @@ fn selections_are_read_and_written() {
     for text in ["", "a", "3-1", "1-", "-2", "1,,2"] {
         assert!(text.parse::<Selection>().is_err(), "{text}");
     }
+    let with_nothing = Selection::Only(vec![0..0, 2..4]);
+    assert_eq!(with_nothing.to_string(), "2-3");
     assert_eq!("0-2,9".parse::<Selection>().unwrap().below(5), [0, 1, 2]);
 }
