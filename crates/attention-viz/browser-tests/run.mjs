@@ -216,6 +216,8 @@ const checks = {
     await page.keyboard.press('/');
     await page.keyboard.type('standard turn 5');
     assert.equal(await page.textContent('#found'), '3 records');
+    await page.fill('#search', 'run-5 turn 3 c1_hf');
+    assert.equal(await page.textContent('#found'), '5 records');
     await page.fill('#search', '<script>alert');
     assert.equal(await page.textContent('#found'), '40 records');
     await page.context().close();

@@ -44,13 +44,16 @@ fn write_samples(folder: &std::path::Path) -> AttentionRecord {
 #[test]
 fn the_page_works_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
-    let small = write_samples(folder.path());
+    // The page shows and searches the run's name, so that it must not be a random one.
+    let run = folder.path().join("run-5");
+    std::fs::create_dir(&run).unwrap();
+    let small = write_samples(&run);
     let standalone = folder.path().join("standalone.html");
     std::fs::write(&standalone, standalone_html(&small)).unwrap();
-    let address = serve_folder(folder.path());
+    let address = serve_folder(&run);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/browser-tests/run.mjs");
-    let run = Command::new("node").arg(script).arg(format!("http://{address}/")).arg(&standalone).output();
-    let output = match run {
+    let script_run = Command::new("node").arg(script).arg(format!("http://{address}/")).arg(&standalone).output();
+    let output = match script_run {
         Ok(output) => output,
         Err(error) => return println!("skipped: Node.js is not here ({error})"),
     };

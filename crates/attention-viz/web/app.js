@@ -217,14 +217,19 @@ const drawTop = () => {
     Attn.element('span', { class: 'value' }, Attn.number(values[at])))));
 };
 
+// What a search asks for: "turn 5" is that turn, everything else is looked for in the record's texts.
+const searchTerms = (query) => [...query.toLowerCase().matchAll(/\bturn\s+(\d+)\b|\S+/g)].map(([word, turn]) => (turn === undefined
+  ? { word } : { turn: Number(turn) }));
+const searchText = (entry, run) => [entry.strategy, entry.layout, entry.conversation, entry.example, entry.model, entry.response, run.name]
+  .join(' ').toLowerCase();
+
 // The list of records.
 const drawList = () => {
-  const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (entry, run) => [entry.strategy, entry.layout, `turn ${entry.turn}`, entry.conversation, entry.example, entry.model, entry.response, run.name].join(' ').toLowerCase();
+  const terms = searchTerms(state.q);
   const found = [];
   index.runs.forEach((run, number) => run.records.forEach((entry) => {
-    const own = words.length ? text(entry, run) : '';
-    if (words.every((word) => own.includes(word))) found.push({ entry, number });
+    const own = terms.length ? searchText(entry, run) : '';
+    if (terms.every(({ word, turn }) => (word === undefined ? entry.turn === turn : own.includes(word)))) found.push({ entry, number });
   }));
   const most = 300;
   $('found').textContent = found.length > most ? `${found.length} records, the first ${most} are shown` : `${found.length} records`;
