@@ -16,7 +16,7 @@ const TOP: u8 = 4;
 const WITHOUT_ENGINE: [&str; 2] = ["esconv-data", "esc-metrics"];
 
 /// The ground's features that bring tensors along.
-const ENGINE_FEATURES: [&str; 3] = ["engine", "default", "cuda"];
+const ENGINE_FEATURES: [&str; 4] = ["engine", "default", "cuda", "serve"];
 
 const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 

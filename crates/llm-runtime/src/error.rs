@@ -55,6 +55,9 @@ pub enum Error {
     #[cfg(feature = "engine")]
     #[error("{0}")]
     Hub(#[from] crate::HubError),
+    /// A server can't be used: it does not know the key, the model or the address.
+    #[error("{0}")]
+    Remote(String),
     /// A tensor operation failed.
     #[cfg(feature = "engine")]
     #[error("tensor operation: {0}")]

@@ -39,7 +39,10 @@
 //! # Features
 //!
 //! `engine` (default) brings tensors and tokenisers; without it only messages, templates, options and [`TextModel`] remain.
-//! `cuda` adds CUDA devices.
+//! `remote` (default, needs no `engine`) adds `RemoteModel`: models behind servers that speak OpenAI's API. `serve` adds the module
+//! `server`: the engine as such a server. `cuda` adds CUDA devices.
+#[cfg(any(feature = "remote", feature = "serve"))]
+mod api_key;
 mod attention;
 #[cfg(feature = "engine")]
 pub mod beam;
@@ -72,6 +75,8 @@ mod memory;
 mod message;
 #[cfg(feature = "engine")]
 mod ops;
+#[cfg(feature = "remote")]
+mod remote;
 mod template;
 mod text_model;
 #[cfg(feature = "engine")]
@@ -82,9 +87,13 @@ pub mod hub;
 
 #[cfg(feature = "engine")]
 pub mod sampling;
+#[cfg(feature = "serve")]
+pub mod server;
 #[cfg(feature = "engine")]
 mod weights;
 
+#[cfg(any(feature = "remote", feature = "serve"))]
+pub use api_key::{ApiKey, KeySource};
 pub use attention::{AttentionCapture, AttentionEdit, AttentionProbe, EditedRows, Selection, SpanChoice};
 #[cfg(feature = "engine")]
 pub use checkpoint::Checkpoints;
@@ -95,7 +104,7 @@ pub use device::{DeviceChoice, set_threads};
 #[cfg(feature = "engine")]
 pub use dropout::{DropoutPass, seeded_stream};
 #[cfg(feature = "engine")]
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, Pressure, RequestSource, Supply};
 pub use error::Error;
 pub use generation::{EarlyStopping, GenerationOptions, InvalidOption};
 #[cfg(feature = "engine")]
@@ -111,6 +120,8 @@ pub use log_probs::token_log_probs;
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};
+#[cfg(feature = "remote")]
+pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOptions, RetryPolicy};
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
 #[cfg(feature = "engine")]

@@ -112,6 +112,27 @@ pub struct TokenLogprob {
     pub top: Vec<(u32, f32)>,
 }
 
+/// As [`TokenLogprob`], from a server that tells tokens by their texts only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextLogprob {
+    /// The chosen token's text; not always whole characters.
+    pub text: String,
+    /// Its natural log-probability.
+    pub logprob: f32,
+    /// The most likely tokens at this step, as many as were asked for.
+    pub top: Vec<(String, f32)>,
+}
+
+/// What a server says about itself in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServedBy {
+    /// The model's name; often more exact than the one that was asked for.
+    pub model: String,
+    /// Marks a state of the server under which the same request and seed should give the same answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
 /// One finished hypothesis of beam search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hypothesis {
@@ -130,16 +151,24 @@ pub struct Completion {
     pub key: u64,
     /// The new text, control tokens left out, cut before a stop string.
     pub text: String,
-    /// The new tokens, the end-of-sequence token included.
+    /// The new tokens, the end-of-sequence token included. Empty where a server does not tell them.
     pub tokens: Vec<u32>,
+    /// How many new tokens there are, told by servers too.
+    pub new_tokens: usize,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Per token, if asked for.
     pub logprobs: Vec<TokenLogprob>,
+    /// Per token, if asked for, from a server that does not tell token ids.
+    pub text_logprobs: Vec<TextLogprob>,
     /// Beam search: all returned hypotheses, best first (the first is also `text` and `tokens`).
     pub hypotheses: Vec<Hypothesis>,
-    /// The prompt's account.
+    /// The prompt's account. A server tells no text, tokens or spans.
     pub prompt: PromptReport,
+    /// How many tokens the prompt has, told by servers too.
+    pub prompt_tokens: usize,
+    /// What a server says about itself; `None` for local models.
+    pub served_by: Option<ServedBy>,
     /// Attention of the new tokens, if asked for.
     pub attention: Option<Box<AttentionCapture>>,
 }
@@ -147,11 +176,13 @@ pub struct Completion {
 /// What a sink is told while a run goes on.
 #[derive(Debug)]
 pub enum Event {
-    /// New text of a request (sampling and greedy decoding; beam search reports only the end).
+    /// New text of a request (sampling and greedy decoding; beam search reports only the end). What is told adds up to a beginning of
+    /// the finished text, unless a server's answer broke off and was begun anew with other words: then no more is told before
+    /// the end. While a server is waited for, empty texts come now and then, so that a sink can end the run.
     Text {
         /// The request's key.
         key: u64,
-        /// The text that was added; complete characters only.
+        /// The text that was added; complete characters only, maybe none.
         delta: String,
     },
     /// A request is finished.
@@ -221,6 +252,9 @@ pub enum RequestError {
         /// Position of the row, counted from the start of the prompt.
         position: usize,
     },
+    /// The model can't do what was asked: a server has no attention to show, say.
+    #[error("{0}")]
+    Unsupported(String),
     /// A server failed for good.
     #[error("{0}")]
     Remote(String),
@@ -294,6 +328,19 @@ pub struct RunStatistics {
     pub seconds: f64,
     /// Largest resident memory of the process in bytes; 0 where the system does not tell.
     pub peak_memory: u64,
+    /// How often a server was asked, repeated attempts included; 0 for local models.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u64,
+    /// Requests that a request journal answered; their tokens are not counted here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub from_journal: u64,
+    /// What the tokens cost, in the currency of the prices; `None` without prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What identifies a model in a record.

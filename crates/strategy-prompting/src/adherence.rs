@@ -120,7 +120,9 @@ fn score_record(
     options: &AdherenceOptions,
     scored_by: &str,
 ) -> Result<AdherenceRow, Error> {
-    let continuation = match self::scored_by(&record.model) == scored_by {
+    // A server does not tell the tokens of its answers, but tokenises their text as it did then.
+    let has_tokens = !record.tokens.is_empty();
+    let continuation = match has_tokens && self::scored_by(&record.model) == scored_by {
         true => Continuation::Tokens(record.tokens.clone()),
         false => Continuation::Text(record.text.clone()),
     };

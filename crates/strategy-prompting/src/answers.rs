@@ -142,7 +142,12 @@ pub fn answer_chats(
             summary.failed += 1;
             ControlFlow::Continue(())
         }
-        Event::Text { .. } => ControlFlow::Continue(()),
+        // Somebody may want to end the run while a long answer is waited for.
+        Event::Text { .. } => {
+            let flow = sink(summary.answered);
+            summary.stopped |= flow.is_break();
+            flow
+        }
     })?;
     match failure {
         Some(error) => Err(error),

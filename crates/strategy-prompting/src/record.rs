@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use llm_runtime::{
-    Completion, FinishReason, GenerationOptions, Hypothesis, Message, ModelIdentity, Prompt, Request, Span,
-    TokenLogprob,
+    Completion, FinishReason, GenerationOptions, Hypothesis, Message, ModelIdentity, Prompt, Request, ServedBy, Span,
+    TextLogprob, TokenLogprob,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,11 @@ pub struct ContinuationRecord {
     pub run_seed: u64,
     /// How it was generated, with the item's own seed.
     pub generation: GenerationOptions,
-    /// The rendered prompt, control tokens as text.
+    /// The rendered prompt, control tokens as text; empty where a server rendered it.
     pub prompt: String,
+    /// The prompt's messages, with where their parts are, where a server rendered them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompt_messages: Vec<Message>,
     /// Prompt tokens, the beginning-of-sequence token included.
     pub prompt_tokens: usize,
     /// Where the prompt's parts are, in bytes of `prompt` and in its tokens.
@@ -87,13 +90,19 @@ pub struct ContinuationRecord {
     pub response: Option<String>,
     /// New tokens, the end-of-sequence token included.
     pub new_tokens: usize,
-    /// Their ids.
+    /// Their ids; empty where a server does not tell them.
     pub tokens: Vec<u32>,
     /// Why the generation ended.
     pub finish_reason: FinishReason,
     /// Log-probabilities per new token, if they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<TokenLogprob>,
+    /// The same from a server that does not tell token ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_logprobs: Vec<TextLogprob>,
+    /// What the server said about itself, where the model is behind one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<ServedBy>,
     /// All hypotheses of beam search, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hypotheses: Vec<Hypothesis>,
@@ -119,6 +128,7 @@ impl ContinuationRecord {
         completion: Completion,
     ) -> Result<Self, Error> {
         let plan = item.plan();
+        let is_rendered_here = !completion.prompt.text.is_empty();
         Ok(Self {
             id: item.id()?,
             example: item.example.id.clone(),
@@ -135,14 +145,17 @@ impl ContinuationRecord {
             run_seed: plan.settings().seed,
             generation: item.options(),
             prompt: completion.prompt.text,
-            prompt_tokens: completion.prompt.tokens.len(),
+            prompt_messages: if is_rendered_here { Vec::new() } else { item.messages(system_role)? },
+            prompt_tokens: completion.prompt_tokens,
             spans: completion.prompt.spans,
             text: completion.text,
             response: None,
-            new_tokens: completion.tokens.len(),
+            new_tokens: completion.new_tokens,
             tokens: completion.tokens,
             finish_reason: completion.finish_reason,
             logprobs: completion.logprobs,
+            text_logprobs: completion.text_logprobs,
+            served_by: completion.served_by,
             hypotheses: completion.hypotheses,
             situation: item.example.situation.clone(),
             dialog: item.example.dialogue.texts(),

@@ -16,11 +16,12 @@ use crate::{
 };
 
 /// Tokenizer, template and the limits a request must keep.
-pub(super) struct Front {
-    pub(super) tokenizer: Tokenizer,
+#[derive(Clone)]
+pub(crate) struct Front {
+    pub(crate) tokenizer: Tokenizer,
     pub(super) template: Option<ChatTemplate>,
     pub(super) eos: Vec<u32>,
-    pub(super) context_length: usize,
+    pub(crate) context_length: usize,
     pub(super) vocabulary: usize,
     pub(super) layers: usize,
     pub(super) heads: usize,
@@ -29,16 +30,16 @@ pub(super) struct Front {
 }
 
 /// A request that was tokenised and checked.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     key: u64,
     prompt: PromptReport,
     kind: DraftKind,
-    cancel: Option<CancelToken>,
+    pub(crate) cancel: Option<CancelToken>,
     wishes: Wishes,
 }
 
 /// A draft, or the key of a request that is refused and why.
-pub(super) type Drafted = Result<Draft, (u64, RequestError)>;
+pub(crate) type Drafted = Result<Draft, (u64, RequestError)>;
 
 enum DraftKind {
     Generate(GenerationOptions),
@@ -46,7 +47,7 @@ enum DraftKind {
 }
 
 impl Front {
-    pub(super) fn generation(&self, request: Request) -> Result<Draft, RequestError> {
+    pub(crate) fn generation(&self, request: Request) -> Result<Draft, RequestError> {
         request.options.validate()?;
         if request.options.beam_width > 1 && (request.probe.is_some() || request.edit.is_some()) {
             let problem = "attention is captured and edited with one beam only".into();
@@ -61,7 +62,7 @@ impl Front {
         Ok(Draft { key: request.key, prompt, kind, cancel: request.cancel, wishes })
     }
 
-    pub(super) fn scoring(&self, key: u64, request: &ScoreRequest) -> Result<Draft, RequestError> {
+    pub(crate) fn scoring(&self, key: u64, request: &ScoreRequest) -> Result<Draft, RequestError> {
         let mut prompt = self.prompt(&request.prompt)?;
         let mut prompt_length = prompt.tokens.len();
         match &request.continuation {
@@ -79,7 +80,7 @@ impl Front {
     }
 
     /// Tokenises prompt and continuation together; gives the number of tokens that end inside the prompt.
-    fn append(&self, report: &mut PromptReport, prompt: &Prompt, text: &str) -> Result<usize, RequestError> {
+    pub(crate) fn append(&self, report: &mut PromptReport, prompt: &Prompt, text: &str) -> Result<usize, RequestError> {
         let start = report.text.len();
         if matches!(prompt, Prompt::Tokens(_)) {
             let length = report.tokens.len();
@@ -119,7 +120,7 @@ impl Front {
         template.render(messages, GenerationPrompt::Add).map_err(|error| RequestError::Template(error.to_string()))
     }
 
-    pub(super) fn prompt(&self, prompt: &Prompt) -> Result<PromptReport, RequestError> {
+    pub(crate) fn prompt(&self, prompt: &Prompt) -> Result<PromptReport, RequestError> {
         let tokenizer_error = |error: TokenizerError| RequestError::Tokenizer(error.to_string());
         let report = match prompt {
             Prompt::Tokens(tokens) => PromptReport { tokens: tokens.clone(), ..PromptReport::default() },
@@ -148,6 +149,13 @@ impl Front {
             Some(id) => Err(RequestError::UnknownToken { id: *id, vocabulary }),
             None => Ok(()),
         }
+    }
+
+    /// Most new tokens that a prompt leaves room for.
+    #[cfg(feature = "serve")]
+    pub(crate) fn room_behind(&self, prompt: usize) -> usize {
+        let cached = self.blocks.saturating_sub(prompt.div_ceil(BLOCK_SIZE) + 1) * BLOCK_SIZE;
+        self.context_length.saturating_sub(prompt).min(cached)
     }
 
     fn check_length(&self, prompt: usize, new: usize, beams: usize) -> Result<(), RequestError> {

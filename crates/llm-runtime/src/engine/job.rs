@@ -46,7 +46,7 @@ pub(super) enum Advance {
 }
 
 /// The result of a job.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Completion(Completion),
     Score(Score),
 }
@@ -131,10 +131,14 @@ fn completion(key: u64, finish_reason: FinishReason, prompt: &mut PromptReport) 
         key,
         text: String::new(),
         tokens: Vec::new(),
+        new_tokens: 0,
         finish_reason,
         logprobs: Vec::new(),
+        text_logprobs: Vec::new(),
         hypotheses: Vec::new(),
+        prompt_tokens: prompt.tokens.len(),
         prompt: std::mem::take(prompt),
+        served_by: None,
         attention: None,
     }
 }
@@ -205,6 +209,7 @@ impl SampleDecoder<'_> {
         let tokens = sequence.tokens[prompt.tokens.len()..].to_vec();
         Completion {
             text: std::mem::take(&mut self.text),
+            new_tokens: tokens.len(),
             tokens,
             logprobs: std::mem::take(&mut self.logprobs),
             ..completion(key, reason, prompt)
@@ -252,6 +257,7 @@ impl BeamDecoder<'_> {
         Completion {
             text: best.map(|best| best.text.clone()).unwrap_or_default(),
             tokens: best.map(|best| best.tokens.clone()).unwrap_or_default(),
+            new_tokens: best.map_or(0, |best| best.tokens.len()),
             hypotheses,
             ..completion(key, reason, prompt)
         }

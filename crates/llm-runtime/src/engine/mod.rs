@@ -1,7 +1,8 @@
 //! The local engine: continuous batching over a block cache with a prefix tree.
 //!
 //! Requests that begin alike share what they have in common: it is computed once and kept, in blocks of
-//! 16 positions, until the memory is needed for something else. Requests join and leave the batch at every step.
+//! 16 positions, until the memory is needed for something else. Requests join and leave the batch at every step; they come from an
+//! iterator, or from a [`RequestSource`] that is open while others are being served.
 //!
 //! **The same request and seed give the same tokens** alone, in a batch, after a prefix hit and with any number of threads, on
 //! the CPU and the same kind of processor: each row of a step is computed in an order that depends on that row only (see
@@ -13,6 +14,7 @@ mod job;
 mod probe;
 mod scheduler;
 mod sequence;
+mod source;
 mod stop;
 
 use std::cell::OnceCell;
@@ -22,10 +24,14 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use self::front::{Drafted, Front};
-use self::job::Outcome;
+pub(crate) use self::front::{Draft, Drafted, Front};
+pub(crate) use self::job::Outcome;
+pub(crate) use self::scheduler::Told;
+pub use self::source::{Pressure, RequestSource, Supply};
+
 use self::probe::LayerWatch;
-use self::scheduler::{Limits, Scheduler, Told};
+use self::scheduler::{Limits, Scheduler};
+use self::source::Mapped;
 use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, slot};
 use crate::kernels::{Segment, Watch};
 use crate::memory::format_bytes;
@@ -57,7 +63,7 @@ impl Default for EngineOptions {
 /// A model with its tokenizer, template and cache. Implements [`TextModel`].
 pub struct Engine {
     model: Arc<Llama>,
-    front: Front,
+    front: Arc<Front>,
     cache: KvCache,
     tree: PrefixTree,
     limits: Limits,
@@ -144,14 +150,14 @@ impl Engine {
         let eos = tokenizer.eos().to_vec();
         let vocabulary = config.vocabulary_size;
         let (layers, heads) = (config.layers, config.heads);
-        let front = Front { tokenizer, template, eos, context_length, vocabulary, layers, heads, blocks };
+        let front = Arc::new(Front { tokenizer, template, eos, context_length, vocabulary, layers, heads, blocks });
         Ok(Self { model, front, cache, tree: PrefixTree::new(blocks), limits, identity: IdentityParts::default() })
     }
 
     /// Adds what a folder or file says beyond model and tokenizer.
     pub(crate) fn with_origin(mut self, identity: IdentityParts, eos: Vec<u32>) -> Self {
         self.identity = identity;
-        self.front.eos = eos;
+        Arc::make_mut(&mut self.front).eos = eos;
         self
     }
 
@@ -252,13 +258,43 @@ impl Engine {
         Ok(self.model.hidden_states_observed(tokens, &positions, &mut attention, observe)?)
     }
 
-    fn run(
+    /// As [`TextModel::generate`], with requests that may come while others are being served: they join the running batch. Ends when
+    /// the source is closed and everything is served, or the sink breaks.
+    ///
+    /// # Errors
+    /// As [`TextModel::generate`].
+    pub fn generate_from(
         &mut self,
-        incoming: &mut dyn FnMut(&Front) -> Option<Drafted>,
+        source: &mut dyn RequestSource,
+        sink: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<RunStatistics, Error> {
+        let front = self.front.clone();
+        let map = |request: Request| {
+            let key = request.key;
+            front.generation(request).map_err(|error| (key, error))
+        };
+        let mut tell = |told| match told {
+            Told::Text { key, delta } => sink(Event::Text { key, delta }),
+            Told::Failed { key, error } => sink(Event::Failed { key, error }),
+            Told::Finished { outcome: Outcome::Completion(completion), .. } => sink(Event::Finished(completion)),
+            Told::Finished { outcome: Outcome::Score(_), .. } => ControlFlow::Continue(()),
+        };
+        self.run(&mut Mapped { source, map }, &mut tell)
+    }
+
+    /// What turns requests into drafts; it may do so elsewhere while the engine runs.
+    #[cfg(feature = "serve")]
+    pub(crate) fn front(&self) -> Arc<Front> {
+        self.front.clone()
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        source: &mut dyn RequestSource<Drafted>,
         tell: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<RunStatistics, Error> {
         let front = &self.front;
-        let mut jobs = std::iter::from_fn(|| Some(incoming(front)?.map(|draft| front.job(draft))));
+        let mut jobs = Mapped { source, map: |draft: Drafted| draft.map(|draft| front.job(draft)) };
         Scheduler::new(&self.model, &self.cache, &mut self.tree, self.limits).run(&mut jobs, tell)
     }
 }
@@ -277,27 +313,17 @@ impl TextModel for Engine {
         requests: &mut dyn Iterator<Item = Request>,
         sink: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<RunStatistics, Error> {
-        let mut next = |front: &Front| {
-            let request = requests.next()?;
-            let key = request.key;
-            Some(front.generation(request).map_err(|error| (key, error)))
-        };
-        let mut tell = |told| match told {
-            Told::Text { key, delta } => sink(Event::Text { key, delta }),
-            Told::Failed { key, error } => sink(Event::Failed { key, error }),
-            Told::Finished { outcome: Outcome::Completion(completion), .. } => sink(Event::Finished(completion)),
-            Told::Finished { outcome: Outcome::Score(_), .. } => ControlFlow::Continue(()),
-        };
-        self.run(&mut next, &mut tell)
+        let mut requests = requests;
+        self.generate_from(&mut requests, sink)
     }
 
     fn score(&mut self, requests: &[ScoreRequest]) -> Result<Vec<Result<Score, RequestError>>, Error> {
         let mut answers: Vec<Option<Result<Score, RequestError>>> = vec![None; requests.len()];
-        let mut queue = requests.iter().enumerate();
-        let mut next = |front: &Front| {
-            let (number, request) = queue.next()?;
-            Some(front.scoring(number as u64, request).map_err(|error| (number as u64, error)))
-        };
+        let front = self.front.clone();
+        let mut drafts = requests.iter().enumerate().map(|(number, request)| {
+            let key = number as u64;
+            front.scoring(key, request).map_err(|error| (key, error))
+        });
         let mut tell = |told| {
             match told {
                 Told::Finished { key, outcome: Outcome::Score(score) } => answers[key as usize] = Some(Ok(score)),
@@ -306,7 +332,7 @@ impl TextModel for Engine {
             }
             ControlFlow::Continue(())
         };
-        self.run(&mut next, &mut tell)?;
+        self.run(&mut drafts, &mut tell)?;
         Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(RequestError::EmptyPrompt))).collect())
     }
 }

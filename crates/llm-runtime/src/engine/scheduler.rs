@@ -14,6 +14,7 @@ use candle_core::Tensor;
 use super::job::{Advance, Decoder, Job, Outcome};
 use super::probe::StepWatch;
 use super::sequence::Sequence;
+use super::source::{Pressure, RequestSource, Supply};
 use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, common_prefix, slot};
 use crate::kernels::{Segment, Watch};
 use crate::memory::peak_memory;
@@ -32,7 +33,7 @@ pub(super) struct Limits {
 }
 
 /// What a run tells.
-pub(super) enum Told {
+pub(crate) enum Told {
     Text { key: u64, delta: String },
     Finished { key: u64, outcome: Outcome },
     Failed { key: u64, error: RequestError },
@@ -49,6 +50,8 @@ pub(super) struct Scheduler<'m, 'a> {
     waiting: VecDeque<Job<'a>>,
     /// Oldest first.
     active: Vec<Job<'a>>,
+    /// Whether more requests may come.
+    is_open: bool,
     statistics: RunStatistics,
     /// When the first request began, until its first token.
     awaiting_first_token: Option<Instant>,
@@ -69,15 +72,16 @@ impl<'m, 'a> Scheduler<'m, 'a> {
             limits,
             waiting: VecDeque::new(),
             active: Vec::new(),
+            is_open: true,
             statistics: RunStatistics::default(),
             awaiting_first_token: None,
         }
     }
 
-    /// Runs jobs until there are no more or `tell` breaks.
+    /// Runs jobs until no more can come or `tell` breaks.
     pub(super) fn run(
         mut self,
-        incoming: &mut dyn Iterator<Item = Incoming<'a>>,
+        incoming: &mut dyn RequestSource<Incoming<'a>>,
         tell: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<RunStatistics, Error> {
         let start = Instant::now();
@@ -93,7 +97,7 @@ impl<'m, 'a> Scheduler<'m, 'a> {
 
     fn run_steps(
         &mut self,
-        incoming: &mut dyn Iterator<Item = Incoming<'a>>,
+        incoming: &mut dyn RequestSource<Incoming<'a>>,
         tell: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         loop {
@@ -103,7 +107,7 @@ impl<'m, 'a> Scheduler<'m, 'a> {
             }
             self.admit()?;
             if self.active.is_empty() {
-                if self.waiting.is_empty() {
+                if self.waiting.is_empty() && !self.is_open {
                     return Ok(());
                 }
                 continue;
@@ -116,14 +120,16 @@ impl<'m, 'a> Scheduler<'m, 'a> {
 
     fn take_in(
         &mut self,
-        incoming: &mut dyn Iterator<Item = Incoming<'a>>,
+        incoming: &mut dyn RequestSource<Incoming<'a>>,
         tell: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        while self.waiting.len() < WINDOW {
-            match incoming.next() {
-                None => break,
-                Some(Ok(job)) => self.waiting.push_back(job),
-                Some(Err((key, error))) => self.fail(key, error, tell)?,
+        while self.is_open && self.waiting.len() < WINDOW {
+            let is_idle = self.active.is_empty() && self.waiting.is_empty();
+            match incoming.next_request(if is_idle { Pressure::Idle } else { Pressure::Busy }) {
+                Supply::Ready(Ok(job)) => self.waiting.push_back(job),
+                Supply::Ready(Err((key, error))) => self.fail(key, error, tell)?,
+                Supply::Pending => break,
+                Supply::Closed => self.is_open = false,
             }
         }
         ControlFlow::Continue(())

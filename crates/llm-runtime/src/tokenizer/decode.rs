@@ -179,6 +179,13 @@ impl Tokenizer {
         Ok(text)
     }
 
+    /// The bytes that a token stands for within a text; not always whole characters. `None` outside the vocabulary.
+    pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.spelling.spell(self.piece(id)?, &mut bytes);
+        Some(bytes)
+    }
+
     /// The text of generated ids: control tokens are skipped, and so is what lies outside the vocabulary, since a
     /// model's output can be wider than its tokenizer.
     pub fn decode_text(&self, ids: &[u32]) -> String {
