@@ -15,12 +15,16 @@ use strategy_prompting::{
 use crate::arguments::Format;
 use crate::attention_arguments::Adherence;
 use crate::failure::Failure;
-use crate::{interrupt, model, progress};
+use crate::text_model::{AnyModel, Delivery, must_be_local};
+use crate::{interrupt, progress};
 
 pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failure> {
+    if options.attention {
+        must_be_local(&options.model, "--attention looks into the model while it scores")?;
+    }
     let records = conditional_records(&options.runs, options.limit)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
-    let mut model = model::load(&options.model, &options.runtime)?;
+    let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     let mut file = AdherenceFile::open(&options.out, options.resume, &scored_by(&model.identity()))?;
     let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !file.contains(&record.id)).collect();
     interrupt::listen();
@@ -43,7 +47,7 @@ pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Res
     for run in runs {
         for record in read_records(&records_file(run), TornLine::Skip)? {
             let record = record?;
-            if record.strategy != UNCONDITIONAL && !record.tokens.is_empty() {
+            if record.strategy != UNCONDITIONAL && (record.new_tokens > 0 || !record.text.is_empty()) {
                 records.push(record);
             }
         }

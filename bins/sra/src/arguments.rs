@@ -8,6 +8,7 @@ use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
+use crate::remote_arguments::{Serve, Server};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Continue(Box<Continue>),
     /// Talk with a model that answers by the strategy of your choice
     Chat(Box<Chat>),
+    /// Serve a model to clients of OpenAI's API
+    Serve(Box<Serve>),
     /// Tidy the responses of a run
     Postprocess(Postprocess),
     /// Write a run in the forms other tools read
@@ -124,7 +127,7 @@ pub(crate) struct Stats {
 /// Continue dialogues once per strategy and layout
 #[derive(Debug, Args)]
 pub(crate) struct Continue {
-    /// demo, a .gguf file, a Hugging Face folder or a hub id
+    /// demo, a .gguf file, a Hugging Face folder, a hub id, or openai:NAME@URL
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Prepared examples (.jsonl), a raw corpus, cut on the spot, or demo:N (N built-in dialogues)
@@ -155,6 +158,8 @@ pub(crate) struct Continue {
     pub(crate) generation: Generation,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// What is continued.
@@ -222,6 +227,8 @@ pub(crate) struct Demo {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// Count how often responses follow their strategy (demonstration language only)
@@ -286,7 +293,7 @@ pub(crate) struct Generation {
 /// --format json each turn is one line, a JSON object.
 #[derive(Debug, Args)]
 pub(crate) struct Chat {
-    /// demo, a .gguf file, a Hugging Face folder or a hub id
+    /// demo, a .gguf file, a Hugging Face folder, a hub id, or openai:NAME@URL
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file
@@ -315,6 +322,8 @@ pub(crate) struct Chat {
     pub(crate) generation: Generation,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// The model and where it runs.

@@ -8,6 +8,7 @@ use llm_runtime::{EditedRows, Selection};
 use strategy_prompting::{NormaliseOrder, SRA_PRESETS, SinkHandling, SraOptions, SraRows};
 
 use crate::arguments::Runtime;
+use crate::remote_arguments::Server;
 
 /// Measure strategy-relevant attention (SRA) of captured runs
 ///
@@ -107,7 +108,8 @@ pub(crate) struct Adherence {
     /// Run folders or files of continuation records
     #[arg(required = true, num_args = 1.., value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// The model that scores: demo, a .gguf file, a Hugging Face folder or a hub id
+    /// The model that scores: demo, a .gguf file, a Hugging Face folder, a hub id, or openai:NAME@URL (vLLM and `sra serve` can
+    /// score, OpenAI can't)
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Where the rows go (.jsonl)
@@ -127,6 +129,8 @@ pub(crate) struct Adherence {
     pub(crate) attention: bool,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// Mask or scale attention to the strategy, and see what becomes of adherence

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use esconv_data::{Example, StrategySet};
-use llm_runtime::{Engine, GenerationOptions, RunStatistics, TextModel, format_bytes};
+use llm_runtime::{GenerationOptions, Message, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
 use strategy_prompting::{
     CapturedRecord, CostEstimate, ExistingRun, InstructionTemplate, Journal, PairSampling, Progress, RunManifest,
@@ -13,7 +13,8 @@ use strategy_prompting::{
 
 use crate::arguments::{Continue, Format, Generation, Sampling, Sweep};
 use crate::failure::Failure;
-use crate::{captured, interrupt, model, prepare, progress};
+use crate::text_model::{AnyModel, Delivery, must_be_local};
+use crate::{captured, interrupt, prepare, progress};
 
 /// Sampling probability of the published runs.
 const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
@@ -22,8 +23,12 @@ const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
 const PUBLISHED_TEMPERATURE: f32 = 0.7;
 
 pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failure> {
+    if options.attention.is_some() {
+        must_be_local(&options.model, "--attention looks into the model while it writes")?;
+    }
     let plan = plan(options)?;
-    let mut model = model::load(&options.model, &options.runtime)?;
+    let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
+    model.check(&plan.settings().generation)?;
     if options.dry_run {
         return dry_run(&plan, &model, options, format);
     }
@@ -32,8 +37,10 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
     interrupt::listen();
     let mut bar: Option<progress::Progress> = None;
-    let writer = captured::Writer::new(&options.out, options.attention_precision, model.tokenizer());
-    let mut keep = |captured: CapturedRecord<'_>| writer.keep(captured);
+    let engine = model.engine();
+    let writer =
+        engine.map(|engine| captured::Writer::new(&options.out, options.attention_precision, engine.tokenizer()));
+    let mut keep = |captured: CapturedRecord<'_>| writer.as_ref().map_or(Ok(()), |writer| writer.keep(captured));
     let summary = run_sweep(&plan, &mut model, &mut journal, options.on_failure, Some(&mut keep), &mut |event| {
         observe(event, &mut bar);
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -139,41 +146,72 @@ fn observe(event: Progress<'_>, bar: &mut Option<progress::Progress>) {
     }
 }
 
-/// What `--dry-run` prints.
+/// What `--dry-run` prints. A server is not asked: its limits are not known, and prompt tokens are guessed.
 #[derive(Serialize)]
 struct DryRun<'a> {
     manifest: RunManifest,
     estimate: CostEstimate,
-    context_length: usize,
-    kv_memory_tokens: usize,
+    context_length: Option<usize>,
+    kv_memory_tokens: Option<usize>,
+    cost_at_most: Option<f64>,
     out: &'a std::path::Path,
 }
 
-fn dry_run(plan: &SweepPlan, model: &Engine, options: &Continue, format: Format) -> Result<ExitCode, Failure> {
+fn dry_run(plan: &SweepPlan, model: &AnyModel, options: &Continue, format: Format) -> Result<ExitCode, Failure> {
     const PROBES: usize = 200;
     let system_role = SystemRole::for_template(model.template());
-    let estimate = plan.estimate(system_role, PROBES, &mut |messages| model.count_tokens(messages).unwrap_or(0))?;
+    let estimate = plan.estimate(system_role, PROBES, &mut |messages| match model {
+        AnyModel::Local(engine) => engine.count_tokens(messages).unwrap_or(0),
+        AnyModel::Remote(_) => guess_tokens(messages),
+    })?;
+    let prices = match model {
+        AnyModel::Remote(remote) => remote.options().prices,
+        AnyModel::Local(_) => None,
+    };
     let answer = DryRun {
         manifest: RunManifest::new(plan, &model.identity())?,
         estimate,
-        context_length: model.context_length(),
-        kv_memory_tokens: model.cache_tokens(),
+        context_length: model.engine().map(|engine| engine.context_length()),
+        kv_memory_tokens: model.engine().map(|engine| engine.cache_tokens()),
+        cost_at_most: prices.map(|prices| prices.cost(estimate.prompt_tokens, estimate.new_tokens_at_most)),
         out: &options.out,
     };
     match format {
         Format::Json => crate::export::print_json(&answer)?,
-        Format::Text => {
-            println!("{}", toml::to_string(&answer.manifest.settings).map_err(Failure::work)?);
-            println!("model              {} ({})", answer.manifest.model.name, answer.manifest.model.dtype);
-            println!("examples           {}", estimate.examples);
-            println!("continuations      {}", estimate.requests);
-            println!("prompt tokens      about {} before reuse", estimate.prompt_tokens);
-            println!("new tokens         at most {}", estimate.new_tokens_at_most);
-            println!("context length     {}", answer.context_length);
-            println!("key/value memory   {} tokens", answer.kv_memory_tokens);
-        }
+        Format::Text => print_dry_run(&answer)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// English has about four letters to a token.
+fn guess_tokens(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.content.chars().count().div_ceil(4)).sum()
+}
+
+fn print_dry_run(answer: &DryRun<'_>) -> Result<(), Failure> {
+    let DryRun { manifest, estimate, .. } = answer;
+    println!("{}", toml::to_string(&manifest.settings).map_err(Failure::work)?);
+    match manifest.model.dtype.as_str() {
+        "" => println!("model              {}", manifest.model.name),
+        dtype => println!("model              {} ({dtype})", manifest.model.name),
+    }
+    println!("examples           {}", estimate.examples);
+    println!("continuations      {}", estimate.requests);
+    match answer.context_length {
+        Some(_) => println!("prompt tokens      about {} before reuse", estimate.prompt_tokens),
+        None => println!("prompt tokens      roughly {} (guessed: four letters each)", estimate.prompt_tokens),
+    }
+    println!("new tokens         at most {}", estimate.new_tokens_at_most);
+    if let Some(length) = answer.context_length {
+        println!("context length     {length}");
+    }
+    if let Some(tokens) = answer.kv_memory_tokens {
+        println!("key/value memory   {tokens} tokens");
+    }
+    if let Some(cost) = answer.cost_at_most {
+        println!("cost               roughly at most {cost:.2}");
+    }
+    Ok(())
 }
 
 fn report(summary: &RunSummary, options: &Continue, format: Format) -> Result<(), Failure> {
@@ -207,5 +245,21 @@ pub(crate) fn print_statistics(statistics: &RunStatistics) {
     println!("time to first token     {:>12.3} s", statistics.time_to_first_token);
     println!("time                    {:>12.1} s", statistics.seconds);
     println!("new tokens per second   {:>12.1}", rate(statistics.generated_tokens, statistics.seconds));
-    println!("peak memory             {:>12}", format_bytes(statistics.peak_memory));
+    if statistics.peak_memory > 0 {
+        println!("peak memory             {:>12}", format_bytes(statistics.peak_memory));
+    }
+    print_server_statistics(statistics);
+}
+
+/// What only a run with a server has to tell.
+fn print_server_statistics(statistics: &RunStatistics) {
+    if statistics.attempts > 0 {
+        println!("the server was asked    {:>12} times", statistics.attempts);
+    }
+    if statistics.from_journal > 0 {
+        println!("from the journal        {:>12} answers", statistics.from_journal);
+    }
+    if let Some(cost) = statistics.cost {
+        println!("cost                    {cost:>12.4}");
+    }
 }

@@ -19,7 +19,8 @@ use crate::agreement::{self, Judged};
 use crate::arguments::{Demo, Format};
 use crate::continuation::print_statistics;
 use crate::failure::Failure;
-use crate::{interrupt, model, prepare};
+use crate::text_model::{AnyModel, Delivery};
+use crate::{interrupt, prepare};
 
 /// Layouts that are compared.
 const LAYOUTS: [Layout; 2] = [Layout::C1HistoryFirst, Layout::Standard];
@@ -37,12 +38,12 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     };
     let template = InstructionTemplate::built_in("t4")?;
     let plan = SweepPlan::new(settings, &strategies, template, &examples)?;
-    let mut engine = model::load(&options.model, &options.runtime)?;
+    let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     let scratch = Scratch::new(options.out.clone())?;
-    let manifest = RunManifest::new(&plan, &engine.identity())?;
+    let manifest = RunManifest::new(&plan, &model.identity())?;
     let mut journal = Journal::open(&scratch.folder, &manifest, ExistingRun::Refuse)?;
     interrupt::listen();
-    let summary = run_sweep(&plan, &mut engine, &mut journal, OnFailure::Stop, None, &mut |_| {
+    let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, None, &mut |_| {
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     journal.finish()?;

@@ -11,8 +11,9 @@ use strategy_prompting::{AnswerOptions, AnswerSummary, answer_chats, read_chat_r
 use crate::arguments::Format;
 use crate::continuation::{generation_options, print_statistics};
 use crate::failure::Failure;
+use crate::text_model::{AnyModel, Delivery};
 use crate::training_arguments::Generate;
-use crate::{interrupt, model, progress};
+use crate::{interrupt, progress};
 
 pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failure> {
     let mut rows = read_chat_rows(&options.data)?;
@@ -20,9 +21,10 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
         rows.shuffle(&mut seeded_stream(options.seed, "generate"));
         rows.truncate(limit);
     }
-    let mut model = model::load(&options.model, &options.runtime)?;
+    let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     let mut generation = generation_options(&options.generation);
     generation.seed = options.seed;
+    model.check(&generation)?;
     interrupt::listen();
     let mut bar = progress::Progress::new("answering", 0, rows.len() as u64);
     let settings = AnswerOptions { layout: options.layout, generation };

@@ -15,9 +15,11 @@ use crate::adherence::{by_layout, conditional_records, print_numbers, print_summ
 use crate::arguments::Format;
 use crate::attention_arguments::Intervene;
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 use crate::{interrupt, model, progress};
 
 pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
+    must_be_local(&options.model, "`sra intervene` changes attention inside the model")?;
     let records = conditional_records(&options.runs, options.limit)?;
     check_spans(options, &records)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;

@@ -29,7 +29,10 @@ mod postprocess;
 mod predictability;
 mod prepare;
 mod progress;
+mod remote_arguments;
+mod serve;
 mod statistics;
+mod text_model;
 mod token_probe;
 mod train;
 mod training_arguments;
@@ -71,6 +74,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Stats(options) => statistics::run(options, format),
         Command::Continue(options) => continuation::run(options, format),
         Command::Chat(options) => chat::run(options, format),
+        Command::Serve(options) => serve::run(options),
         Command::Postprocess(options) => postprocess::run(options, format),
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),

@@ -8,10 +8,12 @@ use serde_json::json;
 
 use crate::arguments::Format;
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 use crate::training_arguments::Merge;
 use crate::{model, train};
 
 pub(crate) fn run(options: &Merge, format: Format) -> Result<ExitCode, Failure> {
+    must_be_local(&options.model, "`sra merge` writes the model's weights")?;
     let source = model::source(&options.model, LoadOptions::default());
     let export = ModelExport::open(&source)?;
     let adapters = Adapters::new();

@@ -17,6 +17,7 @@ use crate::adherence::conditional_records;
 use crate::arguments::Format;
 use crate::attention_arguments::{Predictability, Reading};
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 use crate::{model, progress};
 
 /// Folds and strengths of the published analysis.
@@ -57,6 +58,7 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
         (Reading::Lexical, None, None) => Ok(Source::Words),
         (Reading::Semantic, Some(file), None) => Ok(Source::Vectors(read_vectors(file)?)),
         (Reading::Semantic, None, Some(name)) => {
+            must_be_local(name, "the semantic reading takes the model's hidden states")?;
             Ok(Source::Model(Box::new(model::load(name, &options.runtime)?), options.layer))
         }
         (Reading::Lexical, ..) => Err(Failure::wrong_use("the lexical reading takes neither --embeddings nor --model")),

@@ -19,6 +19,7 @@ use crate::adherence::conditional_records;
 use crate::arguments::Format;
 use crate::attention_arguments::TokenProbe;
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 use crate::{model, progress};
 
 /// Penalty and test share of the published probe.
@@ -26,6 +27,7 @@ const ALPHA: f64 = 1.0;
 const TEST_SHARE: f64 = 0.3;
 
 pub(crate) fn run(options: &TokenProbe, format: Format) -> Result<ExitCode, Failure> {
+    must_be_local(&options.model, "`sra token-probe` reads the model's hidden states")?;
     let mut records = conditional_records(&options.runs, None)?;
     records.shuffle(&mut llm_runtime::seeded_stream(options.seed, "token-probe"));
     records.truncate(options.responses);

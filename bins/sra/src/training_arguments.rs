@@ -12,6 +12,7 @@ use strategy_prompting::{Layout, Share};
 use training::{AdamWOptions, Schedule, TrainerOptions, Warmup};
 
 use crate::arguments::{Generation, ModelOptions, Runtime};
+use crate::remote_arguments::Server;
 
 /// Make chats to fine-tune on out of continuation runs or a corpus
 #[derive(Debug, Args)]
@@ -242,7 +243,7 @@ pub(crate) struct Merge {
 /// Answer chats with a layout and an adapter
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
-    /// demo, a .gguf file, a Hugging Face folder or a hub id
+    /// demo, a .gguf file, a Hugging Face folder, a hub id, or openai:NAME@URL
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Chats as `sra dataset` writes them; the last answer is left out and kept as the reference
@@ -264,6 +265,8 @@ pub(crate) struct Generate {
     pub(crate) generation: Generation,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 impl Lora {

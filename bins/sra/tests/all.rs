@@ -9,4 +9,5 @@ mod hub;
 mod kill_and_resume;
 mod program;
 mod real_data;
+mod remote;
 mod training;

@@ -18,6 +18,7 @@ fn help_names_every_subcommand() {
         "stats",
         "continue",
         "chat",
+        "serve",
         "train",
         "dataset",
         "merge",

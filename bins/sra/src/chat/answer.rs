@@ -67,13 +67,14 @@ fn advice(error: &RequestError) -> String {
 impl Answered {
     /// Tokens, reuse and speed, for `-v`.
     pub(crate) fn log(&self) {
-        let RunStatistics { generated_tokens, decode_seconds, .. } = self.statistics;
-        let rate = if decode_seconds > 0.0 { generated_tokens as f64 / decode_seconds } else { 0.0 };
-        let prompt = &self.completion.prompt;
+        let RunStatistics { generated_tokens, decode_seconds, seconds, .. } = self.statistics;
+        // A server does not tell how long it read and how long it wrote.
+        let seconds = if decode_seconds > 0.0 { decode_seconds } else { seconds };
+        let rate = if seconds > 0.0 { generated_tokens as f64 / seconds } else { 0.0 };
         tracing::info!(
             "{} prompt tokens ({} reused), {generated_tokens} new, {rate:.1} tokens/s, first after {:.3} s",
-            prompt.tokens.len(),
-            prompt.reused,
+            self.completion.prompt_tokens,
+            self.completion.prompt.reused,
             self.statistics.time_to_first_token
         );
     }

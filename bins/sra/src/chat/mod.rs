@@ -13,7 +13,7 @@ mod view;
 use std::process::ExitCode;
 
 use esconv_data::StrategySet;
-use llm_runtime::{Engine, GenerationOptions, Prompt, Request, TextModel};
+use llm_runtime::{GenerationOptions, Prompt, Request, TextModel};
 use strategy_prompting::{InstructionTemplate, SystemRole};
 
 use crate::arguments::{Chat as Options, Format};
@@ -24,14 +24,16 @@ use crate::chat::input::Line;
 use crate::chat::state::{Answer, Chat, Question, Start, Step};
 use crate::chat::view::View;
 use crate::failure::Failure;
-use crate::{continuation, interrupt, model};
+use crate::text_model::{AnyModel, Delivery};
+use crate::{continuation, interrupt};
 
 pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
     let generation = continuation::generation_options(&options.generation);
     generation.validate().map_err(Failure::wrong_use)?;
     let chat = start(options)?;
     let autosave = options.save.as_deref().map(Autosave::begin).transpose().map_err(Failure::wrong_use)?;
-    let model = model::load(&options.model, &options.runtime)?;
+    let model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Streamed)?;
+    model.check(&generation)?;
     let view = View::new(format);
     interrupt::listen();
     Session { chat, model, generation, autosave, view }.run()
@@ -52,7 +54,7 @@ fn start(options: &Options) -> Result<Chat, Failure> {
 /// A chat with everything around it.
 struct Session {
     chat: Chat,
-    model: Engine,
+    model: AnyModel,
     generation: GenerationOptions,
     autosave: Option<Autosave>,
     view: View,

@@ -143,9 +143,9 @@ fn turn_line(question: &Question, answer: &Answer, completion: &Completion) -> i
         user: &question.text,
         text: &answer.text,
         finish_reason: answer.finish_reason,
-        prompt_tokens: completion.prompt.tokens.len(),
+        prompt_tokens: completion.prompt_tokens,
         reused_tokens: completion.prompt.reused,
-        new_tokens: completion.tokens.len(),
+        new_tokens: completion.new_tokens,
     };
     Ok(serde_json::to_string(&turn)? + "\n")
 }

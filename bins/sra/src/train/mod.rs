@@ -15,6 +15,7 @@ use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
 
 use crate::arguments::Format;
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 use crate::training_arguments::Train;
 use crate::{interrupt, model};
 
@@ -38,6 +39,7 @@ struct Settings {
 }
 
 pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
+    must_be_local(&options.model, "`sra train` computes gradients through the model")?;
     let adapters = Adapters::new();
     let loaded =
         model::load_pretrained(&options.model, &options.options, model::NO_ENGINE, &|loader, config, device| {

@@ -1,0 +1,135 @@
+//! Whatever `--model` names, for commands that only need text: a model of this machine, or one behind a server.
+
+use std::ops::ControlFlow;
+
+use llm_runtime::{
+    ChatTemplate, Engine, Error, Event, GenerationOptions, ModelIdentity, RemoteAddress, RemoteModel, RemoteOptions,
+    Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
+};
+
+use crate::arguments::Runtime;
+use crate::failure::Failure;
+use crate::model;
+use crate::remote_arguments::Server;
+
+/// A model here or elsewhere.
+pub(crate) enum AnyModel {
+    Local(Box<Engine>),
+    Remote(RemoteModel),
+}
+
+/// Whether text is wanted as it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// As it comes: somebody reads along.
+    Streamed,
+    /// When it is finished.
+    Whole,
+}
+
+impl AnyModel {
+    /// Loads a model, or makes ready to ask its server; options of the other kind are refused.
+    pub(crate) fn load(model: &str, runtime: &Runtime, server: &Server, delivery: Delivery) -> Result<Self, Failure> {
+        if !is_remote(model) {
+            return match server.first_given() {
+                Some(option) => Err(Failure::wrong_use(format!(
+                    "{option} is about models behind servers (--model openai:NAME@URL), but `{model}` is a local one"
+                ))),
+                None => Ok(Self::Local(Box::new(model::load(model, runtime)?))),
+            };
+        }
+        if let Some(option) = first_local_option(runtime) {
+            return Err(Failure::wrong_use(format!(
+                "{option} is about local models; what a server runs and how is decided there"
+            )));
+        }
+        let address: RemoteAddress = model.parse()?;
+        let options = RemoteOptions { streaming: delivery == Delivery::Streamed, ..server.options(address) };
+        Ok(Self::Remote(RemoteModel::new(options)?))
+    }
+
+    /// The engine, where the model is a local one.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Local(engine) => Some(engine),
+            Self::Remote(_) => None,
+        }
+    }
+
+    /// Refuses generation options that the model can't carry out, before anything is asked.
+    pub(crate) fn check(&self, options: &GenerationOptions) -> Result<(), Failure> {
+        let Self::Remote(remote) = self else { return options.validate().map_err(Failure::wrong_use) };
+        remote.check(options).map_err(|invalid| match invalid.option {
+            "top_k" => {
+                Failure::wrong_use(format!("{invalid} (--top-k 0; its default here is that of the published runs)"))
+            }
+            _ => Failure::wrong_use(invalid),
+        })
+    }
+
+    fn inner(&mut self) -> &mut dyn TextModel {
+        match self {
+            Self::Local(engine) => engine.as_mut(),
+            Self::Remote(remote) => remote,
+        }
+    }
+}
+
+impl TextModel for AnyModel {
+    fn identity(&self) -> ModelIdentity {
+        match self {
+            Self::Local(engine) => engine.identity(),
+            Self::Remote(remote) => remote.identity(),
+        }
+    }
+
+    fn template(&self) -> Option<&ChatTemplate> {
+        match self {
+            Self::Local(engine) => engine.template(),
+            Self::Remote(remote) => remote.template(),
+        }
+    }
+
+    fn generate(
+        &mut self,
+        requests: &mut dyn Iterator<Item = Request>,
+        sink: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<RunStatistics, Error> {
+        self.inner().generate(requests, sink)
+    }
+
+    fn score(&mut self, requests: &[ScoreRequest]) -> Result<Vec<Result<Score, RequestError>>, Error> {
+        self.inner().score(requests)
+    }
+}
+
+/// Whether a model is behind a server.
+pub(crate) fn is_remote(model: &str) -> bool {
+    model.starts_with(RemoteAddress::PREFIX)
+}
+
+/// Refuses a model behind a server where its insides are needed, and says what for.
+pub(crate) fn must_be_local(model: &str, need: &str) -> Result<(), Failure> {
+    if !is_remote(model) {
+        return Ok(());
+    }
+    Err(Failure::wrong_use(format!(
+        "{need}, and a server shows nothing but text: give a local model (demo, a .gguf file, a Hugging Face folder or a hub id)"
+    )))
+}
+
+/// The first option that was given and is about local models.
+fn first_local_option(runtime: &Runtime) -> Option<&'static str> {
+    let model = &runtime.model;
+    let given = [
+        ("--adapter", runtime.adapter.is_some()),
+        ("--context", runtime.context.is_some()),
+        ("--tokenizer", model.tokenizer.is_some()),
+        ("--chat-template", model.chat_template.is_some()),
+        ("--dtype", model.dtype.is_some()),
+        ("--quantize", model.quantize.is_some()),
+        ("--hub-endpoint", model.hub_endpoint.is_some()),
+        ("--hub-cache", model.hub_cache.is_some()),
+    ];
+    given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+}
