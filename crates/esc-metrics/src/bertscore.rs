@@ -1,0 +1,1 @@
+//! BERTScore's matching.

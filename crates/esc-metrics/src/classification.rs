@@ -1,0 +1,1 @@
+//! Predicted against true classes: accuracy, F1, confusion, top-k.

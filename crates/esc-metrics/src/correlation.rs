@@ -1,0 +1,1 @@
+//! Correlations: Pearson, Spearman, Kendall.

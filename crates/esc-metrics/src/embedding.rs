@@ -1,0 +1,1 @@
+//! Word-vector scores: average, extrema, greedy.

@@ -1,0 +1,1 @@
+//! Verdicts on pairs of answers: wins, ties, losses, position bias.

@@ -1,0 +1,1 @@
+//! Perplexity, by the five conventions that are in use.

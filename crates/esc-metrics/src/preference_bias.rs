@@ -1,0 +1,1 @@
+//! Which strategies a model prefers: Bradley-Terry strengths and their spread.

@@ -1,0 +1,3 @@
+//! Stemmers that metrics need to agree with their originals.
+
+mod porter;

@@ -1,0 +1,1 @@
+//! Porter's stemmer with NLTK's extensions.

@@ -1,0 +1,1 @@
+//! What the COCO caption tools make of a text.

@@ -1,0 +1,1 @@
+//! NLTK's word rules.

@@ -1,0 +1,1 @@
+//! ParlAI's normalised words.

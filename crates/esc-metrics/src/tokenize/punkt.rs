@@ -1,0 +1,1 @@
+//! Punkt: where sentences end.
