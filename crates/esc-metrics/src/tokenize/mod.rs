@@ -12,6 +12,8 @@ mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use parlai::ParlaiWords;
+pub use rouge::RougeWords;
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
