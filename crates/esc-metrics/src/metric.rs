@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::corpus::{Item, TokenItem, Vocabulary};
 use crate::error::Error;
 use crate::tokenize::Tokenizer;
@@ -23,6 +25,11 @@ pub trait Metric: Send + Sync {
 
     /// The sufficient statistics of one item; equally many numbers for every item.
     fn measure(&self, item: ItemView<'_>) -> Vec<f64>;
+
+    /// The statistics of many items, in parallel; for metrics that can share work between items.
+    fn measure_all(&self, items: &[ItemView<'_>]) -> Vec<Vec<f64>> {
+        items.par_iter().with_min_len(64).map(|item| self.measure(*item)).collect()
+    }
 
     /// The values of a selection from the sums of its items' statistics.
     fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64>;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::corpus::{Item, TokenItem, Vocabulary};
 use crate::error::Error;
 use crate::metric::{ItemView, Metric, Statistics};
@@ -120,12 +118,9 @@ fn measure(
 ) {
     let no_tokens = TokenItem::default();
     let tokens_of = |at: usize| tokens.get(at).unwrap_or(&no_tokens);
-    let rows: Vec<Vec<f64>> = items
-        .par_iter()
-        .enumerate()
-        .with_min_len(64)
-        .map(|(at, item)| metric.measure(ItemView { item, tokens: tokens_of(at), vocabulary }))
-        .collect();
+    let views: Vec<ItemView<'_>> =
+        items.iter().enumerate().map(|(at, item)| ItemView { item, tokens: tokens_of(at), vocabulary }).collect();
+    let rows = metric.measure_all(&views);
     for (at, row) in rows.iter().enumerate() {
         statistics.push(row, metric.keeps_tokens().then(|| tokens_of(at)));
     }

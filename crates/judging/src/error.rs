@@ -40,14 +40,6 @@ pub enum Error {
         /// What is wrong and what was expected.
         problem: String,
     },
-    /// A request of the judge failed and nothing can go on without it.
-    #[error("item {item}: {error}")]
-    Request {
-        /// The item's id.
-        item: String,
-        /// Why it failed.
-        error: llm_runtime::RequestError,
-    },
     /// The judge's model ended the run.
     #[error(transparent)]
     Model(#[from] llm_runtime::Error),

@@ -1,38 +1,26 @@
 //! Verdicts, as judges write them: `[[A]]`, `[[B]]`, `[[C]]`, and ratings `[[1]]` to `[[5]]`.
 
-use serde::{Deserialize, Serialize};
+use esc_metrics::judge::Verdict;
 
 /// The highest rating; the lowest is 1.
 pub const HIGHEST_RATING: u8 = 5;
 
-/// What a judge said of two answers, as they were shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// The first one shown is better.
-    A,
-    /// The second one shown is better.
-    B,
-    /// Neither is.
-    C,
+/// All verdicts, in the order of their letters.
+pub const VERDICTS: [Verdict; 3] = [Verdict::A, Verdict::B, Verdict::Tie];
+
+/// How a judge writes a verdict.
+pub fn written_verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::A => "[[A]]",
+        Verdict::B => "[[B]]",
+        Verdict::Tie => "[[C]]",
+    }
 }
 
-impl Verdict {
-    /// All three, in the order of their letters.
-    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
-
-    /// How a judge writes it.
-    pub fn written(self) -> &'static str {
-        match self {
-            Self::A => "[[A]]",
-            Self::B => "[[B]]",
-            Self::C => "[[C]]",
-        }
-    }
-
-    /// The last verdict in a judge's text: reasons come first and may speak of verdicts. `None` if there is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        last_in_brackets(text, |inner| Self::ALL.into_iter().find(|verdict| verdict.written()[2..3] == *inner))
-    }
+/// The last verdict in a judge's text: reasons come first and may speak of verdicts. `None` if there is none.
+pub fn parse_verdict(text: &str) -> Option<Verdict> {
+    let letter = |verdict: Verdict| &written_verdict(verdict)[2..3];
+    last_in_brackets(text, |inner| VERDICTS.into_iter().find(|verdict| letter(*verdict) == inner))
 }
 
 /// The last rating of 1 to 5 in a judge's text. `None` if there is none.
@@ -56,10 +44,10 @@ mod tests {
 
     #[test]
     fn the_last_verdict_counts() {
-        assert_eq!(Verdict::parse("[[A]] would be wrong, so\n[[B]]"), Some(Verdict::B));
-        assert_eq!(Verdict::parse("JUDGE: [[ C ]]."), Some(Verdict::C));
+        assert_eq!(parse_verdict("[[A]] would be wrong, so\n[[B]]"), Some(Verdict::B));
+        assert_eq!(parse_verdict("JUDGE: [[ C ]]."), Some(Verdict::Tie));
         for text in ["", "A", "[A]", "[[D]]", "[[a]]", "[[", "[[A", "[[A]", "[[[A]]]"] {
-            assert_eq!(Verdict::parse(text), None, "{text}");
+            assert_eq!(parse_verdict(text), None, "{text}");
         }
     }
 
