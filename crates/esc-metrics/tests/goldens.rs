@@ -52,10 +52,10 @@ pub(crate) fn expected(folder: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap()
 }
 
-/// Fails unless the value is the expected one to 1e-9, absolute or relative.
+/// Fails unless the value is the expected one to 1e-9 of it, or to 1e-12.
 #[track_caller]
 pub(crate) fn assert_close(found: f64, expected: &Value, what: &str) {
     let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: {expected} is not a number"));
-    let tolerance = 1e-9 * expected.abs().max(1.0);
+    let tolerance = 1e-9 * expected.abs().max(1e-3);
     assert!((found - expected).abs() <= tolerance, "{what}: {found}, expected {expected}");
 }
