@@ -128,7 +128,8 @@ impl Ratings {
         self.raters
     }
 
-    /// Cohen's kappa of two raters over the items that both rated; labels are those that occur there, in ascending order.
+    /// Cohen's kappa of two raters over the items that both rated; labels are those that occur there, in ascending
+    /// order.
     ///
     /// # Errors
     /// There is no such rater or item, or both gave everything the same label.
@@ -156,7 +157,8 @@ impl Ratings {
         beyond_chance("fleiss-kappa", self.observed_agreement(&complete, &categories), chance)
     }
 
-    /// Randolph's free-marginal kappa: chance agreement is one in `categories`, the number that raters could choose from.
+    /// Randolph's free-marginal kappa: chance agreement is one in `categories`, the number that raters could choose
+    /// from.
     ///
     /// # Errors
     /// There are fewer than two raters, there are gaps, or fewer than two categories or than occur.
@@ -170,8 +172,8 @@ impl Ratings {
         beyond_chance("randolph-kappa", self.observed_agreement(&complete, &present), 1.0 / categories as f64)
     }
 
-    /// Krippendorff's alpha: 1 - D_o / D_e, with the observed disagreement of ratings of the same item and that expected
-    /// of any two ratings. Items with one rating are ignored, gaps are allowed.
+    /// Krippendorff's alpha: 1 - D_o / D_e, with the observed disagreement of ratings of the same item and that
+    /// expected of any two ratings. Items with one rating are ignored, gaps are allowed.
     ///
     /// # Errors
     /// No item has two ratings, all ratings are the same, or [`Level::Ratio`] meets a negative rating.
@@ -192,8 +194,8 @@ impl Ratings {
         if alpha.is_finite() { Ok(alpha) } else { Err(undefined("the ratings are too large or too close together")) }
     }
 
-    /// Any coefficient with its percentile bootstrap interval over items. Resamples in which it is undefined (all ratings
-    /// the same, say) are left out.
+    /// Any coefficient with its percentile bootstrap interval over items. Resamples in which it is undefined (all
+    /// ratings the same, say) are left out.
     ///
     /// # Errors
     /// Those of the coefficient on all items.

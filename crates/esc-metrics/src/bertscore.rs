@@ -1,8 +1,8 @@
 //! BERTScore's matching: how well the tokens of two texts match by their contextual embeddings.
 //!
-//! With token embeddings x of the hypothesis and y of a reference, scaled to length 1, and token weights w,
-//! P = Σ w(x) max_y x·y / Σ w(x), R = Σ w(y) max_x x·y / Σ w(y), F = 2PR / (P + R) (Zhang et al., ICLR 2020). Which
-//! encoder and layer the embeddings come from is the caller's business, and belongs into the signature beside the number.
+//! With token embeddings x of the hypothesis and y of a reference, scaled to length 1, and token weights w, P = Σ w(x)
+//! max_y x·y / Σ w(x), R = Σ w(y) max_x x·y / Σ w(y), F = 2PR / (P + R) (Zhang et al., ICLR 2020). Which encoder and
+//! layer the embeddings come from is the caller's business, and belongs into the signature beside the number.
 //!
 //! ```
 //! use esc_metrics::bertscore::{BertScore, TokenEmbeddings};
@@ -55,8 +55,8 @@ impl TokenEmbeddings {
         Ok(Self { width, values, weights })
     }
 
-    /// Weighs tokens, e.g. by [`Idf`]. A token of weight 0 (bert-score gives it to special tokens, with or without idf) does not
-    /// count itself, but others may still match it.
+    /// Weighs tokens, e.g. by [`Idf`]. A token of weight 0 (bert-score gives it to special tokens, with or without idf)
+    /// does not count itself, but others may still match it.
     ///
     /// # Errors
     /// There are more or fewer weights than tokens, or one is negative or not finite.
@@ -140,7 +140,8 @@ impl BertScore {
         }))
     }
 
-    /// (x - b) / (1 - b) for each number x and its baseline b, the mean score of texts that have nothing to do with one another.
+    /// (x - b) / (1 - b) for each number x and its baseline b, the mean score of texts that have nothing to do with one
+    /// another.
     ///
     /// # Errors
     /// A baseline is not below 1.

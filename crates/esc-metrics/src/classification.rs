@@ -1,7 +1,7 @@
 //! Predicted against true classes: accuracy, F1, confusion, chance-corrected agreement, top-k, edit distance.
 //!
-//! [`Labelled`] checks the labels once; a [`ClassificationReport`] is what scikit-learn's functions give, an undefined precision
-//! or F1 being 0.
+//! [`Labelled`] checks the labels once; a [`ClassificationReport`] is what scikit-learn's functions give, an undefined
+//! precision or F1 being 0.
 //!
 //! ```
 //! use esc_metrics::classification::{Averaged, Labelled};
@@ -281,8 +281,8 @@ fn share(part: usize, of: usize) -> f64 {
     if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
-/// Share of items whose true class is among the `k` with the highest scores; of equal scores the lower class comes first.
-/// `scores` holds a row for each item, a score for each class.
+/// Share of items whose true class is among the `k` with the highest scores; of equal scores the lower class comes
+/// first. `scores` holds a row for each item, a score for each class.
 ///
 /// # Errors
 /// Lengths differ, there are no items, `k` is 0, an item has no score for its true class, or a score is NaN.
@@ -316,8 +316,8 @@ fn rank(scores: &[f64], gold: usize, item: usize) -> Result<usize, Error> {
     Ok(scores.iter().enumerate().filter(is_before).count())
 }
 
-/// Levenshtein's distance of two sequences (a dialogue's strategies, say), divided by the length of the longer one: 0 for
-/// equal ones and 1 for those that share nothing. Two empty ones are equal.
+/// Levenshtein's distance of two sequences (a dialogue's strategies, say), divided by the length of the longer one: 0
+/// for equal ones and 1 for those that share nothing. Two empty ones are equal.
 pub fn normalised_edit_distance<T: PartialEq>(first: &[T], second: &[T]) -> f64 {
     let mut row: Vec<usize> = (0..=second.len()).collect();
     for (number, one) in first.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Correlations: Pearson, Spearman, Kendall, with bootstrap intervals, and what the published comparison of attention with
-//! human preference does before it correlates (standardise, cut the tails).
+//! Correlations: Pearson, Spearman, Kendall, with bootstrap intervals, and what the published comparison of attention
+//! with human preference does before it correlates (standardise, cut the tails).
 //!
 //! Pairs with a value that is not finite are left out everywhere.
 
@@ -78,8 +78,8 @@ impl Correlation {
     }
 }
 
-/// Pearson's correlation of pairs; `None` with fewer than three pairs or where one side does not vary. Pairs with a value
-/// that is not finite are left out.
+/// Pearson's correlation of pairs; `None` with fewer than three pairs or where one side does not vary. Pairs with a
+/// value that is not finite are left out.
 pub fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
     let finite = finite(pairs);
     if finite.len() < FEWEST_PAIRS {
@@ -126,7 +126,7 @@ pub fn kendall_tau_b(pairs: &[(f64, f64)]) -> Option<f64> {
     (untied > 0.0).then(|| (ordered as f64 - 2.0 * discordant as f64) / untied.sqrt())
 }
 
-/// Ranks from 1 on; equal values share the mean of their ranks. Values must not be NaN.
+/// Ranks from 1 on; equal values share the mean of their ranks. NaN has no place in the order, and ranks at one of its ends.
 pub fn mean_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<(usize, f64)> = values.iter().copied().enumerate().collect();
     order.sort_by(|left, right| ascending(left.1, right.1));
@@ -142,8 +142,8 @@ pub fn mean_ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Values minus their mean, divided by their sample standard deviation. `None` where they don't vary, are fewer than two
-/// or not all finite.
+/// Values minus their mean, divided by their sample standard deviation. `None` where they don't vary, are fewer than
+/// two or not all finite.
 pub fn z_scores(values: &[f64]) -> Option<Vec<f64>> {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -152,8 +152,8 @@ pub fn z_scores(values: &[f64]) -> Option<Vec<f64>> {
     (deviation > 0.0 && deviation.is_finite()).then(|| values.iter().map(|value| (value - mean) / deviation).collect())
 }
 
-/// Which values lie within two percentiles of all of them, e.g. `0.01` and `0.99`; the ends belong to it. Percentiles are
-/// [`quantile`]s. Values that are not finite never do, and are not counted in the percentiles.
+/// Which values lie within two percentiles of all of them, e.g. `0.01` and `0.99`; the ends belong to it. Percentiles
+/// are [`quantile`]s. Values that are not finite never do, and are not counted in the percentiles.
 pub fn within_percentiles(values: &[f64], low: f64, high: f64) -> Vec<bool> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
@@ -170,9 +170,9 @@ fn is_finite(pair: &(f64, f64)) -> bool {
     pair.0.is_finite() && pair.1.is_finite()
 }
 
-/// Unlike `total_cmp`, 0 and -0 are equal.
+/// With 0 and -0 equal.
 fn ascending(left: f64, right: f64) -> Ordering {
-    left.partial_cmp(&right).unwrap_or(Ordering::Equal)
+    (left + 0.0).total_cmp(&(right + 0.0))
 }
 
 fn tied_pairs<T>(sorted: &[T], value: impl Fn(&T) -> f64) -> u64 {

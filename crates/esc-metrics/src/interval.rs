@@ -151,8 +151,8 @@ impl Resampling {
         Some(self.summed_up(value, resampled))
     }
 
-    /// What `of` makes of each resample of `units` units, in order. Each resample has its own stream of the generator, so
-    /// the number of threads is of no consequence.
+    /// What `of` makes of each resample of `units` units, in order. Each resample has its own stream of the generator,
+    /// so the number of threads is of no consequence.
     pub(crate) fn map_resamples<T: Send>(&self, units: usize, of: impl Fn(&[usize]) -> T + Sync) -> Vec<T> {
         let drawn = |drawn: &mut Vec<usize>, resample: usize| {
             let mut rng = self.stream(resample);

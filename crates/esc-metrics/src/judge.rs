@@ -43,8 +43,8 @@ pub struct VerdictPair {
 }
 
 impl VerdictPair {
-    /// The first model wins by (A, B) only, the second by (B, A) only; any other two verdicts are a tie. `None` where one is
-    /// missing.
+    /// The first model wins by (A, B) only, the second by (B, A) only; any other two verdicts are a tie. `None` where
+    /// one is missing.
     pub fn winner(&self) -> Option<Winner> {
         Some(match self.both()? {
             (Verdict::A, Verdict::B) => Winner::First,

@@ -1,7 +1,8 @@
 //! Perplexity, by the conventions that are in use.
 //!
-//! Published programs average negative log-likelihoods in different orders and print different numbers for the same model. An [`Nll`]
-//! collects what all of them need, and a [`Perplexity`] is one of them with the signature that belongs beside its number:
+//! Published programs average negative log-likelihoods in different orders and print different numbers for the same
+//! model. An [`Nll`] collects what all of them need, and a [`Perplexity`] is one of them with the signature that
+//! belongs beside its number:
 //!
 //! ```
 //! use esc_metrics::perplexity::{Batches, Convention, Nll, Perplexity};
@@ -45,7 +46,8 @@ impl ResponseNll {
 }
 
 impl Nll {
-    /// Adds a response: the sum over its target tokens, and how many they are. Special tokens count as in the model's loss.
+    /// Adds a response: the sum over its target tokens, and how many they are. Special tokens count as in the model's
+    /// loss.
     ///
     /// # Errors
     /// The sum is not a finite number, or there are no tokens.
@@ -108,8 +110,8 @@ pub enum Convention {
     ResponseMean,
     /// exp(mean over responses of the nll per token).
     ExpResponseMean,
-    /// exp(Σ over batches of the batch's nll per token times its responses / Σ tokens), as MAGIC logs it. The units do not
-    /// cancel and values come out near 1: it ranks checkpoints and is no perplexity.
+    /// exp(Σ over batches of the batch's nll per token times its responses / Σ tokens), as MAGIC logs it. The units do
+    /// not cancel and values come out near 1: it ranks checkpoints and is no perplexity.
     Magic,
 }
 
@@ -172,8 +174,8 @@ impl Perplexity {
         Ok(Self { convention, batches })
     }
 
-    /// The variant's name: convention, batch size where it is of consequence, and whether the last batch was dropped, e.g.
-    /// `ppl|batch-mean|batch:4|last:dropped`.
+    /// The variant's name: convention, batch size where it is of consequence, and whether the last batch was dropped,
+    /// e.g. `ppl|batch-mean|batch:4|last:dropped`.
     pub fn signature(&self) -> String {
         let name = self.convention.name();
         match self.batches {

@@ -1,8 +1,8 @@
 //! Which strategies a model prefers: Bradley-Terry strengths and their spread.
 //!
-//! Two uses of one model, in which i beats j with probability p_i / (p_i + p_j). [`PreferenceBias`] is the measure of Kang et
-//! al. (ACL 2024): every prediction i of an item with the true strategy j is a win of i. [`BradleyTerry`] is the general
-//! fit, e.g. to a judge's verdicts on several models.
+//! Two uses of one model, in which i beats j with probability p_i / (p_i + p_j). [`PreferenceBias`] is the measure of
+//! Kang et al. (ACL 2024): every prediction i of an item with the true strategy j is a win of i. [`BradleyTerry`] is
+//! the general fit, e.g. to a judge's verdicts on several models.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +26,13 @@ impl PreferenceBias {
     /// From the true and the predicted class of each item.
     ///
     /// With w_ij items of prediction i and truth j and all p starting at 1, 20 sweeps set, for i in order and in place,
-    /// p_i = Σ_{j≠i} w_ij p_j / (p_i + p_j) / Σ_{j≠i} w_ji / (p_i + p_j), each followed by division by the geometric mean of the
-    /// positive p. Terms of weight 0 are 0.
+    /// p_i = Σ_{j≠i} w_ij p_j / (p_i + p_j) / Σ_{j≠i} w_ji / (p_i + p_j), each followed by division by the geometric
+    /// mean of the positive p. Terms of weight 0 are 0; in the published program two classes that are never predicted
+    /// make 0 / 0 of them.
     ///
     /// # Errors
     /// Lengths differ, a label is not below `classes`, or the sweeps divide by zero, for which the published program
-    /// returns infinity or NaN: a class is never mistaken for another.
+    /// returns infinity or NaN: no item of some class was predicted as another.
     pub fn new(classes: usize, gold: &[usize], predicted: &[usize]) -> Result<Self, Error> {
         if gold.len() != predicted.len() {
             return Err(Error::Lengths { what: "labels and predictions", left: gold.len(), right: predicted.len() });
@@ -175,11 +176,12 @@ pub struct BradleyTerry {
 }
 
 impl BradleyTerry {
-    /// Fits strengths by minorisation-maximisation (Hunter 2004) until no strength changes by more than one part in 10¹².
+    /// Fits strengths by minorisation-maximisation (Hunter 2004) until no strength changes by more than one part in
+    /// 10¹².
     ///
     /// # Errors
-    /// There is no maximum, because the players fall into two sets of which one never beat the other (Ford 1957); or 100,000
-    /// sweeps are too few, because that is nearly so.
+    /// There is no maximum, because the players fall into two sets of which one never beat the other (Ford 1957); or
+    /// 100,000 sweeps are too few, because that is nearly so.
     pub fn fit(wins: &Wins) -> Result<Self, Error> {
         check_connected(wins)?;
         let mut strengths = vec![1.0; wins.players];
@@ -187,8 +189,8 @@ impl BradleyTerry {
             let before = strengths.clone();
             maximise(wins, &mut strengths);
             divide_by_geometric_mean(&mut strengths);
-            let changed = |(new, old): (&f64, &f64)| (new / old - 1.0).abs() > 1e-12;
-            if !strengths.iter().zip(&before).any(changed) {
+            let is_settled = |(new, old): (&f64, &f64)| (new / old - 1.0).abs() <= 1e-12;
+            if strengths.iter().zip(&before).all(is_settled) {
                 let log_likelihood = log_likelihood(wins, &strengths);
                 return Ok(Self { strengths, log_likelihood, sweeps });
             }

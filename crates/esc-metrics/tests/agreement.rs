@@ -1,5 +1,5 @@
-//! Agreement between raters: against scikit-learn, statsmodels and krippendorff, by hand, and under changes that must not
-//! matter.
+//! Agreement between raters: against scikit-learn, statsmodels and krippendorff, by hand, and under changes that must
+//! not matter.
 
 use esc_metrics::Error;
 use esc_metrics::agreement::{Level, Ratings, Weighting, cohen_kappa, cohen_kappa_on};
@@ -239,7 +239,9 @@ proptest! {
     }
 
     #[test]
-    fn any_numbers_are_rated_or_refused(items in prop::collection::vec(prop::array::uniform3(prop::option::of(any::<f64>())), 0..12)) {
+    fn any_numbers_are_rated_or_refused(
+        items in prop::collection::vec(prop::array::uniform3(prop::option::of(prop::num::f64::ANY)), 0..12),
+    ) {
         if let Ok(ratings) = Ratings::new(&items) {
             for level in LEVELS {
                 prop_assert!(ratings.krippendorff(level).map_or(true, f64::is_finite));

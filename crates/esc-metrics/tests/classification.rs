@@ -249,9 +249,12 @@ proptest! {
     }
 
     #[test]
-    fn at_the_maximum_every_player_wins_as_often_as_expected(games in prop::collection::vec((0..4_usize, 1..4_usize), 1..80)) {
+    fn at_the_maximum_every_player_wins_as_often_as_expected(
+        games in prop::collection::vec((0..4_usize, 1..4_usize), 1..80),
+    ) {
         let mut wins = Wins::new(4).unwrap();
-        let games: Vec<(usize, usize)> = games.into_iter().map(|(winner, step)| (winner, (winner + step) % 4)).collect();
+        let games = games.into_iter().map(|(winner, step)| (winner, (winner + step) % 4));
+        let games: Vec<(usize, usize)> = games.collect();
         games.iter().for_each(|(winner, loser)| wins.win(*winner, *loser).unwrap());
         if let Ok(found) = BradleyTerry::fit(&wins) {
             for player in 0..4 {

@@ -1,4 +1,5 @@
-//! Word vectors and BERTScore's matching: against nlg-eval's formulas, by hand, and files that are not as they should be.
+//! Word vectors and BERTScore's matching: against nlg-eval's formulas, by hand, and files that are not as they should
+//! be.
 
 use std::io::{Cursor, Write};
 
@@ -10,8 +11,8 @@ use serde_json::Value;
 
 use crate::goldens::{Pair, assert_close, expected, family, pairs};
 
-/// The tokens of the response and of its references. nlg-eval is given NLTK's tokens joined by spaces and splits them with
-/// NLTK once more.
+/// The tokens of the response and of its references. nlg-eval is given NLTK's tokens joined by spaces and splits them
+/// with NLTK once more.
 fn tokens(pair: &Pair) -> (Vec<String>, Vec<Vec<String>>) {
     let split = |text: &Value| text.as_str().unwrap().split_whitespace().flat_map(split_again).collect();
     let mut texts: Vec<Vec<String>> = pair.expected["tok"]["nltk"].as_array().unwrap().iter().map(split).collect();
@@ -126,6 +127,7 @@ fn what_is_wrong_with_a_file_is_named_with_its_line() {
     assert_eq!(problem("1 2\n\na 1 x\n"), "test: line 3: `x` is not a finite number");
     assert_eq!(problem("a 1 2\nb nan 2\n"), "test: line 2: `nan` is not a finite number");
     assert_eq!(problem(""), "test: it holds no word vectors");
+    assert!(problem("1 9999999999999999999\na 1\n").starts_with("test: line 2: a word and 1 numbers"));
     assert!(problem("word\n").starts_with("test: line 1: expected a word and its numbers"));
     let bytes = Cursor::new(b"a 1 2\n\xff 1 2\n");
     assert_eq!(WordVectors::from_reader("test", bytes).unwrap_err().to_string(), "test: line 2: it is not UTF-8");
@@ -283,7 +285,8 @@ proptest! {
         first in prop::collection::vec(0..9_usize, 1..8),
         second in prop::collection::vec(0..9_usize, 1..8),
     ) {
-        let lines: String = (0..8_i32).map(|word| format!("{word} {} {} {}\n", word % 3 - 1, word * word % 5 - 2, 7 - word)).collect();
+        let lines = (0..8_i32).map(|word| format!("{word} {} {} {}\n", word % 3 - 1, word * word % 5 - 2, 7 - word));
+        let lines: String = lines.collect();
         let vectors = vectors(&lines);
         let words = |text: &[usize]| text.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (first, second) = (words(&first), words(&second));

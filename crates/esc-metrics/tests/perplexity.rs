@@ -85,7 +85,9 @@ proptest! {
     fn in_batches_of_one_the_conventions_meet(responses in prop::collection::vec((0.0..90.0, 1..30_usize), 1..20)) {
         let mut nll = Nll::default();
         responses.iter().for_each(|(sum, tokens)| nll.push(*sum, *tokens).unwrap());
-        let of = |convention, size| Perplexity::new(convention, Some(Batches::new(size).unwrap())).unwrap().of(&nll).unwrap();
+        let of = |convention, size| {
+            Perplexity::new(convention, Some(Batches::new(size).unwrap())).unwrap().of(&nll).unwrap()
+        };
         let near = |one: f64, other: f64| (one / other - 1.0).abs() < 1e-9;
         prop_assert!(near(of(Convention::BatchMean, 1), of(Convention::ExpResponseMean, 1)));
         prop_assert!(near(of(Convention::MeanExpBatch, 1), of(Convention::ResponseMean, 1)));

@@ -1,9 +1,10 @@
-//! Word-vector scores: how alike two texts are by the vectors of their words (embedding average, extrema, greedy matching).
+//! Word-vector scores: how alike two texts are by the vectors of their words (embedding average, extrema, greedy
+//! matching).
 //!
-//! The formulas are those of nlg-eval, its quirks included, so that numbers can be laid beside published ones. Vectors come from a
-//! text file, e.g. GloVe's 6B tokens with 300 dimensions, and texts are tokens. For nlg-eval's numbers these are NLTK's, made
-//! twice: published programs hand it NLTK's tokens joined by spaces, and it splits them with NLTK again (`i'd 've` becomes
-//! `i 'd 've`).
+//! The formulas are those of nlg-eval, its quirks included, so that numbers can be laid beside published ones. Vectors
+//! come from a text file, e.g. GloVe's 6B tokens with 300 dimensions, and texts are tokens. For nlg-eval's numbers
+//! these are NLTK's, made twice: published programs hand it NLTK's tokens joined by spaces, and it splits them with
+//! NLTK again (`i'd 've` becomes `i 'd 've`).
 //!
 //! ```
 //! use std::io::Cursor;

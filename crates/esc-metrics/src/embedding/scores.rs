@@ -11,9 +11,9 @@ use crate::Error;
 pub struct EmbeddingScores {
     /// Cosine of the summed word vectors.
     pub average: f64,
-    /// Cosine of the vectors of extremes: in each dimension the largest value if the smallest is positive; if the smallest is
-    /// negative, the one farther from zero (the smallest if both are as far); 0 if the smallest is exactly 0, whatever the
-    /// largest is.
+    /// Cosine of the vectors of extremes: in each dimension the largest value if the smallest is positive; if the
+    /// smallest is negative, the one farther from zero (the smallest if both are as far); 0 if the smallest is exactly
+    /// 0, whatever the largest is.
     pub extrema: f64,
     /// Mean cosine of each word and its best match on the other side, averaged over the two directions.
     pub greedy: f64,
@@ -43,8 +43,8 @@ pub struct EmbeddingReport {
 }
 
 impl WordVectors {
-    /// The scores of one response against its references: the largest of each. `None` if the response has no tokens, or no
-    /// reference has any.
+    /// The scores of one response against its references: the largest of each. `None` if the response has no tokens, or
+    /// no reference has any.
     ///
     /// # Errors
     /// There are no references, or a token was not among those the vectors were read for.

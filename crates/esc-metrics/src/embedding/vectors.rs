@@ -14,12 +14,12 @@ const BLOCK: usize = 4096;
 
 /// Vectors of words. Any other word has the mean of all vectors of the file.
 ///
-/// The format is word2vec's and GloVe's text: a word and its numbers on each line, separated by spaces or tabs. A first line of two
-/// whole numbers (words, dimensions) is a header and held against what follows; without one, the first line tells the
-/// dimensions. A word that comes twice keeps its first vector, the second is not part of the mean.
+/// The format is word2vec's and GloVe's text: a word and its numbers on each line, separated by spaces or tabs. A first
+/// line of two whole numbers (words, dimensions) is a header and held against what follows; without one, the first line
+/// tells the dimensions. A word that comes twice keeps its first vector, the second is not part of the mean.
 ///
-/// Numbers are kept as `f64`: 400,000 words of 300 dimensions take 1 GB. [`read_for`](Self::read_for) keeps only the words that will be
-/// looked up.
+/// Numbers are kept as `f64`: 400,000 words of 300 dimensions take 1 GB. [`read_for`](Self::read_for) keeps only the
+/// words that will be looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordVectors {
     name: String,
@@ -43,8 +43,8 @@ impl WordVectors {
         Self::open(path, None)
     }
 
-    /// Reads a file and keeps the vectors of the given words only. The mean is still that of the whole file. Looking up any other
-    /// word is an error.
+    /// Reads a file and keeps the vectors of the given words only. The mean is still that of the whole file. Looking up
+    /// any other word is an error.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -185,7 +185,6 @@ impl<'a> Reading<'a> {
         }
         self.promised = promised;
         self.vectors.dimensions = dimensions;
-        self.vectors.mean = vec![0.0; dimensions];
         Ok(lines)
     }
 
@@ -196,7 +195,7 @@ impl<'a> Reading<'a> {
             return Ok(None);
         }
         let dimensions = self.vectors.dimensions;
-        let mut values = Vec::with_capacity(dimensions);
+        let mut values = Vec::new();
         let mut word = line;
         for _ in 0..dimensions {
             let Some((before, value)) = word.rsplit_once(is_separator) else {
@@ -227,6 +226,7 @@ impl<'a> Reading<'a> {
             return;
         }
         self.vectors.words += 1;
+        self.vectors.mean.resize(vector.len(), 0.0);
         for (sum, value) in self.vectors.mean.iter_mut().zip(&vector) {
             *sum += value;
         }

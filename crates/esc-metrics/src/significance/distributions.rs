@@ -1,7 +1,7 @@
 //! The distributions behind p values: normal, Student's t, the fair coin.
 //!
-//! Written out here for the few functions that are needed, to 11 digits or more. Series and continued fractions are those of
-//! the NIST Digital Library of Mathematical Functions (numbers in brackets).
+//! Written out here for the few functions that are needed, to 11 digits or more. Series and continued fractions are
+//! those of the NIST Digital Library of Mathematical Functions (numbers in brackets).
 
 use std::f64::consts::{PI, SQRT_2};
 

@@ -1,8 +1,8 @@
 //! Is the difference between two systems more than chance?
 //!
-//! Both systems answered the same items. For metrics that are means over items, [`compare`] runs every test at once on the
-//! items' scores. For corpus metrics (BLEU, METEOR) a resample's score is not the mean of its items' scores: it has to be
-//! computed again from sums of sufficient statistics. Those go into [`ItemSums`], and [`Paired`] resamples them:
+//! Both systems answered the same items. For metrics that are means over items, [`compare`] runs every test at once on
+//! the items' scores. For corpus metrics (BLEU, METEOR) a resample's score is not the mean of its items' scores: it has
+//! to be computed again from sums of sufficient statistics. Those go into [`ItemSums`], and [`Paired`] resamples them:
 //!
 //! ```
 //! use esc_metrics::interval::Resampling;

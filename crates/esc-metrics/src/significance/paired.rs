@@ -34,8 +34,8 @@ pub struct Comparison {
 pub struct BootstrapTest {
     /// First minus second, with its percentile interval.
     pub difference: Estimate,
-    /// Share of resamples in which the sign flips: the difference is zero, undefined or of the other sign. One-sided; 1 where the
-    /// systems are equal.
+    /// Share of resamples in which the sign flips: the difference is zero, undefined or of the other sign. One-sided; 1
+    /// where the systems are equal.
     pub p: f64,
 }
 
@@ -106,11 +106,7 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
     /// Paired bootstrap: items are drawn with replacement, both systems are scored on the same draw.
     pub fn bootstrap(&self, resampling: &Resampling) -> BootstrapTest {
         let observed = self.observed();
-        let resampled = resampling.map_resamples(self.items(), |drawn| {
-            let mut sums = vec![0.0; 2 * self.width];
-            drawn.iter().for_each(|item| add(&mut sums, self.row(*item)));
-            self.difference(&sums)
-        });
+        let resampled = resampling.map_resamples(self.items(), |drawn| self.difference(&self.sums_of(drawn)));
         let keeps_sign = |difference: &&f64| **difference * observed.signum() > 0.0 && observed != 0.0;
         let kept = resampled.iter().filter(keeps_sign).count();
         let p = (resampled.len() - kept) as f64 / resampled.len() as f64;
@@ -150,8 +146,15 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
         self.rows.len() / (2 * self.width)
     }
 
-    fn row(&self, item: usize) -> &[f64] {
-        &self.rows[2 * self.width * item..2 * self.width * (item + 1)]
+    /// Counting first and adding the rows in their order is faster than adding them in the order of the draw.
+    fn sums_of(&self, drawn: &[usize]) -> Vec<f64> {
+        let mut counts = vec![0_u32; self.items()];
+        drawn.iter().for_each(|item| counts[*item] += 1);
+        let mut sums = vec![0.0; 2 * self.width];
+        for (row, count) in self.rows.chunks_exact(2 * self.width).zip(counts).filter(|(_, count)| *count > 0) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(count) * value);
+        }
+        sums
     }
 
     fn observed(&self) -> f64 {
