@@ -113,6 +113,14 @@ fn equal_systems_never_differ() {
 }
 
 #[test]
+fn a_difference_of_rounding_errors_is_none() {
+    // The systems' scores are the same numbers in another order.
+    let found = compare(&[0.1, 0.2, 0.3], &[0.3, 0.2, 0.1], &Resampling::default()).unwrap();
+    assert_ne!(found.first, found.second);
+    assert_eq!((found.bootstrap.p, found.randomisation.p), (1.0, 1.0));
+}
+
+#[test]
 fn swapping_the_systems_turns_the_sign_only() {
     let (first, second) = ([0.3, 0.9, 0.4, 0.8, 0.7, 0.75], [0.35, 0.5, 0.3, 0.6, 0.65, 0.2]);
     let one = compare(&first, &second, &Resampling::default()).unwrap();

@@ -107,7 +107,8 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
     pub fn bootstrap(&self, resampling: &Resampling) -> BootstrapTest {
         let observed = self.observed();
         let resampled = resampling.map_resamples(self.items(), |drawn| self.difference(&self.sums_of(drawn)));
-        let keeps_sign = |difference: &&f64| **difference * observed.signum() > 0.0 && observed != 0.0;
+        let (slack, is_different) = (self.slack(), observed.abs() > self.slack());
+        let keeps_sign = |difference: &&f64| is_different && **difference * observed.signum() > slack;
         let kept = resampled.iter().filter(keeps_sign).count();
         let p = (resampled.len() - kept) as f64 / resampled.len() as f64;
         let finite = resampled.into_iter().filter(|difference| difference.is_finite()).collect();
@@ -180,9 +181,12 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
                 add(&mut sums, row);
             }
         }
-        // Sums of the same numbers in another order differ in their last digits.
-        let slack = 1e-12 * (self.scores[0].abs() + self.scores[1].abs());
         let difference = self.difference(&sums).abs();
-        difference.is_nan() || difference >= self.observed().abs() - slack
+        difference.is_nan() || difference >= self.observed().abs() - self.slack()
+    }
+
+    /// By how much equal scores may differ: sums of the same numbers in another order differ in their last digits.
+    fn slack(&self) -> f64 {
+        1e-12 * (self.scores[0].abs() + self.scores[1].abs())
     }
 }
