@@ -166,9 +166,11 @@ fn what_cannot_be_scored_is_an_error() {
 fn a_class_that_is_never_mistaken_has_no_preference() {
     let message = |result: Result<PreferenceBias, Error>| result.unwrap_err().to_string();
     assert!(message(PreferenceBias::new(2, &[0, 1, 1], &[0, 1, 0])).contains("class 0"));
-    // 2 is predicted for 1 only, which is never predicted: both lose all preference, and then have no ratio.
-    let found = PreferenceBias::new(3, &[0, 1, 1, 2, 0], &[2, 2, 0, 0, 0]);
-    assert!(found.is_ok(), "{found:?}");
+    // 2 is predicted for 1 only, which is never predicted: neither has any preference, and 0 / 0 is their ratio.
+    assert!(message(PreferenceBias::new(4, &[0, 3, 1, 2], &[3, 0, 2, 0])).contains("class 2"));
+    // Two classes that are never predicted are no such case.
+    let found = PreferenceBias::new(4, &[0, 1, 2, 3], &[1, 0, 0, 1]).unwrap();
+    assert!(found.preferences[..2].iter().all(|one| *one > 0.0) && found.preferences[2..] == [0.0, 0.0]);
     assert!(matches!(PreferenceBias::new(2, &[0], &[]), Err(Error::Lengths { .. })));
     assert!(matches!(PreferenceBias::new(2, &[0], &[2]), Err(Error::Setting(_))));
     assert!(matches!(PreferenceBias::new(1, &[0], &[0]), Err(Error::Setting(_))));
