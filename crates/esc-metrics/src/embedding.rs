@@ -1,1 +1,0 @@
-//! Word-vector scores: average, extrema, greedy.

@@ -1,1 +1,0 @@
-//! Is a difference between two systems more than chance?.
