@@ -3,15 +3,19 @@
 //! No score means anything without its tokenisation, so every metric names the one it used. A [`Tokenizer`] hands out tokens one by
 //! one; [`crate::Corpus`] turns them into numbers once for all metrics that share a tokenisation.
 
+mod characters;
 mod coco_ptb;
 mod meteor_norm;
 mod nltk;
 mod parlai;
 mod punkt;
+mod rewrite;
 mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use nltk::{NltkVersion, NltkWords};
+pub use punkt::{Punkt, PunktParameters};
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
