@@ -43,6 +43,30 @@ pub(crate) fn is_digit(letter: char) -> bool {
     letter.general_category() == GeneralCategory::DecimalNumber
 }
 
+/// `\p{P}`: punctuation.
+pub(crate) fn is_punctuation(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_punctuation() && !is_symbol(letter);
+    }
+    letter.general_category_group() == GeneralCategoryGroup::Punctuation
+}
+
+/// `\p{S}`: a symbol.
+pub(crate) fn is_symbol(letter: char) -> bool {
+    if letter.is_ascii() {
+        return matches!(letter, '$' | '+' | '<' | '=' | '>' | '^' | '`' | '|' | '~');
+    }
+    letter.general_category_group() == GeneralCategoryGroup::Symbol
+}
+
+/// `\p{N}`: a number of any kind.
+pub(crate) fn is_number(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_digit();
+    }
+    letter.general_category_group() == GeneralCategoryGroup::Number
+}
+
 /// Whether a letter is the wanted lower-case ASCII letter when `re` and `regex` ignore case: the dotted and dotless I and the long S
 /// count as i and s.
 pub(crate) fn is_letter(letter: char, wanted: char) -> bool {

@@ -5,6 +5,7 @@
 
 mod characters;
 mod coco_ptb;
+mod magic_cleanup;
 mod meteor_norm;
 mod nltk;
 mod parlai;
@@ -14,8 +15,12 @@ mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use magic_cleanup::clean_hypothesis;
 pub use nltk::{NltkVersion, NltkWords};
+pub use parlai::ParlaiWords;
 pub use punkt::{Punkt, PunktParameters};
+pub use rouge::RougeWords;
+pub use sacrebleu::{SacreBleuScheme, SacreBleuWords};
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.

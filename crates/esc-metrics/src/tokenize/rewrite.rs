@@ -21,6 +21,10 @@ impl Rewrite {
         &self.text
     }
 
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     /// Adds a space on both sides.
     pub(crate) fn pad(&mut self) {
         self.text.insert(0, ' ');

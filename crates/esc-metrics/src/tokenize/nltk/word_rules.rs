@@ -123,7 +123,8 @@ impl WordRules {
     fn contractions(&mut self, marks: Marks) {
         self.sentence.replace(contraction);
         if marks.any(APOSTROPHE) {
-            self.sentence.replace(it_is);
+            self.sentence.replace(|text, at, _| it_is(text, at, "is"));
+            self.sentence.replace(|text, at, _| it_is(text, at, "was"));
         }
     }
 }
@@ -308,9 +309,9 @@ fn contraction(text: &str, at: usize, _: usize) -> Found<'_, 5> {
     Some((length, [" ", &text[at..at + middle], " ", &text[at + middle..at + length], " "]))
 }
 
-/// `'tis` and `'twas` behind a space.
-fn it_is(text: &str, at: usize, _: usize) -> Found<'_, 4> {
-    let (middle, length) = ["is", "was"].into_iter().find_map(|verb| joined(text, at, " 't", verb))?;
+/// `'tis` or `'twas` behind a space.
+fn it_is<'t>(text: &'t str, at: usize, verb: &str) -> Found<'t, 4> {
+    let (middle, length) = joined(text, at, " 't", verb)?;
     let found = [&text[at..at + middle], " ", &text[at + middle..at + length], " "];
     is_word_boundary(text, at + length).then_some((length, found))
 }

@@ -58,9 +58,12 @@ fn behind(text: &str, at: usize, version: NltkVersion) -> Option<(usize, usize)>
     if is_non_word(first, version) {
         return Some((at, at + first.len_utf8()));
     }
-    let rest = &text[at..];
-    let word = rest.trim_start_matches(|letter| is_blank(letter, version));
-    let end = word.find(|letter| is_blank(letter, version)).unwrap_or(word.len());
+    let is_blank = |letter| is_blank(letter, version);
+    if !is_blank(first) {
+        return None;
+    }
+    let word = text[at..].trim_start_matches(is_blank);
+    let length = word.find(is_blank).unwrap_or(word.len());
     let next = text.len() - word.len();
-    (next > at && end > 0).then_some((next, next + end))
+    (length > 0).then_some((next, next + length))
 }

@@ -25,13 +25,14 @@ struct Tables {
 }
 
 impl PunktParameters {
-    /// English abbreviations that this project collected; no other table.
+    /// English abbreviations and common words that this project collected; no collocations, and no other spellings.
     pub fn built_in() -> Self {
-        let lines = include_str!("../../../data/abbreviations.txt").lines().filter(|line| !line.starts_with('#'));
-        let abbreviations = lines.flat_map(str::split_whitespace).map(str::to_owned);
+        let abbreviations = entries(include_str!("../../../data/abbreviations.txt")).map(str::to_owned);
         // Three periods with spaces between them are one word, which ends like an abbreviation.
         let abbreviations = abbreviations.chain([". . ".to_owned()]).collect();
-        Self(Arc::new(Tables { is_built_in: true, abbreviations, ..Tables::default() }))
+        let common_words = entries(include_str!("../../../data/common_words.txt"));
+        let spellings = common_words.map(|word| (word.to_owned(), UPPER_AT_START | LOWER_INSIDE)).collect();
+        Self(Arc::new(Tables { is_built_in: true, abbreviations, spellings, ..Tables::default() }))
     }
 
     /// NLTK's English tables, from the first place that has `tokenizers/punkt_tab/english`: the folders in `$NLTK_DATA`, `~/nltk_data`, and
@@ -85,24 +86,35 @@ impl PunktParameters {
     }
 }
 
-/// How a word was seen: with an upper-case letter at the start of a sentence (2), inside (4) or elsewhere (8), and with a lower-case one (16,
-/// 32 and 64).
+/// How a word was seen, as flags of `ortho_context.tab`.
 #[derive(Clone, Copy)]
 pub(super) struct Spelling(u8);
 
+const UPPER_AT_START: u8 = 2;
+const UPPER_INSIDE: u8 = 4;
+const UPPER_ELSEWHERE: u8 = 8;
+const LOWER_AT_START: u8 = 16;
+const LOWER_INSIDE: u8 = 32;
+const LOWER_ELSEWHERE: u8 = 64;
+
 impl Spelling {
     pub(super) fn is_seen_upper(self) -> bool {
-        self.0 & (2 | 4 | 8) != 0
+        self.0 & (UPPER_AT_START | UPPER_INSIDE | UPPER_ELSEWHERE) != 0
     }
     pub(super) fn is_upper_inside(self) -> bool {
-        self.0 & 4 != 0
+        self.0 & UPPER_INSIDE != 0
     }
     pub(super) fn is_seen_lower(self) -> bool {
-        self.0 & (16 | 32 | 64) != 0
+        self.0 & (LOWER_AT_START | LOWER_INSIDE | LOWER_ELSEWHERE) != 0
     }
     pub(super) fn is_lower_at_start(self) -> bool {
-        self.0 & 16 != 0
+        self.0 & LOWER_AT_START != 0
     }
+}
+
+/// The words of a list of this crate.
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace)
 }
 
 /// Where NLTK's data may be.
