@@ -15,6 +15,7 @@ mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use coco_ptb::CocoPtb;
 pub use magic_cleanup::clean_hypothesis;
 pub use nltk::{NltkVersion, NltkWords};
 pub use parlai::ParlaiWords;
