@@ -3,17 +3,25 @@
 //! No score means anything without its tokenisation, so every metric names the one it used. A [`Tokenizer`] hands out tokens one by
 //! one; [`crate::Corpus`] turns them into numbers once for all metrics that share a tokenisation.
 
+mod characters;
 mod coco_ptb;
+mod magic_cleanup;
 mod meteor_norm;
 mod nltk;
 mod parlai;
 mod punkt;
+mod rewrite;
 mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use coco_ptb::CocoPtb;
+pub use magic_cleanup::clean_hypothesis;
+pub use nltk::{NltkVersion, NltkWords};
 pub use parlai::ParlaiWords;
+pub use punkt::{Punkt, PunktParameters};
 pub use rouge::RougeWords;
+pub use sacrebleu::{SacreBleuScheme, SacreBleuWords};
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
