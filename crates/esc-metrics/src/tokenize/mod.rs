@@ -12,6 +12,7 @@ mod rouge;
 mod sacrebleu;
 mod white_space;
 
+pub use meteor_norm::MeteorNorm;
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
