@@ -73,7 +73,7 @@ impl Metric for Chrf {
         best.unwrap_or_default()
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         vec![f_score(sums)]
     }
 }

@@ -131,7 +131,7 @@ impl Metric for Cider {
         Ok(())
     }
 
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
 }

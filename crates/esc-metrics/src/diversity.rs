@@ -72,7 +72,7 @@ impl Metric for Distinct {
         Vec::new()
     }
 
-    fn from_sums(&self, _sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, _sums: &[f64], _items: usize) -> Vec<f64> {
         Vec::new()
     }
 
@@ -142,7 +142,7 @@ impl Metric for DistinctPerResponse {
             .collect()
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         sums.chunks_exact(2).map(|order| if order[1] == 0.0 { 0.0 } else { order[0] / order[1] }).collect()
     }
 }
@@ -177,7 +177,7 @@ impl Metric for Length {
         vec![item.tokens.hypothesis.len() as f64]
     }
 
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
 }
@@ -213,7 +213,7 @@ impl Metric for Entropy {
         Vec::new()
     }
 
-    fn from_sums(&self, _sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, _sums: &[f64], _items: usize) -> Vec<f64> {
         Vec::new()
     }
 

@@ -44,7 +44,7 @@ impl Metric for MeanEmbedding {
         }
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         match sums {
             [scores @ .., counted] if *counted > 0.0 => scores.iter().map(|score| score / counted).collect(),
             _ => vec![f64::NAN; 3],

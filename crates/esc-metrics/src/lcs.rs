@@ -23,7 +23,8 @@ pub(crate) fn length<T: Eq + Hash>(left: &[T], right: &[T]) -> usize {
             *state = sum | (*state & !places);
         }
     }
-    let used = |at: usize| if at + 1 < words || left.len() % 64 == 0 { u64::MAX } else { (1 << (left.len() % 64)) - 1 };
+    let last = if left.len().is_multiple_of(64) { u64::MAX } else { (1 << (left.len() % 64)) - 1 };
+    let used = |at: usize| if at + 1 < words { u64::MAX } else { last };
     state.iter().enumerate().map(|(at, state)| (!state & used(at)).count_ones() as usize).sum()
 }
 

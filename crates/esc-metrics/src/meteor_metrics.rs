@@ -67,7 +67,7 @@ impl Metric for CorpusMeteor {
         }
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         vec![SegmentStatistics::from_array(sums).score()]
     }
 }
@@ -105,14 +105,13 @@ impl Metric for MeanNltkMeteor {
     }
 
     fn measure(&self, view: ItemView<'_>) -> Vec<f64> {
-        let words = |tokens: &[u32]| -> Vec<String> {
-            tokens.iter().map(|id| view.vocabulary.token(*id).to_owned()).collect()
-        };
+        let words =
+            |tokens: &[u32]| -> Vec<String> { tokens.iter().map(|id| view.vocabulary.token(*id).to_owned()).collect() };
         let references: Vec<Vec<String>> = view.tokens.references.iter().map(|tokens| words(tokens)).collect();
         vec![self.meteor.score(&words(&view.tokens.hypothesis), &references)]
     }
 
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
 }

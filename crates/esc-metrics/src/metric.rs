@@ -32,7 +32,7 @@ pub trait Metric: Send + Sync {
     }
 
     /// The values of a selection from the sums of its items' statistics.
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64>;
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64>;
 
     /// Whether [`Statistics::tokens`] are kept for [`Self::complete`] and [`Self::score`].
     fn keeps_tokens(&self) -> bool {
@@ -63,7 +63,7 @@ pub trait Metric: Send + Sync {
             }
             count += 1;
         }
-        self.from_sums(&sums, count)
+        self.values_of_sums(&sums, count)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::meteor::{Meteor, MeteorResources, MeteorVariant, NltkMeteor, WordNet};
 use crate::meteor_metrics::{CorpusMeteor, MeanNltkMeteor};
 use crate::metric::Metric;
-use crate::tokenize::{NltkWords, PunktParameters, RougeWords, SacreTokens, Tokenizer};
+use crate::tokenize::{NltkWords, PunktParameters, RougeWords, SacreBleuScheme, SacreBleuWords, Tokenizer};
 use crate::{Chrf, Cider, Distinct, DistinctPerResponse, Entropy, Length, RougeL, RougeScore, TooShort, UnigramF1};
 
 /// Tables that belong to other projects and are read from where the user has them.
@@ -102,12 +102,14 @@ pub const METRICS: &[NamedMetric] = &[
     NamedMetric {
         name: "sacrebleu",
         about: "BLEU of sacreBLEU with its default tokeniser 13a, 0 to 100",
-        make: |_| Ok(Arc::new(SacreBleu::new(Arc::new(SacreTokens::thirteen_a()), SacreSmoothing::Exp))),
+        make: |_| Ok(Arc::new(SacreBleu::new(SacreBleuWords::new(SacreBleuScheme::V13a), SacreSmoothing::Exp))),
     },
     NamedMetric {
         name: "sacrebleu-intl",
         about: "BLEU of sacreBLEU with the tokeniser intl, 0 to 100",
-        make: |_| Ok(Arc::new(SacreBleu::new(Arc::new(SacreTokens::intl()), SacreSmoothing::Exp))),
+        make: |_| {
+            Ok(Arc::new(SacreBleu::new(SacreBleuWords::new(SacreBleuScheme::International), SacreSmoothing::Exp)))
+        },
     },
     NamedMetric { name: "chrf", about: "chrF2 of sacreBLEU, 0 to 100", make: |_| Ok(Arc::new(Chrf::new())) },
     NamedMetric { name: "chrf++", about: "chrF2++ of sacreBLEU, 0 to 100", make: |_| Ok(Arc::new(Chrf::with_words())) },
@@ -124,7 +126,7 @@ pub const METRICS: &[NamedMetric] = &[
     NamedMetric {
         name: "rouge",
         about: "ROUGE-1, -2, -L and -Lsum of rouge-score, F1, 0 to 1",
-        make: |_| Ok(Arc::new(RougeScore::new(RougeWords::plain()))),
+        make: |_| Ok(Arc::new(RougeScore::new(RougeWords::default()))),
     },
     NamedMetric {
         name: "rouge-stem",
@@ -149,9 +151,7 @@ pub const METRICS: &[NamedMetric] = &[
     NamedMetric {
         name: "meteor-nlg-eval",
         about: "METEOR as nlg-eval calls it: on NLTK's words joined by a space",
-        make: |resources| {
-            Ok(Arc::new(CorpusMeteor::new(resources.best_meteor()?).after(resources.nltk_words())))
-        },
+        make: |resources| Ok(Arc::new(CorpusMeteor::new(resources.best_meteor()?).after(resources.nltk_words()))),
     },
     NamedMetric {
         name: "meteor-nltk",
@@ -195,7 +195,11 @@ pub const METRICS: &[NamedMetric] = &[
         about: "unigram F1 of the thu-coai line, 0 to 1",
         make: |resources| Ok(Arc::new(UnigramF1::thu_coai(resources.nltk_words()))),
     },
-    NamedMetric { name: "f1-parlai", about: "unigram F1 of ParlAI, 0 to 1", make: |_| Ok(Arc::new(UnigramF1::parlai())) },
+    NamedMetric {
+        name: "f1-parlai",
+        about: "unigram F1 of ParlAI, 0 to 1",
+        make: |_| Ok(Arc::new(UnigramF1::parlai())),
+    },
     NamedMetric {
         name: "length",
         about: "NLTK's words per hypothesis",

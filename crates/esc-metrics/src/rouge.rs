@@ -76,7 +76,7 @@ impl Metric for RougeL {
         vec![self.score_of(&item.tokens.hypothesis, &item.tokens.references)]
     }
 
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
 }
@@ -156,7 +156,7 @@ impl Metric for RougeScore {
         best.to_vec()
     }
 
-    fn from_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
 }

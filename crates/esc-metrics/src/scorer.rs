@@ -53,10 +53,8 @@ impl Scorer {
         let mut tokens = BTreeMap::new();
         for tokenizer in self.metrics.iter().filter_map(|metric| metric.tokenizer()) {
             let name = tokenizer.name();
-            if !tokens.contains_key(&name) {
-                let vocabulary = self.vocabularies.entry(name.clone()).or_default();
-                tokens.insert(name, vocabulary.tokenize(items, tokenizer.as_ref()));
-            }
+            let vocabulary = self.vocabularies.entry(name.clone()).or_default();
+            tokens.entry(name).or_insert_with(|| vocabulary.tokenize(items, tokenizer.as_ref()));
         }
         tokens
     }

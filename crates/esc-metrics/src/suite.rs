@@ -151,15 +151,15 @@ impl Suite {
         Self::new("metrics", &chosen, Preparation::None, resources)
     }
 
-    fn new(
-        name: &str,
-        chosen: &[(&str, f64)],
-        preparation: Preparation,
-        resources: &Resources,
-    ) -> Result<Self, Error> {
+    fn new(name: &str, chosen: &[(&str, f64)], preparation: Preparation, resources: &Resources) -> Result<Self, Error> {
         let make = |(name, _): &(&str, f64)| NamedMetric::by_name(name)?.make(resources);
         let metrics = chosen.iter().map(make).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.to_owned(), metrics, scales: chosen.iter().map(|(_, scale)| *scale).collect(), preparation })
+        Ok(Self {
+            name: name.to_owned(),
+            metrics,
+            scales: chosen.iter().map(|(_, scale)| *scale).collect(),
+            preparation,
+        })
     }
 
     /// Adds a metric of one's own.
@@ -246,15 +246,12 @@ impl Scored {
 
     /// All values.
     pub fn rows(&self) -> Vec<ScoreRow> {
-        self.rows_of(&mut |measured| measured.values(), &|_, _, _| None)
+        self.rows_of(&|measured| measured.values())
     }
 
     /// The values of some items, e.g. those of one strategy.
     pub fn rows_of_items(&self, items: &[usize]) -> Vec<ScoreRow> {
-        self.rows_of(
-            &mut |measured| measured.metric.score(&measured.statistics, &mut items.iter().copied()),
-            &|_, _, _| None,
-        )
+        self.rows_of(&|measured| measured.metric.score(&measured.statistics, &mut items.iter().copied()))
     }
 
     /// All values with bootstrap intervals; whole groups are drawn (one group per item: single items).
@@ -265,24 +262,20 @@ impl Scored {
         if groups.len() != self.items() {
             return Err(Error::Lengths { what: "items and groups", left: self.items(), right: groups.len() });
         }
-        let interval = |measured: &Measured, value: usize, scale: f64| {
-            let Estimate { low, high, .. } = interval(measured, value, groups, resampling)?;
-            Some((low * scale, high * scale))
-        };
-        Ok(self.rows_of(&mut |measured| measured.values(), &interval))
+        let intervals = self.measured.iter().zip(&self.scales).flat_map(|(measured, scale)| {
+            let scaled = move |found: Estimate| (found.low * scale, found.high * scale);
+            let values = measured.metric.names().len();
+            (0..values).map(move |value| interval(measured, value, groups, resampling).map(scaled))
+        });
+        Ok(self.rows().into_iter().zip(intervals).map(|(row, interval)| ScoreRow { interval, ..row }).collect())
     }
 
-    fn rows_of(
-        &self,
-        values: &mut dyn FnMut(&Measured) -> Vec<f64>,
-        interval: &dyn Fn(&Measured, usize, f64) -> Option<(f64, f64)>,
-    ) -> Vec<ScoreRow> {
+    fn rows_of(&self, values: &dyn Fn(&Measured) -> Vec<f64>) -> Vec<ScoreRow> {
         let mut rows = Vec::new();
         for (measured, scale) in self.measured.iter().zip(&self.scales) {
             let signature = self.signature(measured, *scale);
-            for (at, (name, value)) in measured.metric.names().into_iter().zip(values(measured)).enumerate() {
-                let interval = interval(measured, at, *scale);
-                rows.push(ScoreRow { name, value: value * scale, interval, signature: signature.clone() });
+            for (name, value) in measured.metric.names().into_iter().zip(values(measured)) {
+                rows.push(ScoreRow { name, value: value * scale, interval: None, signature: signature.clone() });
             }
         }
         rows
@@ -300,7 +293,8 @@ impl Scored {
     pub fn compare(&self, other: &Self, groups: &[&str], resampling: &Resampling) -> Result<Vec<ComparedRow>, Error> {
         let (left, right) = (self.items(), other.items());
         if left != right || groups.len() != left {
-            let (what, right) = if left == right { ("items and groups", groups.len()) } else { ("items of two systems", right) };
+            let (what, right) =
+                if left == right { ("items and groups", groups.len()) } else { ("items of two systems", right) };
             return Err(Error::Lengths { what, left, right });
         }
         let signatures = |scored: &Self| scored.measured.iter().map(|one| one.metric.signature()).collect::<Vec<_>>();
@@ -337,7 +331,7 @@ fn sums(measured: &Measured, groups: &[&str]) -> Option<ItemSums> {
 /// A value of sums that end with the count.
 fn value_of(metric: &dyn Metric, sums: &[f64], value: usize) -> f64 {
     let Some((count, sums)) = sums.split_last() else { return f64::NAN };
-    metric.from_sums(sums, *count as usize).get(value).copied().unwrap_or(f64::NAN)
+    metric.values_of_sums(sums, *count as usize).get(value).copied().unwrap_or(f64::NAN)
 }
 
 fn interval(measured: &Measured, value: usize, groups: &[&str], resampling: &Resampling) -> Option<Estimate> {
@@ -361,6 +355,7 @@ fn comparison(
     resampling: &Resampling,
 ) -> Option<Comparison> {
     let metric = one.metric.as_ref();
-    let paired = Paired::new(&sums(one, groups)?, &sums(two, groups)?, |sums: &[f64]| scale * value_of(metric, sums, value));
+    let paired =
+        Paired::new(&sums(one, groups)?, &sums(two, groups)?, |sums: &[f64]| scale * value_of(metric, sums, value));
     Some(paired.ok()?.compare(resampling))
 }

@@ -60,7 +60,7 @@ impl Metric for UnigramF1 {
         vec![best, f64::from(u8::from(!skipped))]
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         match sums {
             [sum, counted] => means(&[*sum], *counted as usize),
             _ => vec![0.0],

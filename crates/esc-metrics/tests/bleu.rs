@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use esc_metrics::bleu::{CocoBleu, NltkBleu, ReferenceLength, SacreBleu, SacreSmoothing, Smoothing, sentence_bleu};
-use esc_metrics::tokenize::WhiteSpace;
+use esc_metrics::tokenize::{SacreBleuScheme, SacreBleuWords, WhiteSpace};
 use esc_metrics::{Chrf, Item, Measured, Metric, Vocabulary};
 use serde_json::Value;
 
@@ -69,6 +69,56 @@ fn golden_metrics_nltk_sentence_bleu_with_every_smoothing() {
 }
 
 #[test]
+fn golden_metrics_sacrebleu_of_corpora_in_every_tokenisation() {
+    let Some(golden) = Golden::load() else { return };
+    let schemes = [SacreBleuScheme::V13a, SacreBleuScheme::International, SacreBleuScheme::Char, SacreBleuScheme::None];
+    for set in golden.sets() {
+        for scheme in schemes {
+            for (case, words) in
+                [("mixed", SacreBleuWords::new(scheme)), ("lc", SacreBleuWords::new(scheme).lowercase())]
+            {
+                let bleu = SacreBleu::new(words, SacreSmoothing::Exp);
+                let expected = &set.corpus[format!("sacrebleu.{}.{case}", scheme.name())];
+                let measured = Measured::of(Arc::new(bleu), &set.items()).unwrap();
+                let what = format!("{} {} {case}", set.name, scheme.name());
+                assert_close(measured.values()[0], &expected["score"], &what);
+                let signature = expected["signature"].as_str().unwrap();
+                let (_, decisive) = signature.split_once('|').unwrap();
+                assert_eq!(bleu.signature(), format!("bleu|sacrebleu|{decisive}"), "{what}");
+            }
+        }
+        for (name, smoothing) in SMOOTHINGS {
+            let bleu = SacreBleu::new(SacreBleuWords::default(), smoothing);
+            let measured = Measured::of(Arc::new(bleu), &set.items()).unwrap();
+            let expected = &set.corpus[format!("sacrebleu.13a.smooth_{name}")];
+            assert_close(measured.values()[0], expected, &format!("{} {name}", set.name));
+        }
+    }
+}
+
+const SMOOTHINGS: [(&str, SacreSmoothing); 4] = [
+    ("none", SacreSmoothing::None),
+    ("floor", SacreSmoothing::Floor),
+    ("add-k", SacreSmoothing::AddK),
+    ("exp", SacreSmoothing::Exp),
+];
+
+#[test]
+fn golden_metrics_sacrebleu_of_sentences() {
+    let Some(golden) = Golden::load() else { return };
+    for set in golden.sets().into_iter().filter(|set| !set.is_subset) {
+        for (name, smoothing) in SMOOTHINGS {
+            let bleu = SacreBleu::new(SacreBleuWords::default(), smoothing).with_effective_order();
+            let measured = Measured::of(Arc::new(bleu), &set.items()).unwrap();
+            for (at, pair) in set.pairs.iter().enumerate() {
+                let what = format!("{} {name}", pair.id);
+                assert_close(measured.values_of(at)[0], &pair.expected["sacrebleu_sentence"][name], &what);
+            }
+        }
+    }
+}
+
+#[test]
 fn golden_metrics_chrf_of_items_and_corpora() {
     let Some(golden) = Golden::load() else { return };
     for set in golden.sets() {
@@ -92,7 +142,7 @@ fn an_identical_pair_has_the_highest_bleu() {
             assert!((value - 1.0).abs() < 1e-8, "{value}");
         }
     }
-    let sacre = Arc::new(SacreBleu::new(Arc::new(WhiteSpace), SacreSmoothing::Exp));
+    let sacre = Arc::new(SacreBleu::new(SacreBleuWords::default(), SacreSmoothing::Exp));
     assert!((Measured::of(sacre, &[item]).unwrap().values()[0] - 100.0).abs() < 1e-9);
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use esc_metrics::tokenize::WhiteSpace;
-use esc_metrics::{Item, Measured, Metric, RougeL, UnigramF1};
+use esc_metrics::tokenize::{RougeWords, WhiteSpace};
+use esc_metrics::{Item, Measured, Metric, RougeL, RougeScore, UnigramF1};
 
 use crate::goldens::{Golden, assert_close};
 
@@ -48,4 +48,37 @@ fn an_empty_text_is_one_empty_token_in_the_coco_lineage() {
     assert_eq!(of(RougeL::coco(Arc::new(WhiteSpace)), "", "a"), 0.0);
     assert_eq!(of(RougeL::coco(Arc::new(WhiteSpace)), "a", ""), 0.0);
     assert_eq!(of(RougeL::thu_coai(Arc::new(WhiteSpace)), "", ""), 0.0);
+}
+
+#[test]
+fn golden_metrics_rouge_score_with_and_without_stems() {
+    let Some(golden) = Golden::load() else { return };
+    const NAMES: [&str; 4] = ["rouge1", "rouge2", "rougeL", "rougeLsum"];
+    for set in golden.sets().into_iter().filter(|set| !set.is_subset) {
+        for (field, words) in [("rouge_score", RougeWords::default()), ("rouge_score_stem", RougeWords::stemmed())] {
+            let measured = Measured::of(Arc::new(RougeScore::new(words)), &set.items()).unwrap();
+            for (value, name) in measured.values().into_iter().zip(NAMES) {
+                assert_close(value, &set.corpus[format!("{field}.{name}.mean_f")], &format!("{} {name}", set.name));
+            }
+            for (at, pair) in set.pairs.iter().enumerate() {
+                for (value, name) in measured.values_of(at).into_iter().zip(NAMES) {
+                    let expected = &pair.expected[field][name];
+                    let f1 = expected.as_array().map_or(expected, |values| &values[2]);
+                    assert_close(value, f1, &format!("{} {field} {name}", pair.id));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn golden_metrics_parlai_f1() {
+    let Some(golden) = Golden::load() else { return };
+    for set in golden.sets().into_iter().filter(|set| !set.is_subset) {
+        let measured = Measured::of(Arc::new(UnigramF1::parlai()), &set.items()).unwrap();
+        assert_close(measured.values()[0], &set.corpus["parlai_f1.mean"], &set.name);
+        for (at, pair) in set.pairs.iter().enumerate() {
+            assert_close(measured.values_of(at)[0], &pair.expected["parlai_f1"], &pair.id);
+        }
+    }
 }

@@ -85,7 +85,7 @@ impl Metric for CocoBleu {
         counts.row()
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         Self::values(&BleuCounts::from_row(sums)).to_vec()
     }
 }

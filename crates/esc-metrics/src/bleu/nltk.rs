@@ -103,7 +103,7 @@ impl Metric for NltkBleu {
         counts.row()
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         let counts = BleuCounts::from_row(sums);
         (1..=MAX_ORDER)
             .map(|order| {

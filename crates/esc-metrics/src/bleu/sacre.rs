@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::BleuCounts;
 use crate::metric::{ItemView, Metric};
 use crate::ngram::MAX_ORDER;
-use crate::tokenize::Tokenizer;
+use crate::tokenize::{SacreBleuWords, Tokenizer};
+
+/// The version whose numbers these are.
+const VERSION: &str = "2.6.0";
 
 /// What becomes of orders without a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,17 +36,17 @@ impl SacreSmoothing {
 }
 
 /// BLEU of sacreBLEU, 0 to 100, with its tokenisations and smoothings.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct SacreBleu {
-    tokenizer: Arc<dyn Tokenizer>,
+    words: SacreBleuWords,
     smoothing: SacreSmoothing,
     effective_order: bool,
 }
 
 impl SacreBleu {
     /// A corpus score: all four orders count.
-    pub fn new(tokenizer: Arc<dyn Tokenizer>, smoothing: SacreSmoothing) -> Self {
-        Self { tokenizer, smoothing, effective_order: false }
+    pub fn new(words: SacreBleuWords, smoothing: SacreSmoothing) -> Self {
+        Self { words, smoothing, effective_order: false }
     }
 
     /// As `sentence_bleu` does: only orders that the hypothesis is long enough for count.
@@ -99,13 +102,12 @@ fn geometric_mean(precisions: &[f64]) -> f64 {
 }
 
 impl Metric for SacreBleu {
+    /// sacreBLEU's own signature, but for the number of references.
     fn signature(&self) -> String {
+        let case = if self.words.is_lowercase() { "lc" } else { "mixed" };
         let effective = if self.effective_order { "yes" } else { "no" };
-        format!(
-            "bleu|sacrebleu|tok:{}|ref:closest|eff:{effective}|smooth:{}",
-            self.tokenizer.name(),
-            self.smoothing.name()
-        )
+        let (tokens, smoothing) = (self.words.scheme().name(), self.smoothing.name());
+        format!("bleu|sacrebleu|case:{case}|eff:{effective}|tok:{tokens}|smooth:{smoothing}|version:{VERSION}")
     }
 
     fn names(&self) -> Vec<String> {
@@ -113,14 +115,14 @@ impl Metric for SacreBleu {
     }
 
     fn tokenizer(&self) -> Option<Arc<dyn Tokenizer>> {
-        Some(self.tokenizer.clone())
+        Some(Arc::new(self.words))
     }
 
     fn measure(&self, item: ItemView<'_>) -> Vec<f64> {
         BleuCounts::of(&item.tokens.hypothesis, &item.tokens.references).row()
     }
 
-    fn from_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
+    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
         vec![self.value(&BleuCounts::from_row(sums)).0]
     }
 }

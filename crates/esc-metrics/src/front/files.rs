@@ -53,8 +53,9 @@ impl Row {
 pub fn read_rows(path: &Path) -> Result<Vec<Row>, Error> {
     let rows = read(path)?;
     let rows = rows.into_iter().enumerate().map(|(number, fields)| {
-        let hypothesis = text_in(&fields, &RESPONSE_FIELDS)
-            .ok_or_else(|| refuse(path, number, format!("no response; expected one of {}", RESPONSE_FIELDS.join(", "))))?;
+        let hypothesis = text_in(&fields, &RESPONSE_FIELDS).ok_or_else(|| {
+            refuse(path, number, format!("no response; expected one of {}", RESPONSE_FIELDS.join(", ")))
+        })?;
         let key = text_in(&fields, &ID_FIELDS).unwrap_or_else(|| number.to_string());
         let parts = ["strategy", "layout"].map(|field| fields[field].as_str().unwrap_or_default());
         let id = [&[key.as_str()][..], &parts.map(|part| part)[..]].concat().join("\u{1f}");
@@ -108,9 +109,8 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
     let file = if path.is_dir() { path.join(RUN_FILE) } else { path.to_owned() };
     let problem = |problem: String| Error::Resource { path: file.clone(), problem };
     let bytes = std::fs::read(&file).map_err(|error| problem(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        problem(format!("not UTF-8 (byte {}): convert the file", error.utf8_error().valid_up_to()))
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| problem(format!("not UTF-8 (byte {}): convert the file", error.utf8_error().valid_up_to())))?;
     let is_json = file.extension().is_some_and(|extension| extension == "jsonl" || extension == "json");
     if !is_json {
         return Ok(text.lines().map(|line| serde_json::json!({ "text": line })).collect());

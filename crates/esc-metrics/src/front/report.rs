@@ -78,7 +78,11 @@ impl fmt::Display for ComparisonReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{} responses\nA: {}\nB: {}", self.items, self.systems[0], self.systems[1])?;
         let width = width(self.rows.iter().map(|row| &row.name));
-        writeln!(out, "  {:<width$}  {:>9}  {:>9}  {:>9}  {:<22}  p (bootstrap, swaps)", "", "A", "B", "A − B", "95 %")?;
+        writeln!(
+            out,
+            "  {:<width$}  {:>9}  {:>9}  {:>9}  {:<22}  p (bootstrap, swaps)",
+            "", "A", "B", "A − B", "95 %"
+        )?;
         for row in &self.rows {
             let (first, second) = (number(row.first), number(row.second));
             let difference = number(row.first - row.second);

@@ -1,7 +1,7 @@
 //! Tokenisations, each by its name in signatures.
 //!
 //! No score means anything without its tokenisation, so every metric names the one it used. A [`Tokenizer`] hands out tokens one by
-//! one; [`crate::Corpus`] turns them into numbers once for all metrics that share a tokenisation.
+//! one; a [`crate::Vocabulary`] turns them into numbers once for all metrics that share a tokenisation.
 
 mod characters;
 mod coco_ptb;
@@ -17,6 +17,7 @@ mod white_space;
 
 pub use coco_ptb::CocoPtb;
 pub use magic_cleanup::clean_hypothesis;
+pub use meteor_norm::MeteorNorm;
 pub use nltk::{NltkVersion, NltkWords};
 pub use parlai::ParlaiWords;
 pub use punkt::{Punkt, PunktParameters};
