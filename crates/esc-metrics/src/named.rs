@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::meteor::{Meteor, MeteorResources, MeteorVariant, NltkMeteor, WordNet};
 use crate::meteor_metrics::{CorpusMeteor, MeanNltkMeteor};
 use crate::metric::Metric;
-use crate::tokenize::{NltkWords, PunktParameters, RougeWords, SacreBleuScheme, SacreBleuWords, Tokenizer};
+use crate::tokenize::{NltkWords, PunktParameters, RougeWords, SacreBleuScheme, SacreBleuWords, Tokenizer, Twice};
 use crate::{Chrf, Cider, Distinct, DistinctPerResponse, Entropy, Length, RougeL, RougeScore, TooShort, UnigramF1};
 
 /// Tables that belong to other projects and are read from where the user has them.
@@ -209,7 +209,10 @@ pub const METRICS: &[NamedMetric] = &[
         name: "embedding",
         about: "embedding average, extrema and greedy; needs word vectors; -1 to 1",
         make: |resources| match &resources.vectors {
-            Some(vectors) => Ok(Arc::new(MeanEmbedding::new(vectors.clone(), resources.nltk_words()))),
+            Some(vectors) => {
+                let words = Arc::new(Twice::new(resources.nltk_words()));
+                Ok(Arc::new(MeanEmbedding::new(vectors.clone(), words)))
+            }
             None => Err(Error::Setting("embedding needs word vectors: name a file in GloVe's text format".into())),
         },
     },

@@ -13,4 +13,5 @@ mod meteor;
 mod perplexity;
 mod rouge;
 mod significance;
+mod suite;
 mod tokenize;

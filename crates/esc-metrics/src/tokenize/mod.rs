@@ -13,6 +13,7 @@ mod punkt;
 mod rewrite;
 mod rouge;
 mod sacrebleu;
+mod twice;
 mod white_space;
 
 pub use coco_ptb::CocoPtb;
@@ -23,6 +24,7 @@ pub use parlai::ParlaiWords;
 pub use punkt::{Punkt, PunktParameters};
 pub use rouge::RougeWords;
 pub use sacrebleu::{SacreBleuScheme, SacreBleuWords};
+pub use twice::Twice;
 pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
