@@ -27,7 +27,7 @@ impl UnigramF1 {
         Self { lineage: Lineage::ThuCoai(tokenizer) }
     }
 
-    /// As ParlAI computes it, on words without articles and punctuation: `f1|parlai`. Items whose references have no word are left out.
+    /// As ParlAI computes it, on words without articles and punctuation: `f1|parlai`. An item without such words scores 0.
     pub fn parlai() -> Self {
         Self { lineage: Lineage::ParlAi }
     }
@@ -52,19 +52,13 @@ impl Metric for UnigramF1 {
         })
     }
 
-    /// The score and whether it counts.
     fn measure(&self, item: ItemView<'_>) -> Vec<f64> {
-        let references = &item.tokens.references;
-        let skipped = matches!(self.lineage, Lineage::ParlAi) && references.iter().all(Vec::is_empty);
-        let best = references.iter().map(|reference| f1(&item.tokens.hypothesis, reference)).fold(0.0, f64::max);
-        vec![best, f64::from(u8::from(!skipped))]
+        let scores = item.tokens.references.iter().map(|reference| f1(&item.tokens.hypothesis, reference));
+        vec![scores.fold(0.0, f64::max)]
     }
 
-    fn values_of_sums(&self, sums: &[f64], _items: usize) -> Vec<f64> {
-        match sums {
-            [sum, counted] => means(&[*sum], *counted as usize),
-            _ => vec![0.0],
-        }
+    fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
+        means(sums, items)
     }
 }
 
