@@ -8,8 +8,7 @@ use super::Tokenizer;
 use super::characters::lower;
 use super::punkt::{Punkt, PunktParameters};
 
-/// The release of NLTK that is followed. Releases differ where apostrophes, dashes and curly quotes stand; on ESConv in about one text of a
-/// hundred.
+/// The release of NLTK that is followed. Releases differ where apostrophes, dashes and curly quotes stand: on ESConv, in 23 of 38,365 turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum NltkVersion {
     /// 3.8.1, of 2023: `'tis` stays one word until the contractions, Punkt knows no curly quotes, and dashes are not cut off.

@@ -33,7 +33,7 @@ fn apostrophe(text: &str, at: usize, start: usize) -> Option<Piece> {
     if is_clitic(letters) {
         return piece(end, Shape::Clitic);
     }
-    if is("em") || is("cause") || is("til") || is_decade(letters) && !text[end..].starts_with(['.', '-', '\'']) {
+    if is("em") || is("cause") || is("til") || is_year(letters, &text[end..]) {
         return piece(end, Shape::Word);
     }
     if is("n") {
@@ -43,10 +43,11 @@ fn apostrophe(text: &str, at: usize, start: usize) -> Option<Piece> {
     text[at..].starts_with('\'').then_some(Piece { length: 1 + it_is.len(), shape: Shape::Words(2) })
 }
 
-/// `90` or `90s`.
-fn is_decade(letters: &str) -> bool {
+/// `90` before white space, or `90s`.
+fn is_year(letters: &str, rest: &str) -> bool {
     let digits = letters.strip_suffix('s').unwrap_or(letters);
-    digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    let is_alone = digits.len() < letters.len() || rest.is_empty() || rest.starts_with(char::is_whitespace);
+    is_alone && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Markup is one token, whatever stands in it.

@@ -292,9 +292,17 @@ const CONTRACTIONS: [(&str, &str); 8] = [
 ];
 
 fn contraction(text: &str, at: usize, _: usize) -> Found<'_, 5> {
-    if !matches!(text.as_bytes()[at].to_ascii_lowercase(), b'c' | b'd' | b'g' | b'l' | b'm' | b'w')
-        || char_before(text, at).is_some_and(is_word)
-    {
+    // Nearly every place is ruled out by two bytes. The second of `gimme` may be a dotless i.
+    let bytes = text.as_bytes();
+    let may_start = match bytes[at] | 0x20 {
+        b'c' | b'w' => matches!(bytes.get(at + 1), Some(b'a' | b'A')),
+        b'd' => bytes.get(at + 1) == Some(&b'\''),
+        b'g' => matches!(bytes.get(at + 1), Some(b'i' | b'I' | b'o' | b'O' | 0x80..)),
+        b'l' => matches!(bytes.get(at + 1), Some(b'e' | b'E')),
+        b'm' => matches!(bytes.get(at + 1), Some(b'o' | b'O')),
+        _ => false,
+    };
+    if !may_start || char_before(text, at).is_some_and(is_word) {
         return None;
     }
     let whole = |&(first, second): &(&str, &str)| {
@@ -311,6 +319,9 @@ fn contraction(text: &str, at: usize, _: usize) -> Found<'_, 5> {
 
 /// `'tis` or `'twas` behind a space.
 fn it_is<'t>(text: &'t str, at: usize, verb: &str) -> Found<'t, 4> {
+    if text.as_bytes()[at] != b' ' {
+        return None;
+    }
     let (middle, length) = joined(text, at, " 't", verb)?;
     let found = [&text[at..at + middle], " ", &text[at + middle..at + length], " "];
     is_word_boundary(text, at + length).then_some((length, found))

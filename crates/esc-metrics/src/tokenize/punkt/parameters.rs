@@ -15,7 +15,7 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub struct PunktParameters(Arc<Tables>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     is_built_in: bool,
     abbreviations: HashSet<String>,
@@ -25,14 +25,17 @@ struct Tables {
 }
 
 impl PunktParameters {
-    /// English abbreviations and common words that this project collected; no collocations, and no other spellings.
+    /// Abbreviations, words that start sentences and common words that this project collected for English; no pairs.
     pub fn built_in() -> Self {
-        let abbreviations = entries(include_str!("../../../data/abbreviations.txt")).map(str::to_owned);
+        let abbreviations = entries(include_str!("../../../data/abbreviations.txt"));
         // Three periods with spaces between them are one word, which ends like an abbreviation.
-        let abbreviations = abbreviations.chain([". . ".to_owned()]).collect();
+        let abbreviations = abbreviations.chain([". . "]).map(str::to_owned).collect();
+        let sentence_starters =
+            entries(include_str!("../../../data/sentence_starters.txt")).map(str::to_owned).collect();
         let common_words = entries(include_str!("../../../data/common_words.txt"));
-        let spellings = common_words.map(|word| (word.to_owned(), UPPER_AT_START | LOWER_INSIDE)).collect();
-        Self(Arc::new(Tables { is_built_in: true, abbreviations, spellings, ..Tables::default() }))
+        let spellings = common_words.map(|word| (word.to_owned(), UPPER_INSIDE | LOWER_INSIDE)).collect();
+        let collocations = HashMap::new();
+        Self(Arc::new(Tables { is_built_in: true, abbreviations, collocations, sentence_starters, spellings }))
     }
 
     /// NLTK's English tables, from the first place that has `tokenizers/punkt_tab/english`: the folders in `$NLTK_DATA`, `~/nltk_data`, and
