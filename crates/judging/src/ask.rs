@@ -27,7 +27,9 @@ pub enum Decision {
 impl Decision {
     /// Reasons and verdict in up to 1,024 tokens at the temperature 0.1 of the published comparison.
     pub fn text() -> Self {
-        Self::Text { options: GenerationOptions { max_new_tokens: 1024, temperature: 0.1, ..GenerationOptions::default() } }
+        Self::Text {
+            options: GenerationOptions { max_new_tokens: 1024, temperature: 0.1, ..GenerationOptions::default() },
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Decision, Inquiry, ask};
 use crate::error::Error;
 use crate::item::{PairItem, written_history};
-use crate::template::JudgeTemplate;
+use crate::template::{JudgeTemplate, Question};
 use crate::verdict::{VERDICTS, parse_verdict, written_verdict};
 
 /// What a judge said of a pair in one order.
@@ -74,6 +74,7 @@ pub fn judge_pairs(
     model: &mut dyn TextModel,
     sink: &mut dyn FnMut(PairJudgement) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
+    template.expect(Question::Pair)?;
     let judge = judge_name(model, template, decision);
     let inquiries = items.iter().map(|item| inquiry(item, template)).collect::<Result<Vec<_>, _>>()?;
     ask(&inquiries, model, decision, &mut |at, answers| {
@@ -107,7 +108,8 @@ fn opinion(answer: Answer) -> Opinion {
     match answer {
         Answer::Text(text) => Opinion { verdict: parse_verdict(&text), text, ..none },
         Answer::Probabilities(probabilities) => {
-            let best = (0..probabilities.len()).reduce(|best, at| if probabilities[at] > probabilities[best] { at } else { best });
+            let best = (0..probabilities.len())
+                .reduce(|best, at| if probabilities[at] > probabilities[best] { at } else { best });
             Opinion { verdict: best.and_then(|best| VERDICTS.get(best)).copied(), probabilities, ..none }
         }
         Answer::Failed(error) => Opinion { error: Some(error.to_string()), ..none },

@@ -10,7 +10,7 @@ use crate::ask::{Answer, Decision, Inquiry, ask};
 use crate::error::Error;
 use crate::item::{RatingItem, written_history};
 use crate::pairs::judge_name;
-use crate::template::JudgeTemplate;
+use crate::template::{JudgeTemplate, Question};
 use crate::verdict::{HIGHEST_RATING, parse_rating, written_rating};
 
 /// A rated answer.
@@ -49,6 +49,7 @@ pub fn rate(
     model: &mut dyn TextModel,
     sink: &mut dyn FnMut(Rating) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
+    template.expect(Question::Rating)?;
     let judge = judge_name(model, template, decision);
     let samples = if *decision == Decision::Likelihood { 1 } else { samples.max(1) };
     let inquiries = items.iter().map(|item| inquiry(item, template, samples)).collect::<Result<Vec<_>, _>>()?;

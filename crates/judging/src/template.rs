@@ -110,10 +110,21 @@ impl JudgeTemplate {
         self.question
     }
 
+    /// Refuses a template that asks for something else.
+    pub(crate) fn expect(&self, question: Question) -> Result<(), Error> {
+        let problem = match (self.question, question) {
+            (asked, wanted) if asked == wanted => return Ok(()),
+            (Question::Rating, _) => "it asks for a rating of one answer, but pairs are to be compared",
+            (Question::Pair, _) => "it compares two answers, but single ones are to be rated",
+        };
+        Err(Error::Template { template: self.name.clone(), problem: problem.to_owned() })
+    }
+
     /// The judge's messages.
     pub(crate) fn messages(&self, values: &BTreeMap<&str, &str>) -> Result<Vec<Message>, Error> {
+        let values = minijinja::Value::from_pairs(values.iter().map(|(slot, value)| (*slot, *value)));
         let render = |part: &str| {
-            let template = self.environment.get_template(part).and_then(|template| template.render(values));
+            let template = self.environment.get_template(part).and_then(|template| template.render(&values));
             template.map_err(|error| Error::Template { template: self.name.clone(), problem: format!("{error:#}") })
         };
         Ok(vec![Message::system(render("system")?.trim()), Message::user(render("user")?.trim())])

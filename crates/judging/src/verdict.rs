@@ -57,6 +57,9 @@ mod tests {
         for text in ["[[0]]", "[[6]]", "[[3.5]]", "3", "[[]]"] {
             assert_eq!(parse_rating(text), None, "{text}");
         }
-        assert_eq!((1..=HIGHEST_RATING).filter(|rating| parse_rating(&written_rating(*rating)) == Some(*rating)).count(), 5);
+        assert_eq!(
+            (1..=HIGHEST_RATING).filter(|rating| parse_rating(&written_rating(*rating)) == Some(*rating)).count(),
+            5
+        );
     }
 }

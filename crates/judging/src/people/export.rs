@@ -38,7 +38,8 @@ pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Vec<Preferen
         let refuse = |problem: String| Error::Format { path: path.to_owned(), row: Some(row + 1), problem };
         let name = task["data"]["task"].as_str().ok_or_else(|| refuse("the task has no `data.task`".into()))?;
         let entry = key.tasks.get(name).ok_or_else(|| refuse(format!("task {name} is not in the key")))?;
-        let annotations = task["annotations"].as_array().ok_or_else(|| refuse("the task has no `annotations`".into()))?;
+        let annotations =
+            task["annotations"].as_array().ok_or_else(|| refuse("the task has no `annotations`".into()))?;
         for annotation in annotations.iter().filter(|annotation| annotation["was_cancelled"] != true) {
             let choice = annotation["result"].as_array().and_then(|results| {
                 results.iter().find(|result| result["from_name"] == "preference")?["value"]["choices"].get(0)
@@ -65,8 +66,10 @@ pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Vec<Preferen
 pub fn read_flat(path: &Path) -> Result<Vec<Preference>, Error> {
     let read = |(row, value): (usize, &Value)| {
         let refuse = |problem: String| Error::Format { path: path.to_owned(), row: Some(row + 1), problem };
-        let text = |field: &str| value[field].as_str().ok_or_else(|| refuse(format!("`{field}` is missing or no text")));
-        let number = |field: &str| value[field].as_f64().ok_or_else(|| refuse(format!("`{field}` is missing or no number")));
+        let text =
+            |field: &str| value[field].as_str().ok_or_else(|| refuse(format!("`{field}` is missing or no text")));
+        let number =
+            |field: &str| value[field].as_f64().ok_or_else(|| refuse(format!("`{field}` is missing or no number")));
         let file = |at: usize| {
             value["file_names"][at].as_str().ok_or_else(|| refuse("`file_names` must be two file names".into()))
         };
@@ -134,7 +137,8 @@ pub(super) fn by_task(preferences: &[Preference]) -> Vec<Vec<Option<f64>>> {
     let mut tasks: BTreeMap<&str, Vec<Option<f64>>> = BTreeMap::new();
     for row in preferences {
         let column = annotators.binary_search(&row.annotator.as_str()).unwrap_or(0);
-        tasks.entry(&row.task).or_insert_with(|| vec![None; annotators.len()])[column] = Some(f64::from(row.preference));
+        tasks.entry(&row.task).or_insert_with(|| vec![None; annotators.len()])[column] =
+            Some(f64::from(row.preference));
     }
     tasks.into_values().collect()
 }

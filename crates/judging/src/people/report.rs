@@ -75,7 +75,7 @@ fn systems(preferences: &[Preference]) -> Result<BTreeMap<String, JudgeReport>, 
             winners.entry(row.systems[side].clone()).or_default().push(Some(winner(row.preference, side)));
         }
     }
-    let report = |(system, winners)| Ok((system, JudgeReport::of_winners::<Vec<_>>(winners)?));
+    let report = |(system, winners): (String, Vec<Option<Winner>>)| Ok((system, JudgeReport::of_winners(winners)?));
     winners.into_iter().map(report).collect()
 }
 

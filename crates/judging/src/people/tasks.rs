@@ -89,7 +89,8 @@ fn evenly(pairs: &[SidedPair], most: usize, seed: u64) -> Vec<&SidedPair> {
     let mut chosen = Vec::new();
     while chosen.len() < most && groups.iter().any(|group| !group.is_empty()) {
         for group in groups.iter_mut().filter(|group| !group.is_empty()) {
-            let least = (0..group.len()).min_by_key(|at| used.get(group[*at].item.label.as_str()).copied().unwrap_or(0));
+            let least =
+                (0..group.len()).min_by_key(|at| used.get(group[*at].item.label.as_str()).copied().unwrap_or(0));
             let pair = group.remove(least.unwrap_or(0));
             *used.entry(&pair.item.label).or_default() += 1;
             chosen.push(pair);
