@@ -27,7 +27,7 @@ fn floor(package: &str) -> Option<u8> {
         "esconv-data" | "esc-metrics" | "predictability" | "seq2seq" | "text-encoder" | "training" | "hyper-search" => {
             1
         }
-        "lora" | "dpo" | "demo-corpus" => 2,
+        "lora" | "dpo" | "judging" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" => 3,
         "sra" | "magic" | "thtra" | "persuasion" | "benches" | "xtask" => TOP,
         _ => return None,
