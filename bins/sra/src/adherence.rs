@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use esconv_data::StrategySet;
 use llm_runtime::TextModel;
 use strategy_prompting::{
-    AdherenceFile, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, Interval,
-    RunManifest, StrategyText, TornLine, UNCONDITIONAL, read_records, score_adherence, scored_by,
+    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, Interval,
+    RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, read_records, score_adherence, scored_by,
 };
 
 use crate::arguments::Format;
@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
     let records = conditional_records(&options.runs, options.limit)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
-    let mut file = AdherenceFile::open(&options.out, options.resume, &scored_by(&model.identity()))?;
+    let mut file = RowFile::open(&options.out, options.resume, &scored_by(&model.identity()), ADHERENCE_ROWS)?;
     let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !file.contains(&record.id)).collect();
     interrupt::listen();
     let total = file.rows().len() + pending.len();

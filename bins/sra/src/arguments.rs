@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use attention_viz::Precision;
+use esc_metrics::front::ScoreArguments;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
+use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
 use crate::remote_arguments::{Serve, Server};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
@@ -90,6 +92,15 @@ pub(crate) enum Command {
     Predictability(Box<Predictability>),
     /// See how well the strategy can be read off single tokens' hidden states
     TokenProbe(Box<TokenProbe>),
+    /// Score generated responses against references
+    Score(Box<ScoreArguments>),
+    /// Let a language model judge how well strategies are followed
+    Judge(Box<Judge>),
+    /// Let people compare two runs: tasks for Label Studio, and what their answers say
+    Compare(Compare),
+    /// Chat with two models at a time without knowing which is which, and say whose answer is better
+    #[command(name = "head2head")]
+    HeadToHead(Box<HeadToHead>),
     /// Count how often responses follow their strategy (demonstration language only)
     Agreement(Agreement),
     /// Print shell completions

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use strategy_prompting::{GroupBy, Interval, SraCorrelation, SraGroup, SraOptions, SraRow, group_sra, read_adherence};
+use strategy_prompting::{
+    ADHERENCE_ROWS, GroupBy, Interval, SraCorrelation, SraGroup, SraOptions, SraRow, group_sra, read_rows,
+};
 
 use crate::arguments::Format;
 use crate::attention_arguments::Attention;
@@ -36,7 +38,7 @@ pub(crate) fn run(options: &Attention, format: Format) -> Result<ExitCode, Failu
 fn margins(options: &Attention) -> Result<BTreeMap<String, f64>, Failure> {
     let mut margins = BTreeMap::new();
     for file in &options.adherence {
-        margins.extend(read_adherence(file)?.into_iter().map(|row| (row.id.clone(), row.margin())));
+        margins.extend(read_rows(file, ADHERENCE_ROWS)?.into_iter().map(|row| (row.id.clone(), row.margin())));
     }
     Ok(margins)
 }

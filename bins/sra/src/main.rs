@@ -13,6 +13,7 @@ mod attention_tables;
 mod audit;
 mod captured;
 mod chat;
+mod compare;
 mod config;
 mod console;
 mod continuation;
@@ -22,7 +23,10 @@ mod export;
 mod failure;
 mod generate;
 mod interrupt;
+mod head_to_head;
 mod intervene;
+mod judge;
+mod judge_arguments;
 mod merge;
 mod model;
 mod postprocess;
@@ -31,6 +35,7 @@ mod prepare;
 mod progress;
 mod remote_arguments;
 mod serve;
+mod score;
 mod statistics;
 mod text_model;
 mod token_probe;
@@ -89,6 +94,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::TokenProbe(options) => token_probe::run(options, format),
         Command::Adherence(options) => adherence::run(options, format),
         Command::Intervene(options) => intervene::run(options, format),
+        Command::Score(options) => score::run(options, format),
+        Command::Judge(options) => judge::run(options, format),
+        Command::Compare(options) => compare::run(options, format),
+        Command::HeadToHead(options) => head_to_head::run(options),
         Command::Agreement(options) => agreement::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::instruction::StrategyText;
 use crate::interval::Interval;
 use crate::record::ContinuationRecord;
+use crate::row_file::RowKind;
 use crate::sra::{SraOptions, sra, strategy_spans};
 
 /// How one response fares behind every strategy's prompt.
@@ -68,6 +69,10 @@ impl AdherenceRow {
         (!others.is_empty()).then(|| (own, others.iter().sum::<f64>() / others.len() as f64))
     }
 }
+
+/// Rows of adherence in a [`RowFile`](crate::RowFile).
+pub const ADHERENCE_ROWS: RowKind<AdherenceRow> =
+    RowKind { name: "row of `sra adherence`", id: |row| &row.id, made_by: |row| &row.scored_by };
 
 /// What [`score_adherence`] does beside scoring.
 #[derive(Debug, Clone, Default)]

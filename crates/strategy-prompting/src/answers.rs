@@ -95,6 +95,16 @@ fn chat_row(number: usize, line: &str) -> Result<ChatRow, String> {
 }
 
 impl ChatRow {
+    /// The system message; empty where there is none.
+    pub fn instruction(&self) -> &str {
+        self.system.as_deref().unwrap_or_default()
+    }
+
+    /// The dialogue without its last answer.
+    pub fn history(&self) -> Vec<Message> {
+        self.dialogue.turns().iter().map(|turn| Message::new(turn.role, turn.text.clone())).collect()
+    }
+
     /// The prompt's messages in a layout.
     pub fn messages(&self, layout: Layout, system_role: SystemRole) -> Vec<Message> {
         let instruction = LabelledText { text: self.system.clone().unwrap_or_default(), parts: Vec::new() };

@@ -42,7 +42,6 @@
 //! ```
 
 mod adherence;
-mod adherence_file;
 mod answers;
 mod atomic_file;
 mod attention;
@@ -57,6 +56,7 @@ mod layout;
 mod mersenne_twister;
 mod postprocess;
 mod record;
+mod row_file;
 mod run;
 mod sampling;
 mod sra;
@@ -64,8 +64,7 @@ mod sra_table;
 mod sweep;
 mod training_data;
 
-pub use adherence::{AdherenceOptions, AdherenceRow, AdherenceSummary, score_adherence, scored_by};
-pub use adherence_file::{AdherenceFile, read_adherence};
+pub use adherence::{ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, score_adherence, scored_by};
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
 pub use attention::{AttentionLevel, CapturedRecord, KeepAttention};
 pub use dialogue::{Dialogue, Turn};
@@ -81,6 +80,7 @@ pub use layout::{HistoryFormat, Layout, SystemRole, build};
 pub use mersenne_twister::MersenneTwister;
 pub use postprocess::{PostprocessSummary, compat_response, postprocess_file, tidy_response};
 pub use record::{CREATED_BY, ContinuationRecord, InstructionSource, Records, TornLine, read_records};
+pub use row_file::{RowFile, RowKind, read_rows};
 pub use run::{OnFailure, Progress, RunSummary, run_sweep};
 pub use sampling::{
     PYTHON_COMPAT_SEED, Pair, PairSampling, PythonDraw, Shard, TurnRange, python_compat_draws, sample_pairs,

@@ -1,20 +1,40 @@
-//! The file of adherence rows: one JSON line per response, appended as soon as it is scored.
+//! Files that grow by whole rows: one JSON line each, appended as soon as it is known, so that a long job resumes.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::adherence::AdherenceRow;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::error::Error;
+
+/// What a row is about and who made it; rows of different makers are not mixed in one file.
+pub struct RowKind<R> {
+    /// What a row is called in errors, e.g. `row of sra adherence`.
+    pub name: &'static str,
+    /// What it is about; unique in a file.
+    pub id: fn(&R) -> &str,
+    /// Who made it: a model's hash or name, and whatever else decides the row.
+    pub made_by: fn(&R) -> &str,
+}
+
+impl<R> Clone for RowKind<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for RowKind<R> {}
 
 /// Reads the rows of a file. A last line that a kill tore is left out.
 ///
 /// # Errors
 /// The file can't be read, or a line is no row.
-pub fn read_adherence(path: &Path) -> Result<Vec<AdherenceRow>, Error> {
+pub fn read_rows<R: DeserializeOwned>(path: &Path, kind: RowKind<R>) -> Result<Vec<R>, Error> {
     let text = std::fs::read(path).map_err(Error::io(path))?;
-    rows_of(path, &text[..whole_lines(&text)])
+    rows_of(path, &text[..whole_lines(&text)], kind)
 }
 
 /// Where the last whole line ends.
@@ -22,34 +42,34 @@ fn whole_lines(text: &[u8]) -> usize {
     text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
 }
 
-fn rows_of(path: &Path, text: &[u8]) -> Result<Vec<AdherenceRow>, Error> {
+fn rows_of<R: DeserializeOwned>(path: &Path, text: &[u8], kind: RowKind<R>) -> Result<Vec<R>, Error> {
     let lines = text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
     lines
         .map(|(number, line)| {
             serde_json::from_slice(line).map_err(|error| Error::Line {
                 path: path.to_owned(),
                 line: number + 1,
-                problem: format!("not a row of `sra adherence`: {error}"),
+                problem: format!("not a {}: {error}", kind.name),
             })
         })
         .collect()
 }
 
 /// A file of rows that grows.
-#[derive(Debug)]
-pub struct AdherenceFile {
+pub struct RowFile<R> {
     path: PathBuf,
     file: File,
-    rows: Vec<AdherenceRow>,
+    kind: RowKind<R>,
+    rows: Vec<R>,
     ids: HashSet<String>,
 }
 
-impl AdherenceFile {
-    /// Opens a new file, or, to resume, one that the same model has begun. A torn last line is cut off.
+impl<R: Serialize + DeserializeOwned> RowFile<R> {
+    /// Opens a new file, or, to resume, one that the same maker has begun. A torn last line is cut off.
     ///
     /// # Errors
-    /// The file exists and `resume` is not set, it holds rows that another model scored, or it can't be read or written.
-    pub fn open(path: &Path, resume: bool, scored_by: &str) -> Result<Self, Error> {
+    /// The file exists and `resume` is not set, it holds rows of another maker, or it can't be read or written.
+    pub fn open(path: &Path, resume: bool, made_by: &str, kind: RowKind<R>) -> Result<Self, Error> {
         let exists = path.exists();
         if exists && !resume {
             let problem = "the file exists already: resume it, or choose another".to_owned();
@@ -59,16 +79,16 @@ impl AdherenceFile {
         let text = if exists { std::fs::read(path).map_err(Error::io(path))? } else { Vec::new() };
         let whole = whole_lines(&text);
         file.set_len(whole as u64).map_err(Error::io(path))?;
-        let rows = rows_of(path, &text[..whole])?;
-        if let Some(other) = rows.iter().find(|row| row.scored_by != scored_by) {
-            let problem = format!("holds rows scored by {}, not by {scored_by}: choose another file", other.scored_by);
+        let rows = rows_of(path, &text[..whole], kind)?;
+        if let Some(other) = rows.iter().find(|row| (kind.made_by)(row) != made_by) {
+            let problem = format!("holds rows made by {}, not by {made_by}: choose another file", (kind.made_by)(other));
             return Err(Error::Format { path: path.to_owned(), problem });
         }
-        let ids = rows.iter().map(|row| row.id.clone()).collect();
-        Ok(Self { path: path.to_owned(), file, rows, ids })
+        let ids = rows.iter().map(|row| (kind.id)(row).to_owned()).collect();
+        Ok(Self { path: path.to_owned(), file, kind, rows, ids })
     }
 
-    /// Whether a record is scored already.
+    /// Whether a row of this id is there already.
     pub fn contains(&self, id: &str) -> bool {
         self.ids.contains(id)
     }
@@ -77,19 +97,19 @@ impl AdherenceFile {
     ///
     /// # Errors
     /// The row can't be written; those before it are safe.
-    pub fn append(&mut self, row: AdherenceRow) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(&row).map_err(Error::json("an adherence row"))?;
+    pub fn append(&mut self, row: R) -> Result<(), Error> {
+        let mut line = serde_json::to_vec(&row).map_err(Error::json(self.kind.name))?;
         line.push(b'\n');
         let kept = self.rows.len();
         let path = &self.path;
         self.file.write_all(&line).map_err(|source| Error::Journal { path: path.clone(), kept, source })?;
-        self.ids.insert(row.id.clone());
+        self.ids.insert((self.kind.id)(&row).to_owned());
         self.rows.push(row);
         Ok(())
     }
 
     /// All rows, those of earlier runs first.
-    pub fn rows(&self) -> &[AdherenceRow] {
+    pub fn rows(&self) -> &[R] {
         &self.rows
     }
 }
