@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use attention_viz::Precision;
-use esc_metrics::front::ScoreArguments;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use esc_metrics::front::ScoreArguments;
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
-use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
+use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::remote_arguments::{Serve, Server};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
@@ -338,7 +338,7 @@ pub(crate) struct Chat {
 }
 
 /// The model and where it runs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model and machine")]
 pub(crate) struct ModelOptions {
     /// Tokenizer instead of the model's: tokenizer.json, tokenizer.model or a folder
@@ -365,7 +365,7 @@ pub(crate) struct ModelOptions {
 }
 
 /// A model that generates, and its limits.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model and machine")]
 pub(crate) struct Runtime {
     #[command(flatten)]
@@ -382,6 +382,22 @@ pub(crate) struct Runtime {
     /// Sequences that run at a time
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub(crate) batch: usize,
+}
+
+impl Runtime {
+    /// The same without all that a model behind a server has no use for.
+    pub(crate) fn without_local_options(&self) -> Self {
+        let model = ModelOptions {
+            tokenizer: None,
+            chat_template: None,
+            dtype: None,
+            quantize: None,
+            hub_endpoint: None,
+            hub_cache: None,
+            device: self.model.device,
+        };
+        Self { model, adapter: None, context: None, ..*self }
+    }
 }
 
 /// Tidy the responses of a run

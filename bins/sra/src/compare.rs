@@ -5,99 +5,133 @@ use std::process::ExitCode;
 
 use attention_viz::{AttentionRecord, EXTENSION};
 use judging::{
-    AnnotationKey, AnnotationTasks, LABELLING_VIEW, PairItem, PreferenceReport, SidedPair, read_annotations, read_flat,
+    AnnotationKey, AnnotationTasks, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations, read_flat,
     within_usual_differences,
 };
+use serde::Serialize;
 use strategy_prompting::{SraOptions, sra};
 
 use crate::arguments::Format;
 use crate::failure::Failure;
-use crate::judge::{layouts, pairs, read};
+use crate::judge::{Pair, System, pairs, read_systems};
 use crate::judge_arguments::Compare;
+
+/// The files of a comparison.
+const TASKS: &str = "tasks.json";
+const KEY: &str = "key.json";
+const VIEW: &str = "view.xml";
 
 pub(crate) fn run(options: &Compare, format: Format) -> Result<ExitCode, Failure> {
     match (&options.annotations, &options.out, options.runs.as_slice()) {
         (Some(annotations), _, _) => report(options, annotations, format)?,
-        (None, Some(out), [first, second]) => write_tasks(options, first, second, out)?,
+        (None, Some(out), [_, _]) => write_tasks(options, out, format)?,
         _ => return Err(Failure::wrong_use("two runs are compared: name both, and --out for the tasks")),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_tasks(options: &Compare, first: &Path, second: &Path, out: &Path) -> Result<(), Failure> {
-    let layouts = layouts(&options.layout, &options.runs)?;
-    let (one, other) = (read(first, layouts[0])?, read(second, layouts[1])?);
-    let systems = [one.name.clone(), other.name.clone()];
-    let sided = |item: PairItem| SidedPair {
-        values: sra_of(first, &item, 0).zip(sra_of(second, &item, 1)).map(|(one, other)| [one, other]),
+/// What was written.
+#[derive(Serialize)]
+struct Written<'a> {
+    folder: &'a Path,
+    systems: [String; 2],
+    pairs: usize,
+    tasks: usize,
+    /// Pairs of which both answers' SRA is known.
+    with_sra: usize,
+}
+
+fn write_tasks(options: &Compare, out: &Path, format: Format) -> Result<(), Failure> {
+    if let Some(there) = [TASKS, KEY].iter().map(|name| out.join(name)).find(|path| path.exists()) {
+        let there = there.display();
+        return Err(Failure::work(format!(
+            "{there} exists, and annotators may be at work on it: choose another --out"
+        )));
+    }
+    let [first, second]: [System; 2] = read_systems(&options.runs, &options.layout)?
+        .try_into()
+        .map_err(|_| Failure::wrong_use("two runs are compared: name both"))?;
+    let systems = [first.name.clone(), second.name.clone()];
+    let sided = |pair: Pair| SidedPair {
+        values: sra_of(&options.runs[0], &pair.ids[0])
+            .zip(sra_of(&options.runs[1], &pair.ids[1]))
+            .map(|(first, second)| [first, second]),
         systems: systems.clone(),
-        item,
+        item: pair.item,
     };
-    let pairs: Vec<SidedPair> = pairs(one, &other, None)?.into_iter().map(sided).collect();
+    let pairs: Vec<SidedPair> = pairs(first, second)?.into_iter().map(sided).collect();
     let made = AnnotationTasks::new(&pairs, options.most, options.seed);
-    std::fs::create_dir_all(out)?;
-    let write = |name: &str, text: &str| {
-        let path = out.join(name);
-        std::fs::write(&path, text).map_err(|error| Failure::work(format!("{}: {error}", path.display())))
-    };
-    write("tasks.json", &serde_json::to_string_pretty(&made.tasks).map_err(Failure::work)?)?;
-    write("key.json", &serde_json::to_string_pretty(&made.key).map_err(Failure::work)?)?;
-    write("view.xml", LABELLING_VIEW)?;
-    println!(
-        "{}: {} tasks of {} pairs; import tasks.json into Label Studio with view.xml as labelling interface, and keep key.json to yourself",
-        out.display(),
-        made.key.tasks.len(),
-        pairs.len()
-    );
+    let work = |error: std::io::Error| Failure::work(format!("{}: {error}", out.display()));
+    std::fs::create_dir_all(out).map_err(work)?;
+    // The key first: tasks without one could never be understood.
+    std::fs::write(out.join(KEY), serde_json::to_string_pretty(&made.key).map_err(Failure::work)?).map_err(work)?;
+    std::fs::write(out.join(VIEW), LABELLING_VIEW).map_err(work)?;
+    std::fs::write(out.join(TASKS), serde_json::to_string_pretty(&made.tasks).map_err(Failure::work)?).map_err(work)?;
+    let with_sra = pairs.iter().filter(|pair| pair.values.is_some()).count();
+    let written = Written { folder: out, pairs: pairs.len(), tasks: made.key.tasks.len(), with_sra, systems };
+    match format {
+        Format::Json => crate::export::print_json(&written)?,
+        Format::Text => print_written(&written),
+    }
     Ok(())
 }
 
+fn print_written(written: &Written<'_>) {
+    let Written { folder, systems: [first, second], pairs, tasks, with_sra } = written;
+    println!("{}: {tasks} tasks of {pairs} pairs ({first} and {second}), {with_sra} pairs with SRA", folder.display());
+    println!("Import {TASKS} into Label Studio with {VIEW} as its labelling interface, and keep {KEY} to yourself.");
+}
+
 /// SRA of an answer, where its run captured attention.
-fn sra_of(run: &Path, item: &PairItem, side: usize) -> Option<f64> {
-    let id = item.id.split('+').nth(side)?;
+fn sra_of(run: &Path, id: &str) -> Option<f64> {
     let record = AttentionRecord::read_sums(&run.join("attention").join(format!("{id}.{EXTENSION}"))).ok()?;
     sra(&record.capture, &SraOptions::ours()).ok().map(|found| found.value)
 }
 
 fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), Failure> {
-    let mut preferences = match &options.key {
+    let read = match &options.key {
         Some(path) => read_annotations(annotations, &read_key(path)?),
         None => read_flat(annotations),
-    }
-    .map_err(Failure::work)?;
+    };
+    let mut preferences = read.map_err(Failure::work)?;
     if options.usual_differences {
         preferences = within_usual_differences(&preferences);
     }
     let report = PreferenceReport::new(&preferences).map_err(Failure::work)?;
-    if format == Format::Json {
-        return crate::export::print_json(&report);
+    match format {
+        Format::Json => crate::export::print_json(&report)?,
+        Format::Text => print(&report),
     }
-    print(&report);
     Ok(())
 }
 
 fn read_key(path: &Path) -> Result<AnnotationKey, Failure> {
-    let text = std::fs::read(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::work(format!("{}: not a key of tasks: {error}", path.display())))
+    let problem = |problem: String| Failure::work(format!("{}: {problem}", path.display()));
+    let text = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| problem(format!("not a {KEY} of `sra compare`: {error}")))
 }
 
 fn print(report: &PreferenceReport) {
-    let optional = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
+    let number = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| format!("{value:.4}"));
     println!("{} annotations of {} tasks", report.annotations, report.tasks);
-    println!("Krippendorff's alpha: interval {}, ordinal {}", optional(report.alpha_interval), optional(report.alpha_ordinal));
-    println!("\n{:<44}{:>6}{:>6}{:>6}  preferred [95 %]", "system", "yes", "tie", "no");
+    let (interval, ordinal) = (number(report.alpha_interval), number(report.alpha_ordinal));
+    println!("Krippendorff's alpha: interval {interval}, ordinal {ordinal}");
+    println!("\n{:<44}{:>8}{:>8}{:>8}  preferred [95 %]", "system", "better", "equal", "worse");
     for (system, judged) in &report.systems {
         let (low, high) = judged.win_interval;
         let [rate, low, high] = [judged.win_rate, low, high].map(|share| 100.0 * share);
-        println!("{system:<44}{:>6}{:>6}{:>6}  {rate:.1} % [{low:.1}, {high:.1}]", judged.wins, judged.ties, judged.losses);
+        let (wins, ties, losses) = (judged.wins, judged.ties, judged.losses);
+        println!("{system:<44}{wins:>8}{ties:>8}{losses:>8}  {rate:.1} % [{low:.1}, {high:.1}]");
     }
-    println!("\nfirst – second: first preferred, tie, second; correlation of preference and difference of SRA");
+    println!("\nfirst – second: first better, equal, second better; correlation of preference and difference of SRA");
     for (name, pair) in &report.pairs {
         let judged = &pair.judged;
-        println!("  {name}: {}, {}, {}; {}", judged.wins, judged.ties, judged.losses, optional(pair.correlation));
+        println!("  {name}: {}, {}, {}; {}", judged.wins, judged.ties, judged.losses, number(pair.correlation));
     }
-    println!("\nover all pairs of systems, by annotator (high also where systems differ in both; look within pairs):");
+    println!(
+        "\nthe same correlation over all pairs, by annotator (high also where systems differ in both: look within pairs)"
+    );
     for (annotator, found) in &report.pooled {
-        println!("  {annotator}: {} ({} annotations)", optional(found.pearson), found.annotations);
+        println!("  {annotator}: {} ({} annotations)", number(found.pearson), found.annotations);
     }
 }

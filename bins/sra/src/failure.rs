@@ -26,6 +26,14 @@ impl Failure {
         Self::Clap(error)
     }
 
+    /// What went wrong.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Work(message) | Self::Usage(message) => message.clone(),
+            Self::Clap(error) => error.to_string(),
+        }
+    }
+
     /// Prints the message to standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {

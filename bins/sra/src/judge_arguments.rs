@@ -8,13 +8,13 @@ use llm_runtime::GenerationOptions;
 use strategy_prompting::Layout;
 
 use crate::arguments::{Generation, Runtime};
-use crate::continuation::generation_options;
 use crate::remote_arguments::Server;
 
 /// Let a language model judge how well strategies are followed
 ///
-/// With two runs it says, for each dialogue and strategy that both answered, which answer is better; each pair is shown in both orders, and only a
-/// verdict that follows the answer across the swap is a win. With one run and a template that rates, it rates answers from 1 to 5.
+/// With two runs it says, for each dialogue and strategy that both answered, which answer is better; each pair is shown in both
+/// orders, and only a verdict that follows the answer across the swap is a win. With one run and a template that rates, it
+/// rates answers from 1 to 5.
 #[derive(Debug, Args)]
 pub(crate) struct Judge {
     /// One or two run folders, files of records, or files of `sra generate`
@@ -27,12 +27,13 @@ pub(crate) struct Judge {
     /// [default: strategy-following, for one run rate-strategy-following]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) template: Option<String>,
-    /// How its opinion is found: text (it writes reasons and a verdict) or likelihood (every verdict is scored; nothing is written and none is invalid)
+    /// How its opinion is found: text (it writes reasons and a verdict) or likelihood (every verdict is scored; nothing is
+    /// written and none is invalid)
     #[arg(long, value_enum, default_value_t = By::Text)]
     pub(crate) by: By,
-    /// Ratings: how often each answer is rated; the mean counts
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) samples: usize,
+    /// Ratings that are written: how often each answer is rated; the mean counts [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    pub(crate) samples: Option<u16>,
     /// Which layout of a run is judged; two, separated by a comma, for two runs (which may be the same)
     #[arg(long, value_delimiter = ',', value_name = "LAYOUT")]
     pub(crate) layout: Vec<String>,
@@ -79,6 +80,7 @@ impl Judge {
         GenerationOptions {
             max_new_tokens: self.max_new_tokens,
             temperature: self.temperature,
+            seed: self.seed,
             ..GenerationOptions::default()
         }
     }
@@ -86,18 +88,18 @@ impl Judge {
 
 /// Let people compare two runs: tasks for Label Studio, and what their answers say
 ///
-/// With two runs and --out it writes tasks.json, view.xml and key.json (what stood where; not for annotators). With --annotations it reads an
-/// export back and reports who was preferred, how well annotators agree, and whether SRA goes along.
+/// With two runs and --out it writes tasks.json, view.xml and key.json (what stood where; not for annotators). With --annotations
+/// it reads an export back and reports who was preferred, how well annotators agree, and whether SRA goes along.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
     /// Two run folders, files of records, or files of `sra generate`
-    #[arg(num_args = 0..=2, value_name = "RUN")]
+    #[arg(num_args = 0..=2, value_name = "RUN", conflicts_with = "annotations")]
     pub(crate) runs: Vec<PathBuf>,
     /// Folder for the tasks
-    #[arg(long, value_name = "DIR", required_unless_present = "annotations")]
+    #[arg(long, value_name = "DIR", required_unless_present = "annotations", conflicts_with = "annotations")]
     pub(crate) out: Option<PathBuf>,
     /// Which layout of a run is compared; two, separated by a comma, for two runs (which may be the same)
-    #[arg(long, value_delimiter = ',', value_name = "LAYOUT")]
+    #[arg(long, value_delimiter = ',', value_name = "LAYOUT", conflicts_with = "annotations")]
     pub(crate) layout: Vec<String>,
     /// At most this many tasks: strategies as even as possible, conversations in turn
     #[arg(long, default_value_t = 100, value_name = "N")]
@@ -118,8 +120,9 @@ pub(crate) struct Compare {
 
 /// Chat with two models at a time without knowing which is which, and say whose answer is better
 ///
-/// Both models get the same texts and the same strategy, each with its own answers as history. Which one stands on which side is drawn anew for every
-/// chat. In the terminal, or with --web as a page in the browser, for several visitors, each with a chat of their own.
+/// Both models get the same texts and the same strategy, each with its own answers as history. Which one stands on which side is
+/// drawn anew for every chat. In the terminal (/help lists the commands), or with --web as a page in the browser, for
+/// several visitors, each with a chat of their own.
 #[derive(Debug, Args)]
 pub(crate) struct HeadToHead {
     /// The first model: demo, a .gguf file, a Hugging Face folder, a hub id, or openai:NAME@URL
@@ -140,6 +143,9 @@ pub(crate) struct HeadToHead {
     /// Also answer to this host name; may be repeated
     #[arg(long, value_name = "NAME", requires = "web")]
     pub(crate) allow_host: Vec<String>,
+    /// Chats that are kept at a time; the one that was idle longest gives way to a new one
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "N", requires = "web")]
+    pub(crate) visitors: u16,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file
     #[arg(long, default_value = "extes15", value_name = "SET")]
     pub(crate) strategies: String,
@@ -149,6 +155,10 @@ pub(crate) struct HeadToHead {
     /// How the history is laid out
     #[arg(long, value_parser = Layout::parse, default_value = "standard", value_name = "LAYOUT")]
     pub(crate) layout: Layout,
+    /// Instruction template: t1 … t6, train, train-unconditional, chat-none, or a text file [default: train, with a
+    /// situation t1]; where it needs a strategy and none is chosen, chat-none
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) instruction: Option<String>,
     /// Your situation, for instructions that tell it
     #[arg(long, value_name = "TEXT")]
     pub(crate) situation: Option<String>,
@@ -161,10 +171,4 @@ pub(crate) struct HeadToHead {
     pub(crate) runtime: Runtime,
     #[command(flatten)]
     pub(crate) server: Server,
-}
-
-impl HeadToHead {
-    pub(crate) fn generation(&self) -> GenerationOptions {
-        generation_options(&self.generation)
-    }
 }

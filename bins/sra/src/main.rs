@@ -22,8 +22,8 @@ mod demo;
 mod export;
 mod failure;
 mod generate;
-mod interrupt;
 mod head_to_head;
+mod interrupt;
 mod intervene;
 mod judge;
 mod judge_arguments;
@@ -34,8 +34,8 @@ mod predictability;
 mod prepare;
 mod progress;
 mod remote_arguments;
-mod serve;
 mod score;
+mod serve;
 mod statistics;
 mod text_model;
 mod token_probe;
@@ -97,7 +97,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Score(options) => score::run(options, format),
         Command::Judge(options) => judge::run(options, format),
         Command::Compare(options) => compare::run(options, format),
-        Command::HeadToHead(options) => head_to_head::run(options),
+        Command::HeadToHead(options) => head_to_head::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());

@@ -11,7 +11,7 @@ use crate::arguments::Runtime;
 use crate::failure::Failure;
 
 /// Where a key comes from. There is no option for the key itself: other users of the machine could read it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Key {
     /// Environment variable that holds the API key
     #[arg(long, value_name = "NAME")]
@@ -29,7 +29,7 @@ impl Key {
 }
 
 /// A model behind a server.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Model behind a server (--model openai:NAME@URL; key: OPENAI_API_KEY unless named)")]
 pub(crate) struct Server {
     #[command(flatten)]

@@ -2,6 +2,38 @@
 //!
 //! "BLEU-4" is a dozen numbers: tokenisation, smoothing and the way items are added up all differ between the tools that papers
 //! used. Here each variant has a name of its own, and a report prints it beside the value.
+//!
+//! ```
+//! use esc_metrics::interval::Resampling;
+//! use esc_metrics::{Item, Preset, Resources, Suite};
+//!
+//! let references = ["I hear how tired you are.", "What happened then?", "You did all you could."];
+//! let system = |responses: [&str; 3]| -> Vec<Item> {
+//!     responses.into_iter().zip(references).map(|(response, reference)| Item::new(response, reference)).collect()
+//! };
+//! // The numbers that a line of papers prints, as it prints them.
+//! let suite = Suite::preset(Preset::ThuCoai, &Resources::built_in())?;
+//! let first = suite.score(system(["I hear how you are.", "What happened?", "You did what you could."]))?;
+//! let second = suite.score(system(["I see.", "And then?", "Good."]))?;
+//!
+//! let f1 = first.rows().into_iter().find(|row| row.name == "f1").unwrap();
+//! assert_eq!(f1.signature, "f1|thu-coai|tok:nltk-lower:own-punkt|x100");
+//! assert!((80.0..90.0).contains(&f1.value));
+//!
+//! // Is the difference more than chance? Conversations are drawn whole: here each response is one of its own.
+//! let compared = first.compare(&second, &["a", "b", "c"], &Resampling::default())?;
+//! let f1 = compared.iter().find(|row| row.name == "f1").unwrap();
+//! assert!(f1.comparison.as_ref().unwrap().bootstrap.difference.low > 0.0);
+//! # Ok::<(), esc_metrics::Error>(())
+//! ```
+//!
+//! From the inside out: [`tokenize`] cuts texts as NLTK, sacreBLEU, METEOR and others do; a [`Metric`] takes a few numbers of each [`Item`] from which the
+//! score of any selection of items follows; a [`Scorer`] measures many at a time; a [`Suite`] is a set of them by name ([`METRICS`]) or by lineage
+//! ([`Preset`]). Beside scores of texts there are [`classification`] and [`preference_bias`] of strategies, [`perplexity`], [`agreement`] of
+//! annotators, [`judge`] reports, [`correlation`]s, [`interval`]s and tests of [`significance`].
+//!
+//! Tables of NLTK, METEOR and WordNet are not part of the crate; [`Resources::find`] reads them where they are installed, and signatures tell what was missing. With the
+//! feature `front` a program gets the command line of `score`.
 
 pub mod agreement;
 pub mod bertscore;

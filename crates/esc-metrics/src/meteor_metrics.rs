@@ -43,8 +43,9 @@ impl Metric for CorpusMeteor {
         }
     }
 
+    /// The variant: only the full one is what papers call METEOR.
     fn names(&self) -> Vec<String> {
-        vec!["meteor".into()]
+        vec![self.meteor.variant().name().into()]
     }
 
     fn tokenizer(&self) -> Option<Arc<dyn Tokenizer>> {
@@ -97,7 +98,7 @@ impl Metric for MeanNltkMeteor {
     }
 
     fn names(&self) -> Vec<String> {
-        vec!["meteor-nltk".into()]
+        vec![self.meteor.name().into()]
     }
 
     fn tokenizer(&self) -> Option<Arc<dyn Tokenizer>> {

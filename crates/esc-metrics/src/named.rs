@@ -49,6 +49,11 @@ impl Resources {
         Arc::new(NltkWords::new(self.punkt.clone()))
     }
 
+    /// The words that vectors are looked up for: NLTK's words of NLTK's words.
+    pub fn embedding_words(&self) -> Arc<dyn Tokenizer> {
+        Arc::new(Twice::new(self.nltk_words()))
+    }
+
     /// The fullest METEOR that the resources allow.
     fn best_meteor(&self) -> Result<Meteor, Error> {
         let variant = if self.meteor.is_some() { MeteorVariant::Full } else { MeteorVariant::ExactStem };
@@ -209,10 +214,7 @@ pub const METRICS: &[NamedMetric] = &[
         name: "embedding",
         about: "embedding average, extrema and greedy; needs word vectors; -1 to 1",
         make: |resources| match &resources.vectors {
-            Some(vectors) => {
-                let words = Arc::new(Twice::new(resources.nltk_words()));
-                Ok(Arc::new(MeanEmbedding::new(vectors.clone(), words)))
-            }
+            Some(vectors) => Ok(Arc::new(MeanEmbedding::new(vectors.clone(), resources.embedding_words()))),
             None => Err(Error::Setting("embedding needs word vectors: name a file in GloVe's text format".into())),
         },
     },

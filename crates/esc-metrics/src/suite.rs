@@ -14,6 +14,9 @@ use crate::scorer::{Measured, Scorer};
 use crate::significance::{Comparison, ItemSums, Paired};
 use crate::tokenize::clean_hypothesis;
 
+/// What an empty hypothesis becomes in the lines that leave none empty.
+pub(crate) const STAND_IN: &str = "&";
+
 /// Items that are measured at a time.
 const CHUNK: usize = 8192;
 
@@ -116,7 +119,7 @@ enum Preparation {
 impl Preparation {
     fn apply(self, hypothesis: &str) -> Cow<'_, str> {
         let cleaned = if self == Self::Clean { clean_hypothesis(hypothesis).into() } else { Cow::Borrowed(hypothesis) };
-        if self != Self::None && cleaned.trim().is_empty() { "&".into() } else { cleaned }
+        if self != Self::None && cleaned.trim().is_empty() { STAND_IN.into() } else { cleaned }
     }
 }
 
@@ -264,8 +267,7 @@ impl Scored {
         }
         let intervals = self.measured.iter().zip(&self.scales).flat_map(|(measured, scale)| {
             let scaled = move |found: Estimate| (found.low * scale, found.high * scale);
-            let values = measured.metric.names().len();
-            (0..values).map(move |value| interval(measured, value, groups, resampling).map(scaled))
+            intervals(measured, groups, resampling).into_iter().map(move |found| found.map(scaled))
         });
         Ok(self.rows().into_iter().zip(intervals).map(|(row, interval)| ScoreRow { interval, ..row }).collect())
     }
@@ -328,22 +330,22 @@ fn sums(measured: &Measured, groups: &[&str]) -> Option<ItemSums> {
     ItemSums::from_rows(&rows).ok()?.by_group(groups).ok()
 }
 
-/// A value of sums that end with the count.
-fn value_of(metric: &dyn Metric, sums: &[f64], value: usize) -> f64 {
-    let Some((count, sums)) = sums.split_last() else { return f64::NAN };
-    metric.values_of_sums(sums, *count as usize).get(value).copied().unwrap_or(f64::NAN)
+/// The values of sums that end with the count.
+fn values_of(metric: &dyn Metric, sums: &[f64]) -> Vec<f64> {
+    let Some((count, sums)) = sums.split_last() else { return Vec::new() };
+    metric.values_of_sums(sums, *count as usize)
 }
 
-fn interval(measured: &Measured, value: usize, groups: &[&str], resampling: &Resampling) -> Option<Estimate> {
-    let sums = sums(measured, groups)?;
-    let rows: Vec<&[f64]> = sums.rows().collect();
-    resampling.estimate(rows.len(), |drawn| {
-        let mut total = vec![0.0; sums.width()];
-        for group in drawn {
-            total.iter_mut().zip(rows[*group]).for_each(|(sum, value)| *sum += value);
-        }
-        Some(value_of(measured.metric.as_ref(), &total, value))
-    })
+/// The interval of each value, where it has one. Every resample is added up once for all values.
+fn intervals(measured: &Measured, groups: &[&str], resampling: &Resampling) -> Vec<Option<Estimate>> {
+    let metric = measured.metric.as_ref();
+    let Some(sums) = sums(measured, groups) else { return vec![None; metric.names().len()] };
+    let resampled = resampling.map_resamples(sums.items(), |drawn| values_of(metric, &sums.total_of(drawn)));
+    let of = |(at, value): (usize, f64)| {
+        let drawn = resampled.iter().filter_map(|values| values.get(at).copied()).filter(|value| value.is_finite());
+        value.is_finite().then(|| resampling.summed_up(value, drawn.collect()))
+    };
+    values_of(metric, &sums.total()).into_iter().enumerate().map(of).collect()
 }
 
 fn comparison(
@@ -355,7 +357,6 @@ fn comparison(
     resampling: &Resampling,
 ) -> Option<Comparison> {
     let metric = one.metric.as_ref();
-    let paired =
-        Paired::new(&sums(one, groups)?, &sums(two, groups)?, |sums: &[f64]| scale * value_of(metric, sums, value));
-    Some(paired.ok()?.compare(resampling))
+    let score = |sums: &[f64]| scale * values_of(metric, sums).get(value).copied().unwrap_or(f64::NAN);
+    Some(Paired::new(&sums(one, groups)?, &sums(two, groups)?, score).ok()?.compare(resampling))
 }

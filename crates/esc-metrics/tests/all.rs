@@ -7,6 +7,8 @@ mod classification;
 mod correlation;
 mod diversity;
 mod embedding;
+#[cfg(feature = "front")]
+mod front;
 mod goldens;
 mod judge;
 mod meteor;

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use llm_runtime::{
-    Completion, Continuation, Event, GenerationOptions, Message, Prompt, Request, RequestError, ScoreRequest, TextModel,
+    Completion, Continuation, Event, GenerationOptions, Message, Prompt, Request, RequestError, Score, ScoreRequest,
+    TextModel,
 };
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
+/// Inquiries whose choices are scored at a time: many enough to share the work, few enough to lose or to wait for.
+const SCORED_AT_A_TIME: usize = 4;
+
 /// How a judge's opinion is found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// The judge writes reasons and a verdict, which is read.
     Text {
-        /// How it writes; each request gets its own seed, derived from this one.
+        /// How it writes; each request gets its own seed, derived from this one and the item's id.
         options: GenerationOptions,
     },
     /// Every possible verdict is scored as the judge's whole answer, and the likeliest counts. Nothing is written, every answer is valid, and the probabilities of all verdicts
@@ -31,10 +34,22 @@ impl Decision {
             options: GenerationOptions { max_new_tokens: 1024, temperature: 0.1, ..GenerationOptions::default() },
         }
     }
+
+    /// How judgements name it; whatever changes them is in the name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Text { options: GenerationOptions { temperature, max_new_tokens, seed, .. } } => {
+                format!("text, temperature {temperature}, at most {max_new_tokens} tokens, seed {seed}")
+            }
+            Self::Likelihood => "likelihood".to_owned(),
+        }
+    }
 }
 
 /// What a judge is asked at a time, with all that belongs to an item.
 pub(crate) struct Inquiry {
+    /// The item's id.
+    pub(crate) id: String,
     /// The prompts; each is answered.
     pub(crate) prompts: Vec<Vec<Message>>,
     /// What the judge may answer, for [`Decision::Likelihood`].
@@ -52,12 +67,15 @@ pub(crate) enum Answer {
     Failed(RequestError),
 }
 
-/// Asks all inquiries and hands out the answers of each as soon as they are complete, in the order of finishing. Ends early if the sink breaks.
+/// Takes the answers to an inquiry, by its number, as soon as they are complete; and `None` now and then before that, so that it can break.
+pub(crate) type Sink<'a> = dyn FnMut(Option<(usize, Vec<Answer>)>) -> Result<ControlFlow<()>, Error> + 'a;
+
+/// Asks all inquiries, in any order of finishing. Ends early if the sink breaks.
 pub(crate) fn ask(
     inquiries: &[Inquiry],
     model: &mut dyn TextModel,
     decision: &Decision,
-    sink: &mut dyn FnMut(usize, Vec<Answer>) -> Result<ControlFlow<()>, Error>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
     match decision {
         Decision::Text { options } => ask_for_text(inquiries, model, options, sink),
@@ -69,7 +87,7 @@ fn ask_for_text(
     inquiries: &[Inquiry],
     model: &mut dyn TextModel,
     options: &GenerationOptions,
-    sink: &mut dyn FnMut(usize, Vec<Answer>) -> Result<ControlFlow<()>, Error>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
     let places: Vec<(usize, usize)> = inquiries
         .iter()
@@ -77,64 +95,76 @@ fn ask_for_text(
         .flat_map(|(inquiry, own)| (0..own.prompts.len()).map(move |prompt| (inquiry, prompt)))
         .collect();
     let mut requests = places.iter().enumerate().map(|(key, (inquiry, prompt))| {
-        let options = GenerationOptions { seed: options.seed.wrapping_add(key as u64), ..options.clone() };
-        Request::new(key as u64, Prompt::Chat(inquiries[*inquiry].prompts[*prompt].clone()), options)
+        let Inquiry { id, prompts, .. } = &inquiries[*inquiry];
+        let options = GenerationOptions { seed: seed(options.seed, id, *prompt), ..options.clone() };
+        Request::new(key as u64, Prompt::Chat(prompts[*prompt].clone()), options)
     });
     let mut collected: BTreeMap<usize, BTreeMap<usize, Answer>> = BTreeMap::new();
-    let mut outcome = Ok(());
+    let mut failure = None;
     model.generate(&mut requests, &mut |event| {
-        let (key, answer) = match event {
-            Event::Text { .. } => return ControlFlow::Continue(()),
-            Event::Finished(Completion { key, text, .. }) => (key, Answer::Text(text)),
-            Event::Failed { key, error } => (key, Answer::Failed(error)),
-        };
-        let Some((inquiry, prompt)) = usize::try_from(key).ok().and_then(|key| places.get(key)).copied() else {
-            return ControlFlow::Continue(());
-        };
-        let answers = collected.entry(inquiry).or_default();
-        answers.insert(prompt, answer);
-        if answers.len() < inquiries[inquiry].prompts.len() {
-            return ControlFlow::Continue(());
-        }
-        let answers = collected.remove(&inquiry).unwrap_or_default().into_values().collect();
-        match sink(inquiry, answers) {
-            Ok(flow) => flow,
-            Err(error) => {
-                outcome = Err(error);
-                ControlFlow::Break(())
-            }
-        }
+        let complete = complete(event, &places, inquiries, &mut collected);
+        sink(complete).unwrap_or_else(|error| {
+            failure = Some(error);
+            ControlFlow::Break(())
+        })
     })?;
-    outcome
+    failure.map_or(Ok(()), Err)
 }
 
-fn ask_for_likelihoods(
+/// The answers to the inquiry that an event completes.
+fn complete(
+    event: Event,
+    places: &[(usize, usize)],
     inquiries: &[Inquiry],
-    model: &mut dyn TextModel,
-    sink: &mut dyn FnMut(usize, Vec<Answer>) -> Result<ControlFlow<()>, Error>,
-) -> Result<(), Error> {
-    for (at, inquiry) in inquiries.iter().enumerate() {
-        let requests: Vec<ScoreRequest> = inquiry
-            .prompts
-            .iter()
-            .flat_map(|prompt| {
-                let request = |choice: &String| {
-                    ScoreRequest::new(Prompt::Chat(prompt.clone()), Continuation::Text(choice.clone()))
-                };
-                inquiry.choices.iter().map(request)
-            })
-            .collect();
-        let scores = model.score(&requests)?;
-        let answers = scores.chunks(inquiry.choices.len().max(1)).map(answer_of_scores).collect();
-        if sink(at, answers)?.is_break() {
-            break;
+    collected: &mut BTreeMap<usize, BTreeMap<usize, Answer>>,
+) -> Option<(usize, Vec<Answer>)> {
+    let (key, answer) = match event {
+        Event::Text { .. } => return None,
+        Event::Finished(Completion { key, text, .. }) => (key, Answer::Text(text)),
+        Event::Failed { key, error } => (key, Answer::Failed(error)),
+    };
+    let (inquiry, prompt) = places.get(usize::try_from(key).ok()?).copied()?;
+    let answers = collected.entry(inquiry).or_default();
+    answers.insert(prompt, answer);
+    if answers.len() < inquiries[inquiry].prompts.len() {
+        return None;
+    }
+    Some((inquiry, collected.remove(&inquiry)?.into_values().collect()))
+}
+
+/// The seed of one request. It does not depend on what else is asked, so that a call that was interrupted and gone on with asks the same; it is below 2^53,
+/// so that servers read it exactly.
+fn seed(base: u64, id: &str, prompt: usize) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(format!("{base}\u{1f}{prompt}\u{1f}{id}")));
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11
+}
+
+fn ask_for_likelihoods(inquiries: &[Inquiry], model: &mut dyn TextModel, sink: &mut Sink<'_>) -> Result<(), Error> {
+    for (number, chunk) in inquiries.chunks(SCORED_AT_A_TIME).enumerate() {
+        let scores = model.score(&chunk.iter().flat_map(score_requests).collect::<Vec<_>>())?;
+        let mut scores = scores.as_slice();
+        for (at, inquiry) in chunk.iter().enumerate() {
+            let (own, rest) = scores.split_at((inquiry.prompts.len() * inquiry.choices.len()).min(scores.len()));
+            scores = rest;
+            let answers = own.chunks(inquiry.choices.len().max(1)).map(answer_of_scores).collect();
+            if sink(Some((number * SCORED_AT_A_TIME + at, answers)))?.is_break() {
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
+/// Every choice as the answer to every prompt.
+fn score_requests(inquiry: &Inquiry) -> impl Iterator<Item = ScoreRequest> {
+    let request = |prompt: &Vec<Message>, choice: &String| {
+        ScoreRequest::new(Prompt::Chat(prompt.clone()), Continuation::Text(choice.clone()))
+    };
+    inquiry.prompts.iter().flat_map(move |prompt| inquiry.choices.iter().map(move |choice| request(prompt, choice)))
+}
+
 /// Softmax of the choices' log-likelihoods.
-fn answer_of_scores(scores: &[Result<llm_runtime::Score, RequestError>]) -> Answer {
+fn answer_of_scores(scores: &[Result<Score, RequestError>]) -> Answer {
     let sums: Result<Vec<f64>, &RequestError> = scores.iter().map(|score| Ok(score.as_ref()?.sum)).collect();
     match sums {
         Err(error) => Answer::Failed(error.clone()),

@@ -51,39 +51,43 @@ impl PairJudgement {
     pub fn verdicts(&self) -> VerdictPair {
         VerdictPair { first_as_a: self.forward.verdict, second_as_a: self.swapped.verdict }
     }
+
+    /// Why the judge could not be asked, if so. Such a pair says nothing about the systems and is worth asking again.
+    pub fn failure(&self) -> Option<&str> {
+        self.forward.error.as_deref().or(self.swapped.error.as_deref())
+    }
 }
 
-/// How judgements name their judge; those of different judges are not mixed in one file.
+/// How judgements name their judge: model, template and way of deciding. Those of different judges are not mixed in one file.
 pub fn judge_name(model: &dyn TextModel, template: &JudgeTemplate, decision: &Decision) -> String {
-    let by = match decision {
-        Decision::Text { .. } => "text",
-        Decision::Likelihood => "likelihood",
-    };
     let identity = model.identity();
-    format!("{} · {} {} · {by}", identity.name, template.name(), &template.sha256()[..12])
+    let weights = identity.sha256.get(..12).map(|digits| format!(" {digits}")).unwrap_or_default();
+    format!("{}{weights} · {} {} · {}", identity.name, template.name(), &template.sha256()[..12], decision.name())
 }
 
-/// Judges pairs and hands out each judgement as soon as both orders are decided, until the sink breaks.
+/// Judges pairs and hands out each judgement as soon as both orders are decided, until the sink breaks; the sink also hears `None` now and then, so that it can.
 ///
 /// # Errors
-/// The template does not compare, can't be filled, or the model fails as a whole. A pair whose requests fail gets a judgement without verdicts.
+/// The template does not compare, can't be filled, or the model fails as a whole. A pair whose requests fail gets a judgement with a
+/// [`PairJudgement::failure`].
 pub fn judge_pairs(
     items: &[PairItem],
     template: &JudgeTemplate,
     decision: &Decision,
     model: &mut dyn TextModel,
-    sink: &mut dyn FnMut(PairJudgement) -> Result<ControlFlow<()>, Error>,
+    sink: &mut dyn FnMut(Option<PairJudgement>) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
     template.expect(Question::Pair)?;
     let judge = judge_name(model, template, decision);
     let inquiries = items.iter().map(|item| inquiry(item, template)).collect::<Result<Vec<_>, _>>()?;
-    ask(&inquiries, model, decision, &mut |at, answers| {
-        let mut opinions = answers.into_iter().map(opinion);
-        let (Some(forward), Some(swapped)) = (opinions.next(), opinions.next()) else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let PairItem { id, group, label, .. } = items[at].clone();
-        sink(PairJudgement { id, group, label, judge: judge.clone(), forward, swapped })
+    ask(&inquiries, model, decision, &mut |complete| {
+        let judgement = complete.and_then(|(at, answers)| {
+            let mut opinions = answers.into_iter().map(opinion);
+            let (forward, swapped) = (opinions.next()?, opinions.next()?);
+            let PairItem { id, group, label, .. } = items[at].clone();
+            Some(PairJudgement { id, group, label, judge: judge.clone(), forward, swapped })
+        });
+        sink(judgement)
     })
 }
 
@@ -98,6 +102,7 @@ fn inquiry(item: &PairItem, template: &JudgeTemplate) -> Result<Inquiry, Error> 
         ]))
     };
     Ok(Inquiry {
+        id: item.id.clone(),
         prompts: vec![prompt(&item.first, &item.second)?, prompt(&item.second, &item.first)?],
         choices: VERDICTS.map(|verdict| written_verdict(verdict).to_owned()).to_vec(),
     })

@@ -37,35 +37,56 @@ pub struct Rating {
     pub errors: Vec<String>,
 }
 
-/// Rates answers and hands out each rating as soon as its samples are there, until the sink breaks. `samples` only counts where the judge writes.
+impl Rating {
+    /// Why a sample is missing, if one is. The rating is worth asking again.
+    pub fn failure(&self) -> Option<&str> {
+        self.errors.first().map(String::as_str)
+    }
+}
+
+/// How ratings name their judge, as [`judge_name`], with how often it is asked.
+pub fn rater_name(model: &dyn TextModel, template: &JudgeTemplate, decision: &Decision, samples: usize) -> String {
+    let name = judge_name(model, template, decision);
+    match decision {
+        Decision::Text { .. } if samples > 1 => format!("{name} · mean of {samples}"),
+        _ => name,
+    }
+}
+
+/// Rates answers and hands out each rating as soon as its samples are there, until the sink breaks; the sink also hears `None` now and then, so that it can. `samples` only
+/// counts where the judge writes.
 ///
 /// # Errors
-/// The template does not rate, can't be filled, or the model fails as a whole.
+/// The template does not rate, can't be filled, or the model fails as a whole. An answer whose requests fail gets a rating with a [`Rating::failure`].
 pub fn rate(
     items: &[RatingItem],
     template: &JudgeTemplate,
     decision: &Decision,
     samples: usize,
     model: &mut dyn TextModel,
-    sink: &mut dyn FnMut(Rating) -> Result<ControlFlow<()>, Error>,
+    sink: &mut dyn FnMut(Option<Rating>) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
     template.expect(Question::Rating)?;
-    let judge = judge_name(model, template, decision);
+    let judge = rater_name(model, template, decision, samples);
     let samples = if *decision == Decision::Likelihood { 1 } else { samples.max(1) };
     let inquiries = items.iter().map(|item| inquiry(item, template, samples)).collect::<Result<Vec<_>, _>>()?;
-    ask(&inquiries, model, decision, &mut |at, answers| {
-        let RatingItem { id, group, label, .. } = items[at].clone();
-        let (mut texts, mut probabilities, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for answer in answers {
-            match answer {
-                Answer::Text(text) => texts.push(text),
-                Answer::Probabilities(found) => probabilities = found,
-                Answer::Failed(error) => errors.push(error.to_string()),
-            }
-        }
-        let rating = rating_of(&texts, &probabilities);
-        sink(Rating { id, group, label, judge: judge.clone(), rating, texts, probabilities, errors })
+    ask(&inquiries, model, decision, &mut |complete| {
+        sink(complete.map(|(at, answers)| rating(&items[at], &judge, answers)))
     })
+}
+
+fn rating(item: &RatingItem, judge: &str, answers: Vec<Answer>) -> Rating {
+    let (mut texts, mut probabilities, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Answer::Text(text) => texts.push(text),
+            Answer::Probabilities(found) => probabilities = found,
+            Answer::Failed(error) => errors.push(error.to_string()),
+        }
+    }
+    let RatingItem { id, group, label, .. } = item.clone();
+    let rating = rating_of(&texts, &probabilities);
+    Rating { id, group, label, judge: judge.to_owned(), rating, texts, probabilities, errors }
 }
 
 fn inquiry(item: &RatingItem, template: &JudgeTemplate, samples: usize) -> Result<Inquiry, Error> {
@@ -76,7 +97,7 @@ fn inquiry(item: &RatingItem, template: &JudgeTemplate, samples: usize) -> Resul
         ("response", item.response.trim()),
     ]))?;
     let choices = (1..=HIGHEST_RATING).map(written_rating).collect();
-    Ok(Inquiry { prompts: vec![prompt; samples], choices })
+    Ok(Inquiry { id: item.id.clone(), prompts: vec![prompt; samples], choices })
 }
 
 fn rating_of(texts: &[String], probabilities: &[f64]) -> Option<f64> {

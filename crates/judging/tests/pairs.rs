@@ -45,7 +45,7 @@ fn judged(
     let template = JudgeTemplate::by_name_or_path("strategy-following").unwrap();
     let mut rows = Vec::new();
     judge_pairs(items, &template, decision, &mut ScriptedJudge::new(answer), &mut |row| {
-        rows.push(row);
+        rows.extend(row);
         Ok(ControlFlow::Continue(()))
     })
     .unwrap();
@@ -89,7 +89,27 @@ fn unreadable_and_failed_verdicts_drop_their_pair_only() {
     assert_eq!(rows[0].verdicts().winner(), Some(Winner::First));
     assert_eq!(rows[1].verdicts().winner(), None);
     assert_eq!(rows[1].forward.text, "I can't decide: [A] or [[D]]");
-    assert_eq!((rows[2].verdicts().winner(), rows[2].forward.error.as_deref()), (None, Some("no answer")));
+    assert_eq!((rows[2].verdicts().winner(), rows[2].failure()), (None, Some("no answer")));
+    assert_eq!((rows[0].failure(), rows[1].failure()), (None, None));
+}
+
+#[test]
+fn what_a_judge_is_asked_does_not_depend_on_what_else_is_asked() {
+    let items: Vec<PairItem> = (0..5).map(|number| item(number, "one", "three")).collect();
+    let seeds = |items: &[PairItem], seed: u64| {
+        let template = JudgeTemplate::by_name_or_path("quality").unwrap();
+        let decision = Decision::Text { options: GenerationOptions { seed, ..GenerationOptions::default() } };
+        let mut judge = ScriptedJudge::new(by_length);
+        judge_pairs(items, &template, &decision, &mut judge, &mut |_| Ok(ControlFlow::Continue(()))).unwrap();
+        // It answers in the reverse order of asking.
+        judge.seeds.reverse();
+        judge.seeds
+    };
+    let all = seeds(&items, 7);
+    assert_eq!(all[4..6], seeds(&items[2..3], 7));
+    assert_ne!(all, seeds(&items, 8));
+    let different: std::collections::BTreeSet<u64> = all.iter().copied().collect();
+    assert!(different.len() == 10 && different.iter().all(|seed| *seed < 1 << 53));
 }
 
 #[test]
@@ -114,8 +134,8 @@ fn judging_stops_when_it_is_told_to() {
     let template = JudgeTemplate::by_name_or_path("quality").unwrap();
     let mut judge = ScriptedJudge::new(by_length);
     let mut rows = 0;
-    judge_pairs(&items, &template, &Decision::text(), &mut judge, &mut |_| {
-        rows += 1;
+    judge_pairs(&items, &template, &Decision::text(), &mut judge, &mut |row| {
+        rows += usize::from(row.is_some());
         Ok(if rows == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })
     .unwrap();
@@ -128,7 +148,7 @@ fn rated(decision: &Decision, samples: usize, answer: impl FnMut(&str) -> Result
     let template = JudgeTemplate::by_name_or_path("rate-empathy").unwrap();
     let mut found = None;
     rate(&items, &template, decision, samples, &mut ScriptedJudge::new(answer), &mut |rating| {
-        found = Some(rating);
+        found = rating.or_else(|| found.take());
         Ok(ControlFlow::Continue(()))
     })
     .unwrap();
@@ -154,6 +174,16 @@ fn a_scored_rating_weighs_every_number() {
     let expected = (4.0 + (1.0 + 2.0 + 3.0 + 5.0) * other) / (1.0 + 4.0 * other);
     assert!((scored.rating.unwrap() - expected).abs() < 1e-12);
     assert_eq!(scored.probabilities.len(), 5);
+}
+
+#[test]
+fn a_rating_that_lacks_a_sample_has_failed() {
+    let mut number = 0;
+    let found = rated(&Decision::text(), 2, |_| {
+        number += 1;
+        if number == 1 { Err(RequestError::Remote("busy".into())) } else { Ok("[[3]]".into()) }
+    });
+    assert_eq!((found.rating, found.failure()), (Some(3.0), Some("busy")));
 }
 
 #[test]

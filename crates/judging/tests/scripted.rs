@@ -12,11 +12,13 @@ pub(crate) struct ScriptedJudge<F> {
     pub(crate) answer: F,
     /// Requests answered so far.
     pub(crate) asked: usize,
+    /// Their seeds, where it wrote.
+    pub(crate) seeds: Vec<u64>,
 }
 
 impl<F: FnMut(&str) -> Result<String, RequestError>> ScriptedJudge<F> {
     pub(crate) fn new(answer: F) -> Self {
-        Self { answer, asked: 0 }
+        Self { answer, asked: 0, seeds: Vec::new() }
     }
 }
 
@@ -45,15 +47,20 @@ impl<F: FnMut(&str) -> Result<String, RequestError>> TextModel for ScriptedJudge
         let requests: Vec<Request> = requests.collect();
         for request in requests.iter().rev() {
             self.asked += 1;
+            self.seeds.push(request.options.seed);
             let event = match (self.answer)(user_message(&request.prompt)) {
                 Ok(text) => Event::Finished(Completion {
                     key: request.key,
                     text,
                     tokens: vec![1],
+                    new_tokens: 1,
                     finish_reason: FinishReason::EndOfSequence,
                     logprobs: Vec::new(),
+                    text_logprobs: Vec::new(),
                     hypotheses: Vec::new(),
                     prompt: PromptReport::default(),
+                    prompt_tokens: 1,
+                    served_by: None,
                     attention: None,
                 }),
                 Err(error) => Event::Failed { key: request.key, error },

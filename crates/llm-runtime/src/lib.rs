@@ -62,6 +62,7 @@ mod error;
 mod generation;
 #[cfg(feature = "engine")]
 mod kernels;
+mod known_hosts;
 #[cfg(feature = "engine")]
 mod linear;
 #[cfg(feature = "engine")]
@@ -109,6 +110,7 @@ pub use error::Error;
 pub use generation::{EarlyStopping, GenerationOptions, InvalidOption};
 #[cfg(feature = "engine")]
 pub use hub::HubError;
+pub use known_hosts::KnownHosts;
 #[cfg(feature = "engine")]
 pub use linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
 #[cfg(feature = "engine")]

@@ -12,6 +12,7 @@ use llm_runtime::{Event, GenerationOptions, Message, Prompt, Request, Role, RunS
 use serde_json::{Map, Value, json};
 
 use crate::dialogue::{Dialogue, Turn};
+use crate::digest::{digest, hex};
 use crate::error::Error;
 use crate::instruction::LabelledText;
 use crate::layout::{HistoryFormat, Layout, SystemRole, build};
@@ -23,6 +24,14 @@ pub struct AnswerOptions {
     pub layout: Layout,
     /// How text is generated; each chat's seed is this seed plus its number.
     pub generation: GenerationOptions,
+}
+
+impl AnswerOptions {
+    /// How a chat is answered, with its own seed.
+    fn generation_of(&self, row: &ChatRow) -> GenerationOptions {
+        let seed = self.generation.seed.wrapping_add(row.number as u64);
+        GenerationOptions { seed, ..self.generation.clone() }
+    }
 }
 
 /// What was answered.
@@ -105,6 +114,24 @@ impl ChatRow {
         self.dialogue.turns().iter().map(|turn| Message::new(turn.role, turn.text.clone())).collect()
     }
 
+    /// What a model answered to this chat, in a row that [`answer_chats`] wrote.
+    pub fn answer(&self) -> Option<&str> {
+        self.fields.get("model_response").and_then(Value::as_str)
+    }
+
+    /// The number, from 0, of the chat that such a row answers; else the row's own.
+    pub fn answered_number(&self) -> usize {
+        let number = self.fields.get("row").and_then(Value::as_u64).and_then(|row| usize::try_from(row).ok());
+        number.unwrap_or(self.number)
+    }
+
+    /// Names an answer by chat, history and text, so that answers of different files are not taken for each other.
+    pub fn answer_id(&self) -> String {
+        let turns = self.dialogue.turns().iter().map(|turn| turn.text.as_bytes());
+        let fields: Vec<&[u8]> = std::iter::once(self.answer().unwrap_or_default().as_bytes()).chain(turns).collect();
+        format!("chat-{}-{}", self.answered_number(), hex(&digest("chat-answer", &fields)[..8]))
+    }
+
     /// The prompt's messages in a layout.
     pub fn messages(&self, layout: Layout, system_role: SystemRole) -> Vec<Message> {
         let instruction = LabelledText { text: self.system.clone().unwrap_or_default(), parts: Vec::new() };
@@ -132,13 +159,12 @@ pub fn answer_chats(
     let mut failure = None;
     let mut requests = rows.iter().enumerate().filter(|(_, row)| !done.contains(&row.number)).map(|(key, row)| {
         let prompt = Prompt::Chat(row.messages(options.layout, system_role));
-        let seed = options.generation.seed.wrapping_add(row.number as u64);
-        Request::new(key as u64, prompt, GenerationOptions { seed, ..options.generation.clone() })
+        Request::new(key as u64, prompt, options.generation_of(row))
     });
     let statistics = model.generate(&mut requests, &mut |event| match event {
         Event::Finished(completion) => {
             let row = &rows[completion.key as usize];
-            if let Err(error) = append(&mut file, row, &completion.text, options.layout, &name) {
+            if let Err(error) = append(&mut file, row, &completion.text, options, &name) {
                 failure = Some(Error::io(out)(error));
                 return ControlFlow::Break(());
             }
@@ -165,11 +191,12 @@ pub fn answer_chats(
     }
 }
 
-fn append(file: &mut File, row: &ChatRow, answer: &str, layout: Layout, model: &str) -> std::io::Result<()> {
+fn append(file: &mut File, row: &ChatRow, answer: &str, options: &AnswerOptions, model: &str) -> std::io::Result<()> {
     let mut fields = row.fields.clone();
     fields.insert("row".into(), json!(row.number));
-    fields.insert("layout".into(), json!(layout.name()));
+    fields.insert("layout".into(), json!(options.layout.name()));
     fields.insert("model".into(), json!(model));
+    fields.insert("generation".into(), json!(options.generation_of(row)));
     fields.insert("model_response".into(), json!(answer.trim()));
     let mut line = serde_json::to_vec(&fields)?;
     line.push(b'\n');

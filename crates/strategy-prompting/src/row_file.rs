@@ -81,7 +81,8 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
         file.set_len(whole as u64).map_err(Error::io(path))?;
         let rows = rows_of(path, &text[..whole], kind)?;
         if let Some(other) = rows.iter().find(|row| (kind.made_by)(row) != made_by) {
-            let problem = format!("holds rows made by {}, not by {made_by}: choose another file", (kind.made_by)(other));
+            let problem =
+                format!("holds rows made by {}, not by {made_by}: choose another file", (kind.made_by)(other));
             return Err(Error::Format { path: path.to_owned(), problem });
         }
         let ids = rows.iter().map(|row| (kind.id)(row).to_owned()).collect();

@@ -30,7 +30,7 @@ pub(crate) fn answer(
     let watch = Watch::start();
     request.cancel = Some(watch.token.clone());
     let mut text = StrippedText::default();
-    let mut outcome: Option<Result<Completion, RequestError>> = None;
+    let mut outcome = None;
     let mut shown = Ok(());
     let run = model.generate(&mut std::iter::once(request), &mut |event| {
         match event {

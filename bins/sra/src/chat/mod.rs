@@ -3,12 +3,12 @@
 //! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`mod@file`] keeps it;
 //! [`answer`] asks the model, [`input`] and [`view`] are the terminal. This file puts them together.
 
-mod answer;
-mod command;
+pub(crate) mod answer;
+pub(crate) mod command;
 mod file;
-mod input;
-mod state;
-mod view;
+pub(crate) mod input;
+pub(crate) mod state;
+pub(crate) mod view;
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ use crate::chat::answer::Answered;
 use crate::chat::command::Command;
 use crate::chat::file::{Autosave, SavedChat};
 use crate::chat::input::Line;
-use crate::chat::state::{Answer, Chat, Question, Start, Step};
+use crate::chat::state::{Chat, Question, Start, Step};
 use crate::chat::view::View;
 use crate::failure::Failure;
 use crate::text_model::{AnyModel, Delivery};
@@ -40,10 +40,9 @@ pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure
 }
 
 fn start(options: &Options) -> Result<Chat, Failure> {
-    let instruction = options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?;
     let start = Start {
         strategies: StrategySet::by_name_or_path(&options.strategies)?,
-        instruction,
+        instruction: options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?,
         layout: options.layout,
         situation: options.situation.clone().unwrap_or_default(),
         seed: options.seed,
@@ -69,12 +68,12 @@ enum Next {
 
 impl Session {
     fn run(mut self) -> Result<ExitCode, Failure> {
-        self.view.greet()?;
+        self.view.greet("/help lists the commands, /strategy the strategies; Ctrl-D ends.")?;
         loop {
             if interrupt::was_asked_to_end() {
                 return Ok(ExitCode::from(interrupt::EXIT_CODE));
             }
-            self.view.prompt(&self.chat)?;
+            self.view.prompt(&format!("[{}] you", self.chat.strategy_or_none()))?;
             let next = match interrupt::end_at_once_during(input::read_line)? {
                 Line::End => {
                     self.view.part()?;
@@ -146,7 +145,7 @@ impl Session {
             Err(problem) => return self.tell(Err(problem)),
         };
         let seed = request.options.seed;
-        self.view.begin_answer(self.chat.strategy_name())?;
+        self.view.begin_answer(&format!("supporter ({})", self.chat.strategy_or_none()))?;
         let view = &mut self.view;
         let answered = answer::answer(&mut self.model, request, &mut |text| view.text(text))?;
         interrupt::forget();
@@ -168,13 +167,7 @@ impl Session {
 
     fn keep(&mut self, question: Question, seed: u64, answered: Answered) -> Result<Next, Failure> {
         answered.log();
-        let answer = Answer {
-            text: answered.completion.text.trim().to_owned(),
-            strategy: self.chat.strategy_name().map(str::to_owned),
-            layout: self.chat.layout(),
-            seed,
-            finish_reason: answered.completion.finish_reason,
-        };
+        let answer = self.chat.answer(&answered.completion, seed);
         self.view.end_answer(&question, &answer, &answered.completion)?;
         if answer.text.is_empty() {
             self.chat.leave_unanswered(question);

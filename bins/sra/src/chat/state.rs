@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use esconv_data::{Strategy, StrategySet};
-use llm_runtime::{FinishReason, Message, Role};
+use llm_runtime::{Completion, FinishReason, Message, Role};
 use strategy_prompting::{
     Dialogue, HistoryFormat, InstructionTemplate, LabelledText, Layout, MersenneTwister, SystemRole, Turn, build,
 };
@@ -150,6 +150,11 @@ impl Chat {
         self.strategy.as_ref().map(|strategy| strategy.name.as_str())
     }
 
+    /// The strategy's name, as the screen has it.
+    pub(crate) fn strategy_or_none(&self) -> &str {
+        name_or_none(self.strategy_name())
+    }
+
     /// Does what a command says; an error changes nothing.
     pub(crate) fn apply(&mut self, command: Command) -> Result<Step, String> {
         match command {
@@ -293,6 +298,17 @@ impl Chat {
         InstructionTemplate::built_in(name).map_err(|error| error.to_string())
     }
 
+    /// What the model answered, with how it was asked to.
+    pub(crate) fn answer(&self, completion: &Completion, seed: u64) -> Answer {
+        Answer {
+            text: completion.text.trim().to_owned(),
+            strategy: self.strategy_name().map(str::to_owned),
+            layout: self.layout(),
+            seed,
+            finish_reason: completion.finish_reason,
+        }
+    }
+
     /// Takes an exchange into the history, in place of what `/retry` answers again.
     pub(crate) fn keep(&mut self, Question { text, attempt, before }: Question, answer: Answer) {
         self.history.truncate(before);
@@ -307,6 +323,6 @@ impl Chat {
 }
 
 /// A strategy's name, as the screen has it.
-pub(crate) fn name_or_none(strategy: Option<&str>) -> &str {
+fn name_or_none(strategy: Option<&str>) -> &str {
     strategy.unwrap_or("no strategy")
 }

@@ -8,7 +8,7 @@ use llm_runtime::{Completion, FinishReason};
 use serde::Serialize;
 
 use crate::arguments::Format;
-use crate::chat::state::{Answer, Chat, Question, name_or_none};
+use crate::chat::state::{Answer, Question};
 use crate::console;
 
 const PROMPT: &str = "1;36";
@@ -65,16 +65,17 @@ impl View {
     }
 
     /// What a person sees first.
-    pub(crate) fn greet(&mut self) -> io::Result<()> {
+    pub(crate) fn greet(&mut self, hint: &str) -> io::Result<()> {
         match self.is_dialogue && !console::is_quiet() {
-            true => self.tell("/help lists the commands, /strategy the strategies; Ctrl-D ends."),
+            true => self.tell(hint),
             false => Ok(()),
         }
     }
 
-    pub(crate) fn prompt(&mut self, chat: &Chat) -> io::Result<()> {
+    /// Asks a person for a line.
+    pub(crate) fn prompt(&mut self, who: &str) -> io::Result<()> {
         match self.is_dialogue {
-            true => self.aside.write(PROMPT, &format!("[{}] you> ", name_or_none(chat.strategy_name()))),
+            true => self.aside.write(PROMPT, &format!("{who}> ")),
             false => Ok(()),
         }
     }
@@ -94,9 +95,9 @@ impl View {
         self.problems.write("", "\n")
     }
 
-    pub(crate) fn begin_answer(&mut self, strategy: Option<&str>) -> io::Result<()> {
+    pub(crate) fn begin_answer(&mut self, who: &str) -> io::Result<()> {
         match self.format {
-            Format::Text => self.out.write(SUPPORTER, &format!("supporter ({})> ", name_or_none(strategy))),
+            Format::Text => self.out.write(SUPPORTER, &format!("{who}> ")),
             Format::Json => Ok(()),
         }
     }
@@ -116,11 +117,17 @@ impl View {
         completion: &Completion,
     ) -> io::Result<()> {
         match self.format {
-            Format::Text if answer.finish_reason == FinishReason::Cancelled => {
-                self.out.write(ASIDE, " [interrupted]\n")
-            }
-            Format::Text => self.out.write("", "\n"),
+            Format::Text => self.end_text(answer.finish_reason),
             Format::Json => self.out.write("", &turn_line(question, answer, completion)?),
+        }
+    }
+
+    /// The end of an answer's text.
+    pub(crate) fn end_text(&mut self, reason: FinishReason) -> io::Result<()> {
+        match (self.format, reason) {
+            (Format::Json, _) => Ok(()),
+            (Format::Text, FinishReason::Cancelled) => self.out.write(ASIDE, " [interrupted]\n"),
+            (Format::Text, _) => self.out.write("", "\n"),
         }
     }
 

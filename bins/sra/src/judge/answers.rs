@@ -1,13 +1,15 @@
 //! The answers that are judged: continuation records, or answers to held-out chats.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use judging::{PairItem, RatingItem};
 use llm_runtime::Message;
 use serde_json::Value;
 use strategy_prompting::{
-    ContinuationRecord, Dialogue, InstructionTemplate, StrategyText, TornLine, UNCONDITIONAL, read_chat_rows,
+    ChatRow, ContinuationRecord, Dialogue, InstructionTemplate, StrategyText, TornLine, UNCONDITIONAL, read_chat_rows,
     read_records, tidy_response,
 };
 
@@ -15,110 +17,178 @@ use crate::adherence::records_file;
 use crate::failure::Failure;
 
 /// An answer with what a judge needs to know.
-pub(crate) struct Answered {
-    /// The record's id; with several answers to one dialogue each has its own.
-    pub(crate) id: String,
+struct Answered {
+    /// The record's id, or a name for a chat's answer.
+    id: String,
     /// What two systems' answers are matched by: dialogue and strategy.
-    pub(crate) key: String,
-    pub(crate) conversation: String,
-    pub(crate) strategy: String,
-    pub(crate) layout: String,
+    key: (String, String),
+    conversation: String,
+    layout: String,
     instruction: String,
     history: Vec<Message>,
-    pub(crate) response: String,
+    response: String,
 }
 
-/// The answers of a system, by what they are matched by.
+/// The answers of a system, all in one layout.
 pub(crate) struct System {
     /// Its name in tables.
     pub(crate) name: String,
-    pub(crate) answers: BTreeMap<String, Answered>,
+    /// Where they come from.
+    path: PathBuf,
+    answers: Vec<Answered>,
 }
 
-/// Reads a run folder, a file of records, or a file of `sra generate`; with a layout only answers of that layout.
+/// Two systems' answers to the same, and what the answers are called.
+pub(crate) struct Pair {
+    pub(crate) item: PairItem,
+    pub(crate) ids: [String; 2],
+}
+
+/// Reads run folders, files of records, or files of `sra generate`; with a layout (one for all runs, or one for each) only answers of that layout.
 ///
 /// # Errors
-/// The file can't be read, holds no answers, or holds several layouts and none was chosen.
-pub(crate) fn read(path: &Path, layout: Option<&str>) -> Result<System, Failure> {
-    let file = records_file(path);
-    let all = if is_chats(&file)? { chats(&file)? } else { records(&file)? };
-    let layouts: Vec<String> = {
-        let mut layouts: Vec<String> = all.iter().map(|answer| answer.layout.clone()).collect();
-        layouts.sort();
+/// A file can't be read, holds no answers, or holds several layouts and none was chosen.
+pub(crate) fn read_systems(runs: &[PathBuf], layouts: &[String]) -> Result<Vec<System>, Failure> {
+    let layout_of = |at: usize| match layouts {
+        [] => Ok(None),
+        [one] => Ok(Some(one.as_str())),
+        several if several.len() == runs.len() => Ok(several.get(at).map(String::as_str)),
+        several => {
+            let (layouts, runs) = (several.len(), runs.len());
+            Err(Failure::wrong_use(format!("{layouts} layouts for {runs} runs: give one for all, or one for each")))
+        }
+    };
+    let systems = runs.iter().enumerate().map(|(at, run)| System::read(run, layout_of(at)?));
+    let mut systems = systems.collect::<Result<Vec<System>, Failure>>()?;
+    if let [first, second] = systems.as_mut_slice()
+        && first.name == second.name
+    {
+        for system in [first, second] {
+            system.name = format!("{}, {}", system.path.display(), system.layout());
+        }
+    }
+    Ok(systems)
+}
+
+impl System {
+    fn read(path: &Path, layout: Option<&str>) -> Result<Self, Failure> {
+        let file = records_file(path);
+        let mut answers = if is_of_chats(&file)? { chats(&file)? } else { records(&file)? };
+        let mut layouts: Vec<&str> = answers.iter().map(|answer| answer.layout.as_str()).collect();
+        layouts.sort_unstable();
         layouts.dedup();
-        layouts
-    };
-    let chosen = match (layout, layouts.as_slice()) {
-        (Some(layout), known) if known.iter().any(|known| known == layout) => layout.to_owned(),
-        (Some(layout), known) => {
-            let known = known.join(", ");
-            return Err(Failure::wrong_use(format!("{}: no answer has the layout {layout} (layouts: {known})", path.display())));
+        let (shown, known) = (path.display(), layouts.join(", "));
+        let chosen = match (layout, layouts.as_slice()) {
+            (_, []) => return Err(Failure::work(format!("{shown}: there are no answers to judge"))),
+            (Some(layout), layouts) if layouts.contains(&layout) => layout.to_owned(),
+            (None, [only]) => (*only).to_owned(),
+            (Some(layout), _) => {
+                return Err(Failure::wrong_use(format!("{shown}: no answer has the layout {layout} (but {known})")));
+            }
+            (None, _) => {
+                return Err(Failure::wrong_use(format!("{shown}: holds the layouts {known}: choose with --layout")));
+            }
+        };
+        answers.retain(|answer| answer.layout == chosen);
+        // Records stand in the order of finishing, which differs between runs.
+        answers.sort_by(|left, right| (&left.key, &left.id).cmp(&(&right.key, &right.id)));
+        Ok(Self { name: format!("{}, {chosen}", name(path)), path: path.to_owned(), answers })
+    }
+
+    fn layout(&self) -> &str {
+        self.answers.first().map_or("", |answer| &answer.layout)
+    }
+
+    /// The answers by what they are matched by.
+    fn by_key(self) -> Result<BTreeMap<(String, String), Answered>, Failure> {
+        let mut by_key = BTreeMap::new();
+        for answer in self.answers {
+            if let Some(Answered { key: (dialogue, strategy), .. }) = by_key.insert(answer.key.clone(), answer) {
+                let path = self.path.display();
+                return Err(Failure::work(format!("{path}: answers {dialogue} twice with the strategy {strategy}")));
+            }
         }
-        (None, [only]) => only.clone(),
-        (None, []) => return Err(Failure::work(format!("{}: there are no answers to judge", path.display()))),
-        (None, several) => {
-            let several = several.join(", ");
-            return Err(Failure::wrong_use(format!("{}: holds the layouts {several}: choose with --layout", path.display())));
-        }
-    };
-    let shown = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let answers = all.into_iter().filter(|answer| answer.layout == chosen);
-    Ok(System { name: format!("{shown} ({chosen})"), answers: answers.map(|answer| (answer.key.clone(), answer)).collect() })
+        Ok(by_key)
+    }
 }
 
-/// The answers that both systems gave, in the order of their keys; at most `limit`, evenly spread.
+/// The run's or file's own name.
+fn name(path: &Path) -> String {
+    let is_run_file = path.file_name().is_some_and(|name| name == strategy_prompting::CONTINUATIONS);
+    let named = if is_run_file { path.parent().unwrap_or(path) } else { path };
+    named.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The answers that both systems gave, in the order of dialogues and strategies.
 ///
 /// # Errors
-/// There are none.
-pub(crate) fn pairs(first: System, second: &System, limit: Option<usize>) -> Result<Vec<PairItem>, Failure> {
-    let (first_name, second_name) = (&first.name, &second.name);
-    let both: Vec<(Answered, &Answered)> = first
-        .answers
-        .into_iter()
-        .filter_map(|(key, answer)| Some((answer, second.answers.get(&key)?)))
-        .collect();
-    if both.is_empty() {
+/// There are none, a system answers the same twice, or dialogues of the same name differ.
+pub(crate) fn pairs(first: System, second: System) -> Result<Vec<Pair>, Failure> {
+    let names = [first.name.clone(), second.name.clone()];
+    let (first, mut second) = (first.by_key()?, second.by_key()?);
+    let mut pairs = Vec::new();
+    for (key, answer) in first {
+        let Some(other) = second.remove(&key) else { continue };
+        if answer.history != other.history {
+            let ([first, second], dialogue) = (names, key.0);
+            return Err(Failure::work(format!("{first} and {second}: {dialogue} is not the same dialogue in both")));
+        }
+        pairs.push(pair(answer, other));
+    }
+    if pairs.is_empty() {
+        let [first, second] = names;
         return Err(Failure::work(format!(
-            "{first_name} and {second_name} answered no dialogue with the same strategy; runs of the same --data, --turns and --seed do"
+            "{first} and {second} answer no dialogue with the same strategy; runs over the same --data and --turns do"
         )));
     }
-    let pair = |(first, second): (Answered, &Answered)| PairItem {
-        id: format!("{}+{}", first.id, second.id),
+    Ok(pairs)
+}
+
+fn pair(first: Answered, second: Answered) -> Pair {
+    let ids = [first.id, second.id];
+    let item = PairItem {
+        id: ids.join("+"),
         group: first.conversation,
-        label: first.strategy,
+        label: first.key.1,
         instruction: first.instruction,
         history: first.history,
         first: first.response,
-        second: second.response.clone(),
+        second: second.response,
     };
-    Ok(spread(both, limit).into_iter().map(pair).collect())
+    Pair { item, ids }
 }
 
-/// A system's answers to be rated; at most `limit`, evenly spread.
-pub(crate) fn ratings(system: System, limit: Option<usize>) -> Vec<RatingItem> {
+/// A system's answers to be rated.
+pub(crate) fn ratings(system: System) -> Vec<RatingItem> {
     let item = |answer: Answered| RatingItem {
         id: answer.id,
         group: answer.conversation,
-        label: answer.strategy,
+        label: answer.key.1,
         instruction: answer.instruction,
         history: answer.history,
         response: answer.response,
     };
-    spread(system.answers.into_values().collect(), limit).into_iter().map(item).collect()
+    system.answers.into_iter().map(item).collect()
 }
 
-fn spread<T>(items: Vec<T>, limit: Option<usize>) -> Vec<T> {
+/// At most so many, evenly spread.
+pub(crate) fn spread<T>(items: Vec<T>, limit: Option<usize>) -> Vec<T> {
     let count = items.len();
     let limit = limit.unwrap_or(count).min(count);
-    let is_chosen = |number: usize| (number + 1) * limit / count.max(1) > number * limit / count.max(1);
+    let is_chosen = |number: usize| (number + 1) * limit / count > number * limit / count;
     items.into_iter().enumerate().filter(|(number, _)| is_chosen(*number)).map(|(_, item)| item).collect()
 }
 
 /// Whether the file's first row is a chat and not a record.
-fn is_chats(file: &Path) -> Result<bool, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::work(format!("{}: {error}", file.display())))?;
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Ok(serde_json::from_str::<Value>(first).is_ok_and(|row| row.get("messages").is_some()))
+fn is_of_chats(file: &Path) -> Result<bool, Failure> {
+    let unreadable = |error: std::io::Error| Failure::work(format!("{}: {error}", file.display()));
+    for line in BufReader::new(File::open(file).map_err(unreadable)?).lines() {
+        let line = line.map_err(unreadable)?;
+        if !line.trim().is_empty() {
+            return Ok(serde_json::from_str::<Value>(&line).is_ok_and(|row| row.get("messages").is_some()));
+        }
+    }
+    Ok(false)
 }
 
 fn records(file: &Path) -> Result<Vec<Answered>, Failure> {
@@ -134,56 +204,60 @@ fn records(file: &Path) -> Result<Vec<Answered>, Failure> {
 
 fn of_record(record: ContinuationRecord) -> Result<Answered, Failure> {
     let template = InstructionTemplate::parse(&record.instruction.name, &record.instruction.source)?;
-    let strategy = StrategyText { name: record.strategy.clone(), description: record.strategy_description.clone() };
+    let strategy = StrategyText { name: record.strategy.clone(), description: record.strategy_description };
     let dialogue = Dialogue::from_speakers(&record.example, &record.speakers, &record.dialog)?;
     Ok(Answered {
-        key: format!("{}\u{1f}{}", record.example, record.strategy),
-        conversation: record.conversation,
         instruction: template.fill(&record.situation, Some(&strategy))?.text,
         history: dialogue.turns().iter().map(|turn| Message::new(turn.role, turn.text.clone())).collect(),
         response: record.response.unwrap_or_else(|| tidy_response(&record.text, &record.strategy)),
+        key: (record.example, record.strategy),
         id: record.id,
-        strategy: record.strategy,
+        conversation: record.conversation,
         layout: record.layout.name().to_owned(),
     })
 }
 
-/// Rows of `sra generate`: chats with `model_response`.
 fn chats(file: &Path) -> Result<Vec<Answered>, Failure> {
-    let rows = read_chat_rows(file)?;
-    rows.into_iter()
-        .map(|row| {
-            let field = |name: &str| row.fields.get(name).and_then(Value::as_str);
-            let refuse = |problem: &str| Failure::work(format!("{}, line {}: {problem}", file.display(), row.number + 1));
-            let response = field("model_response").ok_or_else(|| refuse("no `model_response`: not a file of `sra generate`"))?;
-            let number = row.fields.get("row").and_then(Value::as_u64).unwrap_or(row.number as u64);
-            let strategy = field("strategy").unwrap_or(UNCONDITIONAL).to_owned();
-            Ok(Answered {
-                id: format!("row-{number}"),
-                key: format!("{number}\u{1f}{strategy}"),
-                conversation: field("conversation").map_or_else(|| format!("row-{number}"), str::to_owned),
-                layout: field("layout").unwrap_or("standard").to_owned(),
-                instruction: row.instruction().to_owned(),
-                history: row.history(),
-                response: response.to_owned(),
-                strategy,
-            })
-        })
-        .collect()
+    read_chat_rows(file)?.into_iter().map(|row| of_chat(file, &row)).collect()
 }
 
-/// `--layout A` or `--layout A,B` for one or two systems.
-///
-/// # Errors
-/// More layouts than systems.
-pub(crate) fn layouts<'a>(given: &'a [String], runs: &[PathBuf]) -> Result<Vec<Option<&'a str>>, Failure> {
-    match given {
-        [] => Ok(vec![None; runs.len()]),
-        [one] => Ok(vec![Some(one); runs.len()]),
-        several if several.len() == runs.len() => Ok(several.iter().map(|layout| Some(layout.as_str())).collect()),
-        several => {
-            let (layouts, runs) = (several.len(), runs.len());
-            Err(Failure::wrong_use(format!("{layouts} layouts for {runs} runs: give one for all, or one for each")))
+/// An answer of `sra generate`.
+fn of_chat(file: &Path, row: &ChatRow) -> Result<Answered, Failure> {
+    let response = row.answer().ok_or_else(|| {
+        let (file, line) = (file.display(), row.number + 1);
+        Failure::work(format!("{file}, line {line}: there is no `model_response`: it is no file of `sra generate`"))
+    })?;
+    let field = |name: &str| row.fields.get(name).and_then(Value::as_str);
+    let dialogue = format!("chat {}", row.answered_number() + 1);
+    Ok(Answered {
+        id: row.answer_id(),
+        key: (dialogue.clone(), field("strategy").unwrap_or(UNCONDITIONAL).to_owned()),
+        conversation: field("conversation").unwrap_or(&dialogue).to_owned(),
+        layout: field("layout").unwrap_or("standard").to_owned(),
+        instruction: row.instruction().to_owned(),
+        history: row.history(),
+        response: response.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_spread_evenly() {
+        let items: Vec<usize> = (0..10).collect();
+        assert_eq!(spread(items.clone(), Some(5)), [1, 3, 5, 7, 9]);
+        assert_eq!(spread(items.clone(), Some(99)), items);
+        assert_eq!(spread(items, Some(0)), []);
+        assert_eq!(spread(Vec::<usize>::new(), None), []);
+    }
+
+    #[test]
+    fn a_run_is_named_after_its_folder() {
+        for path in ["runs/tuned", "runs/tuned/", "runs/tuned/continuations.jsonl"] {
+            assert_eq!(name(Path::new(path)), "tuned");
         }
+        assert_eq!(name(Path::new("answers.jsonl")), "answers.jsonl");
     }
 }

@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::arguments::Format;
 use crate::failure::Failure;
 
+/// Width of the names in a table: strategies are longer than systems.
+const NAME: usize = 32;
+
 /// Two systems, as a judge sees them.
 #[derive(Serialize)]
 struct PairReport<'a> {
@@ -38,34 +41,42 @@ pub(crate) fn pairs(names: &[String; 2], judge: &str, rows: &[PairJudgement], fo
     if format == Format::Json {
         return crate::export::print_json(&found);
     }
-    println!("A: {}\nB: {}\njudge: {judge}\n", names[0], names[1]);
+    println!("A  {}\nB  {}\njudge  {judge}\n", names[0], names[1]);
     let Some(all) = &found.all else {
         println!("no pair of {} has both verdicts", rows.len());
         return Ok(());
     };
-    println!("{:<32}{:>6}{:>6}{:>6}{:>8}  A wins [95 %]", "", "A", "tie", "B", "dropped");
-    print_row("all", all);
+    print_head();
+    print_row("all", Some(all));
     for (label, report) in &found.by_strategy {
-        match report {
-            Some(report) => print_row(label, report),
-            None => println!("{label:<32}{:>26}", "no verdicts"),
-        }
+        print_row(label, report.as_ref());
     }
-    println!("\nsign test of wins against losses: p = {:.4}", all.sign_test_p);
+    println!("\nsign test of A's wins against B's: p = {:.4}", all.sign_test_p);
     if let Some(positions) = all.positions {
-        println!(
-            "verdicts for the answer shown first: {:.1} %; pairs judged alike in both orders: {:.1} %",
-            100.0 * positions.first_shown_rate_decided.unwrap_or(f64::NAN),
-            100.0 * positions.swap_consistency
-        );
+        let first = positions.first_shown_rate_decided.map_or("none".to_owned(), percent);
+        println!("verdicts for the answer shown first, of those for either: {first} (50 % without a bias)");
+        println!("pairs judged alike in both orders: {}", percent(positions.swap_consistency));
     }
     Ok(())
 }
 
-fn print_row(name: &str, report: &JudgeReport) {
-    let JudgeReport { wins, ties, losses, dropped, win_rate, win_interval: (low, high), .. } = report;
-    let [rate, low, high] = [win_rate, low, high].map(|share| 100.0 * share);
-    println!("{name:<32}{wins:>6}{ties:>6}{losses:>6}{dropped:>8}  {rate:.1} % [{low:.1}, {high:.1}]");
+/// The head of a table of [`print_row`]s.
+pub(crate) fn print_head() {
+    println!("{:<NAME$}{:>6}{:>6}{:>6}{:>9}  A better [95 %]", "", "A", "equal", "B", "dropped");
+}
+
+/// How A did against B; `None` where nothing was judged.
+pub(crate) fn print_row(name: &str, report: Option<&JudgeReport>) {
+    let Some(JudgeReport { wins, ties, losses, dropped, win_rate, win_interval: (low, high), .. }) = report else {
+        println!("{name:<NAME$}  nothing was judged");
+        return;
+    };
+    let interval = format!("{} [{:.1}, {:.1}]", percent(*win_rate), 100.0 * low, 100.0 * high);
+    println!("{name:<NAME$}{wins:>6}{ties:>6}{losses:>6}{dropped:>9}  {interval}");
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 /// A system's ratings.
@@ -86,9 +97,8 @@ pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format
     for row in rows {
         strategies.entry(&row.label).or_default().push(row);
     }
-    let mean = |rows: &[&Rating]| {
-        Interval::by_group(rows.iter().filter_map(|row| Some((row.group.as_str(), row.rating?))))
-    };
+    let mean =
+        |rows: &[&Rating]| Interval::by_group(rows.iter().filter_map(|row| Some((row.group.as_str(), row.rating?))));
     let found = RatingReport {
         system,
         judge,
@@ -100,14 +110,15 @@ pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format
     if format == Format::Json {
         return crate::export::print_json(&found);
     }
-    println!("{system}\njudge: {judge}\n{} answers, {} without a rating\n", found.answers, found.unrated);
+    println!("{system}\njudge  {judge}\n{} answers, {} without a rating\n", found.answers, found.unrated);
+    println!("{:<NAME$}{:>8}  mean of 1 to 5 [95 %, by conversation]", "", "answers");
     let all = std::iter::once(("all", &found.all));
     for (label, interval) in all.chain(found.by_strategy.iter().map(|(label, interval)| (*label, interval))) {
         match interval {
             Some(Interval { mean, low, high, values, .. }) => {
-                println!("{label:<32}{mean:>6.2} [{low:.2}, {high:.2}]  ({values})");
+                println!("{label:<NAME$}{values:>8}  {mean:.2} [{low:.2}, {high:.2}]");
             }
-            None => println!("{label:<32}{:>6}", "–"),
+            None => println!("{label:<NAME$}{:>8}  none", 0),
         }
     }
     Ok(())

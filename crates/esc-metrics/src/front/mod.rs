@@ -5,7 +5,8 @@
 mod arguments;
 mod files;
 mod report;
+mod score;
 
 pub use arguments::ScoreArguments;
 pub use files::{Row, read_rows};
-pub use report::{ComparisonReport, Outcome, ScoreReport};
+pub use report::{ComparisonReport, MetricRow, Outcome, Part, ScoreReport};

@@ -106,6 +106,11 @@ impl Meteor {
         Self { tokenizer: Arc::new(tokenizer), ..self }
     }
 
+    /// Which modules match words.
+    pub fn variant(&self) -> MeteorVariant {
+        self.variant
+    }
+
     /// Its signature, e.g. `meteor15-exact-stem|tok:meteor-norm`.
     pub fn name(&self) -> String {
         format!("{}|tok:{}", self.variant.name(), self.tokenizer.name())

@@ -56,7 +56,7 @@ use self::parameters::{Form, Parameters};
 use self::prompts::ToTokenise;
 use crate::engine::{Engine, Front};
 use crate::text_model::{CancelToken, ModelIdentity, Prompt, RequestError, RunStatistics, TextModel};
-use crate::{ApiKey, Error};
+use crate::{ApiKey, Error, KnownHosts};
 
 /// Longer addresses are refused.
 const LONGEST_URI: usize = 8 << 10;
@@ -135,8 +135,7 @@ struct Site {
     name: String,
     fingerprint: Option<String>,
     created: u64,
-    /// `None` answers to all.
-    hosts: Option<Vec<String>>,
+    hosts: KnownHosts,
     key: Option<ApiKey>,
     largest_body: usize,
     body_timeout: Duration,
@@ -151,7 +150,7 @@ impl Site {
             name: options.name.clone(),
             fingerprint: fingerprint(&engine.identity()),
             created: seconds_since_1970(),
-            hosts: address.ip().is_loopback().then(|| hosts(address, &options.hosts)),
+            hosts: KnownHosts::new(address, &options.hosts),
             key: options.key.clone(),
             largest_body: options.largest_body,
             body_timeout: options.body_timeout,
@@ -216,18 +215,6 @@ fn fingerprint(identity: &ModelIdentity) -> Option<String> {
     identity.sha256.get(..12).map(|digits| format!("fp_{digits}"))
 }
 
-fn hosts(address: SocketAddr, others: &[String]) -> Vec<String> {
-    let port = address.port();
-    let mut hosts: Vec<String> =
-        ["localhost", "127.0.0.1", "[::1]"].iter().map(|name| format!("{name}:{port}")).collect();
-    hosts.push(address.to_string());
-    for other in others {
-        hosts.push(other.to_ascii_lowercase());
-        hosts.push(format!("{}:{port}", other.to_ascii_lowercase()));
-    }
-    hosts
-}
-
 /// Takes connections in; what is wrong with one of them concerns nobody else.
 async fn accept(listener: TcpListener, router: Router, head_timeout: Duration) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -285,9 +272,7 @@ fn admit(site: &Site, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         return Err(ApiError::invalid(StatusCode::URI_TOO_LONG, "the address is too long"));
     }
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(hosts) = &site.hosts
-        && !text(header::HOST).is_some_and(|host| hosts.contains(&host.to_ascii_lowercase()))
-    {
+    if !site.hosts.admits(text(header::HOST)) {
         let message = "this host name is not served: allow it with --allow-host";
         return Err(ApiError::invalid(StatusCode::FORBIDDEN, message));
     }

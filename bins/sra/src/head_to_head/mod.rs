@@ -1,0 +1,49 @@
+//! `sra head2head`: chats with two models at a time, blind, and what people say of their answers.
+//!
+//! From the inside out: [`duel`] is a chat with two models, [`preferences`] keeps what was said of their answers, [`models`] asks
+//! them; [`terminal`] and [`web`] are two ways to take part.
+
+mod duel;
+mod models;
+mod preferences;
+mod terminal;
+mod web;
+
+use std::process::ExitCode;
+
+use esconv_data::StrategySet;
+use strategy_prompting::InstructionTemplate;
+
+use self::duel::Beginning;
+use self::models::Models;
+use self::preferences::Preferences;
+use crate::arguments::Format;
+use crate::chat::state::Start;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::judge_arguments::HeadToHead;
+use crate::text_model::Delivery;
+
+pub(crate) fn run(options: &HeadToHead, format: Format) -> Result<ExitCode, Failure> {
+    let beginning = beginning(options)?;
+    let delivery = if options.web.is_some() { Delivery::Whole } else { Delivery::Streamed };
+    let models = Models::load(options, delivery)?;
+    let preferences = Preferences::open(&options.out, models.names())?;
+    interrupt::listen();
+    match options.web {
+        Some(address) => web::run(options, address, beginning, models, preferences, format),
+        None => terminal::run(beginning, models, preferences, format),
+    }
+}
+
+/// How every chat begins.
+fn beginning(options: &HeadToHead) -> Result<Beginning, Failure> {
+    let start = Start {
+        strategies: StrategySet::by_name_or_path(&options.strategies)?,
+        instruction: options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?,
+        layout: options.layout,
+        situation: options.situation.clone().unwrap_or_default(),
+        seed: options.seed,
+    };
+    Beginning::new(start, &options.strategy).map_err(Failure::Usage)
+}

@@ -1,0 +1,211 @@
+//! What `score` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::arguments::ScoreArguments;
+use super::files::{Row, add_references, read_rows};
+use super::report::{ComparisonReport, MetricRow, Outcome, Part, ScoreReport, Units, notes};
+use crate::embedding::WordVectors;
+use crate::error::Error;
+use crate::interval::Resampling;
+use crate::meteor::{MeteorResources, WordNet};
+use crate::named::{METRICS, Resources};
+use crate::suite::{STAND_IN, Scored, Suite};
+use crate::tokenize::PunktParameters;
+
+/// The sentence splitter's tables and WordNet in NLTK's data folder.
+const PUNKT: &str = "tokenizers/punkt_tab/english";
+const WORDNET: &str = "corpora/wordnet";
+
+impl ScoreArguments {
+    /// Reads, scores and, if asked to, compares.
+    ///
+    /// # Errors
+    /// A file can't be read, rows do not fit each other, or a metric or resource is unknown or damaged.
+    pub fn run(&self) -> Result<Outcome, Error> {
+        match &self.hypotheses {
+            Some(hypotheses) if !self.list => self.score(hypotheses),
+            _ => Ok(Outcome::Metrics(METRICS.iter().map(MetricRow::from).collect())),
+        }
+    }
+
+    fn score(&self, hypotheses: &Path) -> Result<Outcome, Error> {
+        let (layout, other_layout) = self.layouts()?;
+        let rows = self.rows(hypotheses, layout)?;
+        let Some(other) = &self.against else {
+            let suite = self.suite(&[&rows])?;
+            let scored = suite.score(rows.iter().map(Row::item))?;
+            return Ok(Outcome::Scores(self.report(hypotheses, &rows, &scored)?));
+        };
+        let others = answers_to(&rows, hypotheses, read_rows(other, other_layout)?, other)?;
+        let suite = self.suite(&[&rows, &others])?;
+        let scored = suite.score(rows.iter().map(Row::item))?;
+        let other_scored = suite.score(others.iter().map(Row::item))?;
+        let units = Units::of(&rows);
+        let compared = scored.compare(&other_scored, &units.names(), &self.resampling()?)?;
+        let name = |path: &Path, layout: Option<&str>| match layout {
+            Some(layout) => format!("{} ({layout})", path.display()),
+            None => path.display().to_string(),
+        };
+        Ok(Outcome::Comparison(ComparisonReport {
+            systems: [name(hypotheses, layout), name(other, other_layout)],
+            suite: scored.suite().to_owned(),
+            items: scored.items(),
+            units: units.told(),
+            resamples: self.resamples.max(1),
+            notes: notes(&scored),
+            rows: compared,
+        }))
+    }
+
+    /// The layout of HYP and of the one it is compared with.
+    fn layouts(&self) -> Result<(Option<&str>, Option<&str>), Error> {
+        match self.layout.as_slice() {
+            [] => Ok((None, None)),
+            [one] => Ok((Some(one), Some(one))),
+            [one, other] if self.against.is_some() => Ok((Some(one), Some(other))),
+            several => Err(Error::Setting(format!(
+                "{} layouts for one system: give one, or compare with --against",
+                several.len()
+            ))),
+        }
+    }
+
+    fn rows(&self, hypotheses: &Path, layout: Option<&str>) -> Result<Vec<Row>, Error> {
+        let mut rows = read_rows(hypotheses, layout)?;
+        for references in &self.references {
+            add_references(&mut rows, hypotheses, references)?;
+        }
+        match rows.iter().find(|row| row.references.is_empty()) {
+            Some(row) => Err(Error::Resource {
+                path: hypotheses.to_owned(),
+                problem: format!("`{}` has no reference: name a file of references (REF)", row.id()),
+            }),
+            None => Ok(rows),
+        }
+    }
+
+    fn suite(&self, systems: &[&[Row]]) -> Result<Suite, Error> {
+        let resources = self.resources(systems)?;
+        if self.metric.is_empty() {
+            Suite::preset(self.preset, &resources)
+        } else {
+            Suite::of_names(&self.metric, &resources)
+        }
+    }
+
+    fn resources(&self, systems: &[&[Row]]) -> Result<Resources, Error> {
+        let punkt = match &self.nltk_data {
+            Some(folder) => Some(PunktParameters::read(&folder.join(PUNKT))?),
+            None => PunktParameters::find()?,
+        };
+        let meteor = match &self.meteor {
+            Some(folder) => Some(MeteorResources::open(folder)?),
+            None => MeteorResources::find()?,
+        };
+        let wordnet = match self.wordnet_folder() {
+            Some(folder) => Some(WordNet::open(folder)?),
+            None => WordNet::find()?,
+        };
+        let resources = Resources {
+            punkt: punkt.unwrap_or_else(PunktParameters::built_in),
+            meteor: meteor.map(Arc::new),
+            wordnet: wordnet.map(Arc::new),
+            vectors: None,
+        };
+        let Some(file) = &self.vectors else { return Ok(resources) };
+        // Files of word vectors are large, so only the words that occur are kept.
+        let words = words_of(systems, &resources);
+        let vectors = WordVectors::read_for(file, words.iter().map(String::as_str))?;
+        Ok(Resources { vectors: Some(Arc::new(vectors)), ..resources })
+    }
+
+    fn wordnet_folder(&self) -> Option<PathBuf> {
+        let beside_punkt = || Some(self.nltk_data.as_ref()?.join(WORDNET)).filter(|folder| folder.is_dir());
+        self.wordnet.clone().or_else(beside_punkt)
+    }
+
+    fn report(&self, hypotheses: &Path, rows: &[Row], scored: &Scored) -> Result<ScoreReport, Error> {
+        let units = Units::of(rows);
+        let values = match self.resamples {
+            0 => scored.rows(),
+            _ => scored.rows_with_intervals(&units.names(), &self.resampling()?)?,
+        };
+        Ok(ScoreReport {
+            system: hypotheses.display().to_string(),
+            suite: scored.suite().to_owned(),
+            items: scored.items(),
+            units: units.told(),
+            resamples: self.resamples,
+            notes: notes(scored),
+            rows: values,
+            parts: self.parts(hypotheses, rows, scored)?,
+        })
+    }
+
+    fn parts(&self, hypotheses: &Path, rows: &[Row], scored: &Scored) -> Result<BTreeMap<String, Part>, Error> {
+        let Some(field) = &self.by else { return Ok(BTreeMap::new()) };
+        let mut items: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            let value = row.field(field).ok_or_else(|| Error::Resource {
+                path: hypotheses.to_owned(),
+                problem: format!("`{}` has no field `{field}`, nor has its reference", row.id()),
+            })?;
+            items.entry(value).or_default().push(at);
+        }
+        let part = |items: Vec<usize>| Part { items: items.len(), rows: scored.rows_of_items(&items) };
+        Ok(items.into_iter().map(|(value, items)| (value, part(items))).collect())
+    }
+
+    fn resampling(&self) -> Result<Resampling, Error> {
+        Resampling::new(self.resamples.max(1), 0.95, self.seed)
+    }
+}
+
+/// The second system's answers to what the first one answered, in its order and with its references.
+fn answers_to(rows: &[Row], path: &Path, others: Vec<Row>, other_path: &Path) -> Result<Vec<Row>, Error> {
+    let count = others.len();
+    let mut by_id: BTreeMap<String, Row> = others.into_iter().map(|row| (row.id(), row)).collect();
+    refuse_repetitions(other_path, count, by_id.len())?;
+    refuse_repetitions(path, rows.len(), rows.iter().map(Row::id).collect::<BTreeSet<_>>().len())?;
+    let aligned = rows.iter().map(|row| {
+        let mut other = by_id.remove(&row.id()).ok_or_else(|| unanswered(other_path, &row.id(), path))?;
+        other.references.clone_from(&row.references);
+        Ok(other)
+    });
+    let aligned = aligned.collect::<Result<Vec<Row>, Error>>()?;
+    match by_id.keys().next() {
+        Some(id) => Err(unanswered(path, id, other_path)),
+        None => Ok(aligned),
+    }
+}
+
+fn refuse_repetitions(path: &Path, rows: usize, ids: usize) -> Result<(), Error> {
+    if rows == ids {
+        return Ok(());
+    }
+    let problem = format!("{rows} responses to {ids} examples and strategies: choose a layout with --layout");
+    Err(Error::Resource { path: path.to_owned(), problem })
+}
+
+fn unanswered(path: &Path, id: &str, other: &Path) -> Error {
+    let problem = format!("no response for `{id}`, which {} answers: compare answers to the same", other.display());
+    Error::Resource { path: path.to_owned(), problem }
+}
+
+/// All words of the systems' responses and references, and the one that stands for an empty response.
+fn words_of(systems: &[&[Row]], resources: &Resources) -> BTreeSet<String> {
+    let tokenizer = resources.embedding_words();
+    let mut words = BTreeSet::from([STAND_IN.to_owned()]);
+    let rows = systems.iter().copied().flatten();
+    for text in rows.flat_map(|row| row.references.iter().chain([&row.hypothesis])) {
+        tokenizer.tokenize(text, &mut |word| {
+            if !words.contains(word) {
+                words.insert(word.to_owned());
+            }
+        });
+    }
+    words
+}
