@@ -91,6 +91,32 @@ impl SegmentStatistics {
         array
     }
 
+    /// Takes the numbers of [`Self::to_array`] or sums of them; what is missing is 0.
+    pub fn from_array(array: &[f64]) -> Self {
+        let at = |place: usize| array.get(place).map_or(0, |number| *number as u64);
+        let module = |number: usize| ModuleMatches {
+            hypothesis_content: at(4 + 4 * number),
+            reference_content: at(5 + 4 * number),
+            hypothesis_function: at(6 + 4 * number),
+            reference_function: at(7 + 4 * number),
+        };
+        Self {
+            hypothesis_length: at(0),
+            reference_length: at(1),
+            hypothesis_function_words: at(2),
+            reference_function_words: at(3),
+            matches: std::array::from_fn(module),
+            chunks: at(20),
+            hypothesis_matches: at(21),
+            reference_matches: at(22),
+        }
+    }
+
+    /// The segment as it counts in a corpus: the chunk of one that is matched as a whole does not.
+    pub fn in_corpus(self) -> Self {
+        Self { chunks: if self.is_one_chunk() { 0 } else { self.chunks }, ..self }
+    }
+
     /// The score, from 0 to 1.
     ///
     /// With the parameters for English (task "rank"): precision `P` and recall `R` over words, where module `m` weighs `w_m`,
@@ -142,7 +168,7 @@ impl CorpusStatistics {
             sum.hypothesis_function += module.hypothesis_function;
             sum.reference_function += module.reference_function;
         }
-        sums.chunks += if segment.is_one_chunk() { 0 } else { segment.chunks };
+        sums.chunks += segment.in_corpus().chunks;
         sums.hypothesis_matches += segment.hypothesis_matches;
         sums.reference_matches += segment.reference_matches;
     }
