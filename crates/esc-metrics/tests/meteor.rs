@@ -267,6 +267,8 @@ fn a_corpus_is_scored_by_its_sums_without_the_chunks_of_whole_matches() {
     let parts = meteor.segment("one thing and another", &["another thing"]);
     let corpus: CorpusStatistics = [whole, parts].iter().collect();
     assert_eq!(corpus.to_array()[20], parts.chunks as f64);
+    assert_eq!(SegmentStatistics::from_array(&corpus.to_array()).score(), corpus.score());
+    assert_eq!((whole.in_corpus().chunks, parts.in_corpus()), (0, parts));
     assert_eq!(corpus_score(&[whole, whole]), 1.0);
     assert_ne!(corpus.score(), mean_score(&[whole, parts]));
     assert_eq!(corpus_score(&[]), 0.0);
