@@ -8,7 +8,7 @@ mod report;
 mod tasks;
 
 pub use export::{Preference, read_annotations, read_flat};
-pub use report::PreferenceReport;
+pub use report::{PairReport, PreferenceReport, ValueCorrelation, within_usual_differences};
 pub use tasks::{AnnotationKey, AnnotationTasks, LABELLING_VIEW, SidedPair};
 
 /// Preferences go from minus this to this.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use esc_metrics::agreement::{Level, Ratings};
-use esc_metrics::correlation::{pearson, within_percentiles, z_scores};
+use esc_metrics::correlation::{pearson, within_percentiles};
 use esc_metrics::judge::{JudgeReport, Winner};
 use serde::Serialize;
 
@@ -41,10 +41,23 @@ pub struct PairReport {
 /// How preferences go along with differences of the answers' values (right minus left).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ValueCorrelation {
-    /// Annotations within the 1st to 99th percentile of all differences.
+    /// Annotations with values.
     pub annotations: usize,
-    /// Pearson's correlation with the differences in standard deviations.
+    /// Pearson's correlation.
     pub pearson: Option<f64>,
+}
+
+/// The preferences whose differences of values lie within the 1st and 99th percentile of all, as the published comparison keeps them; those without values
+/// are left out.
+pub fn within_usual_differences(preferences: &[Preference]) -> Vec<Preference> {
+    let rows: Vec<(&Preference, f64)> = preferences.iter().filter_map(|row| Some((row, difference(row)?))).collect();
+    let differences: Vec<f64> = rows.iter().map(|(_, difference)| *difference).collect();
+    let kept = within_percentiles(&differences, 0.01, 0.99);
+    rows.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|((row, _), _)| row.clone()).collect()
+}
+
+fn difference(preference: &Preference) -> Option<f64> {
+    preference.values.map(|[left, right]| right - left)
 }
 
 impl PreferenceReport {
@@ -109,16 +122,12 @@ fn pairs(preferences: &[Preference]) -> Result<BTreeMap<String, PairReport>, Err
     pairs.into_iter().map(report).collect()
 }
 
-/// Differences beyond the 1st and 99th percentile are left out, as published.
 fn pooled(preferences: &[Preference]) -> BTreeMap<String, ValueCorrelation> {
-    let rows: Vec<(&Preference, f64)> =
-        preferences.iter().filter_map(|row| row.values.map(|[left, right]| (row, right - left))).collect();
-    let differences: Vec<f64> = rows.iter().map(|(_, difference)| *difference).collect();
-    let scores = z_scores(&differences).unwrap_or_else(|| vec![0.0; differences.len()]);
-    let kept = within_percentiles(&scores, 0.01, 0.99);
     let mut points: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for (((row, _), score), _) in rows.iter().zip(&scores).zip(&kept).filter(|(_, kept)| **kept) {
-        points.entry(row.annotator.clone()).or_default().push((*score, f64::from(row.preference)));
+    for row in preferences {
+        if let Some(difference) = difference(row) {
+            points.entry(row.annotator.clone()).or_default().push((difference, f64::from(row.preference)));
+        }
     }
     let of = |points: Vec<(f64, f64)>| ValueCorrelation { annotations: points.len(), pearson: pearson(&points) };
     points.into_iter().map(|(annotator, points)| (annotator, of(points))).collect()

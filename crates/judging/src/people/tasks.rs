@@ -65,7 +65,7 @@ impl AnnotationTasks {
         let mut key = AnnotationKey::default();
         for pair in evenly(pairs, most, seed) {
             let id = task_id(pair);
-            let flipped = stream(seed, &id).random_bool(0.5);
+            let flipped = stream(seed, "side", &id).random_bool(0.5);
             tasks.push(serde_json::json!({ "data": data(pair, &id, flipped) }));
             key.tasks.insert(id, entry(pair, flipped));
         }
@@ -80,7 +80,7 @@ fn evenly(pairs: &[SidedPair], most: usize, seed: u64) -> Vec<&SidedPair> {
         groups.entry(&pair.item.group).or_default().push(pair);
     }
     let mut groups: Vec<Vec<&SidedPair>> = groups.into_values().collect();
-    let order = |pair: &SidedPair| stream(seed, &task_id(pair)).random::<u64>();
+    let order = |pair: &SidedPair| stream(seed, "order", &task_id(pair)).random::<u64>();
     for group in &mut groups {
         group.sort_by_key(|pair| order(pair));
     }
@@ -106,8 +106,9 @@ fn task_id(pair: &SidedPair) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn stream(seed: u64, task: &str) -> ChaCha8Rng {
-    let digest = Sha256::digest(format!("{seed}\u{1f}{task}"));
+/// Order and side are drawn apart, else the tasks that come first would all have the same side.
+fn stream(seed: u64, what: &str, task: &str) -> ChaCha8Rng {
+    let digest = Sha256::digest(format!("{seed}\u{1f}{what}\u{1f}{task}"));
     ChaCha8Rng::from_seed(digest.into())
 }
 
