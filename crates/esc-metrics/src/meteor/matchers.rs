@@ -1,7 +1,7 @@
 //! Which phrases of a reference and a hypothesis may stand for each other.
 
 use super::alignment::{Module, Phrase, PhraseMatch};
-use super::paraphrase_index::{PhraseFinder, TableWord};
+use super::paraphrase_index::{KnownWord, PhraseFinder};
 use super::vocabulary::Vocabulary;
 use super::{Meteor, MeteorVariant};
 
@@ -25,8 +25,8 @@ pub(super) struct Candidates {
     first_positions: Vec<Option<u32>>,
     /// How often the word at a position occurs in the reference, where it occurs first.
     occurrences: Vec<u32>,
-    hypothesis_table_words: Vec<Option<TableWord>>,
-    reference_table_words: Vec<Option<TableWord>>,
+    hypothesis_table_words: Vec<Option<KnownWord>>,
+    reference_table_words: Vec<Option<KnownWord>>,
     finder: PhraseFinder,
 }
 

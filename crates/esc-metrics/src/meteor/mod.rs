@@ -16,6 +16,7 @@ mod nltk;
 mod paraphrase_cache;
 mod paraphrase_index;
 mod resources;
+mod sorted_lines;
 mod statistics;
 mod synonyms;
 mod vocabulary;

@@ -3,18 +3,18 @@
 //! The file opens with what it is, the version of the format and the table it was made from; then the index, under a checksum. A
 //! file that is not exactly what it should be is no index: it is built anew and replaced. Numbers are little-endian.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::paraphrase_index::{ParaphraseIndex, TableWord};
+use super::paraphrase_index::{Node, ParaphraseIndex, TableWord};
+use super::sorted_lines::SortedLines;
 
 const MAGIC: [u8; 8] = *b"SLCMETPI";
 const VERSION: u64 = 1;
-/// Magic, then eight numbers of 64 bits.
-const HEADER: usize = 9 * 8;
+/// Magic, then nine numbers of 64 bits.
+const HEADER: usize = 10 * 8;
 /// Bytes at each end of the source that are read to tell whether it has changed. The last ones hold gzip's own checksum.
 const SAMPLE: u64 = 1 << 16;
 
@@ -48,7 +48,9 @@ pub(super) fn file_in(folder: &Path, source: &Source) -> PathBuf {
 
 /// The index that a file holds, if it holds the one of this source, whole.
 pub(super) fn load(path: &Path, source: &Source) -> Option<ParaphraseIndex> {
-    decode(std::fs::read(path).ok()?, source)
+    let file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    decode(file, length, source)
 }
 
 /// Writes an index, atomically: whoever reads the file meanwhile has the old one or the new one.
@@ -77,89 +79,86 @@ fn unique_number() -> usize {
 }
 
 fn encode(source: &Source, index: &ParaphraseIndex) -> Vec<u8> {
-    let mut words: Vec<_> = index.words.iter().collect();
-    words.sort_unstable_by_key(|(_, number)| **number);
-    let words = words.into_iter().map(|(word, _)| &**word).collect::<Vec<_>>().join("\n");
-
-    let mut payload = Vec::new();
-    payload.extend_from_slice(&index.paraphrases);
-    payload.extend(index.labels.iter().flat_map(|label| label.to_le_bytes()));
-    payload.extend(index.first_child.iter().flat_map(|child| child.to_le_bytes()));
-    payload.extend(index.first_paraphrase.iter().flat_map(|paraphrase| paraphrase.to_le_bytes()));
-    payload.extend_from_slice(words.as_bytes());
+    let mut trie = Vec::new();
+    trie.extend(index.labels.iter().flat_map(|label| label.to_le_bytes()));
+    for node in &index.nodes {
+        trie.extend(node.child.to_le_bytes());
+        trie.extend(node.paraphrase.to_le_bytes());
+    }
+    trie.extend(index.numbers.iter().flat_map(|number| number.to_le_bytes()));
+    trie.extend_from_slice(index.words.text().as_bytes());
 
     let header = [
         VERSION,
         source.size,
         source.modified,
         source.sample,
-        index.paraphrases.len() as u64,
         index.labels.len() as u64,
-        words.len() as u64,
-        checksum(&payload),
+        index.numbers.len() as u64,
+        index.paraphrases.len() as u64,
+        checksum(&index.paraphrases),
+        checksum(&trie),
     ];
     let mut bytes = MAGIC.to_vec();
     bytes.extend(header.iter().flat_map(|number| number.to_le_bytes()));
-    bytes.append(&mut payload);
+    bytes.extend_from_slice(&index.paraphrases);
+    bytes.append(&mut trie);
     bytes
 }
 
-fn decode(mut bytes: Vec<u8>, source: &Source) -> Option<ParaphraseIndex> {
-    let (header, payload) = bytes.split_at_checked(HEADER)?;
+/// Reads an index of so many bytes. Nothing is allocated that the bytes could not fill.
+fn decode(mut file: impl Read, length: u64, source: &Source) -> Option<ParaphraseIndex> {
+    let header = read(&mut file, HEADER)?;
     let (magic, numbers) = header.split_at_checked(MAGIC.len())?;
-    let mut numbers = numbers.chunks_exact(8).filter_map(|number| Some(u64::from_le_bytes(number.try_into().ok()?)));
-    let mut next = || numbers.next();
-    let version = next()?;
-    let found = Source { size: next()?, modified: next()?, sample: next()? };
-    let [paraphrases, nodes, words] = [next()?, next()?, next()?].map(|length| usize::try_from(length).ok());
-    let (paraphrases, nodes, words) = (paraphrases?, nodes?, words?);
-    let is_valid =
-        magic == MAGIC && version == VERSION && found == *source && next()? == checksum(payload) && nodes > 0;
-    if !is_valid {
+    let (numbers, _) = numbers.as_chunks();
+    let numbers: [[u8; 8]; 9] = numbers.try_into().ok()?;
+    let [version, size, modified, sample, nodes, words, paraphrases, paraphrases_sum, trie_sum] =
+        numbers.map(u64::from_le_bytes);
+    if magic != MAGIC || version != VERSION || *source != (Source { size, modified, sample }) {
+        return None;
+    }
+    let trie = length.checked_sub(HEADER as u64)?.checked_sub(paraphrases)?;
+    let paraphrases = read(&mut file, usize::try_from(paraphrases).ok()?)?;
+    let trie = read(&mut file, usize::try_from(trie).ok()?)?;
+    if checksum(&paraphrases) != paraphrases_sum || checksum(&trie) != trie_sum {
         return None;
     }
 
-    let mut rest = payload.get(paraphrases..)?;
-    let mut take = |length: usize| {
-        let (taken, after) = rest.split_at_checked(length)?;
-        rest = after;
-        Some(taken)
+    let (nodes, words) = (usize::try_from(nodes).ok()?, usize::try_from(words).ok()?);
+    let (labels, rest) = trie.split_at_checked(nodes.checked_mul(2)?)?;
+    let (nodes, rest) = rest.split_at_checked(nodes.checked_add(1)?.checked_mul(8)?)?;
+    let (numbers, text) = rest.split_at_checked(words.checked_mul(2)?)?;
+    let node = |[child, paraphrase]: &[[u8; 4]; 2]| Node {
+        child: u32::from_le_bytes(*child),
+        paraphrase: u32::from_le_bytes(*paraphrase),
     };
-    let starts = nodes.checked_add(1)?.checked_mul(4)?;
-    let labels =
-        take(nodes.checked_mul(2)?)?.chunks_exact(2).map(|label| TableWord::from_le_bytes([label[0], label[1]]));
-    let labels = labels.collect();
-    let first_child = numbers_of(take(starts)?);
-    let first_paraphrase = numbers_of(take(starts)?);
-    let words = words_of(take(words)?)?;
-    if !rest.is_empty() {
-        return None;
-    }
-    bytes.truncate(HEADER + paraphrases);
-    bytes.drain(..HEADER);
-    Some(ParaphraseIndex { words, labels, first_child, first_paraphrase, paraphrases: bytes })
+    Some(ParaphraseIndex {
+        words: SortedLines::every(1, String::from_utf8(text.to_vec()).ok()?),
+        numbers: table_words(numbers),
+        labels: table_words(labels),
+        nodes: nodes.as_chunks().0.as_chunks().0.iter().map(node).collect(),
+        paraphrases,
+    })
 }
 
-fn numbers_of(bytes: &[u8]) -> Vec<u32> {
-    bytes.chunks_exact(4).map(|number| u32::from_le_bytes([number[0], number[1], number[2], number[3]])).collect()
+fn table_words(bytes: &[u8]) -> Vec<TableWord> {
+    bytes.as_chunks().0.iter().copied().map(TableWord::from_le_bytes).collect()
 }
 
-fn words_of(bytes: &[u8]) -> Option<HashMap<Box<str>, TableWord>> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    text.lines().enumerate().map(|(number, word)| Some((word.into(), TableWord::try_from(number).ok()?))).collect()
+fn read(file: &mut impl Read, length: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length);
+    file.take(length as u64).read_to_end(&mut bytes).ok()?;
+    (bytes.len() == length).then_some(bytes)
 }
 
 /// A checksum against accidents, not against intent: eight bytes at a time, as fast as memory.
 fn checksum(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |sum: u64, number: u64| (sum ^ number).wrapping_mul(FACTOR).rotate_left(29);
-    let chunks = bytes.chunks_exact(8);
+    let (chunks, rest) = bytes.as_chunks();
     let mut last = [0; 8];
-    last.iter_mut().zip(chunks.remainder()).for_each(|(place, byte)| *place = *byte);
-    let whole = chunks.fold(bytes.len() as u64, |sum, chunk| {
-        let number = chunk.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        mix(sum, number)
-    });
+    last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+    let whole = chunks.iter().fold(bytes.len() as u64, |sum, chunk| mix(sum, u64::from_le_bytes(*chunk)));
     let sum = mix(whole, u64::from_le_bytes(last));
     sum ^ sum >> 32
 }
@@ -184,11 +183,15 @@ mod tests {
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
+    fn decoded(bytes: &[u8], source: &Source) -> Option<ParaphraseIndex> {
+        decode(bytes, bytes.len() as u64, source)
+    }
+
     #[test]
     fn an_index_of_another_source_is_not_taken() {
         let bytes = encode(&SOURCE, &index());
         for other in [Source { size: 9, ..SOURCE }, Source { modified: 9, ..SOURCE }, Source { sample: 9, ..SOURCE }] {
-            assert_eq!(decode(bytes.clone(), &other), None);
+            assert_eq!(decoded(&bytes, &other), None);
         }
     }
 
@@ -198,25 +201,20 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x40;
-            assert_eq!(decode(changed, &SOURCE), None, "byte {at}");
-            assert_eq!(decode(bytes[..at].to_vec(), &SOURCE), None, "{at} bytes");
+            assert_eq!(decoded(&changed, &SOURCE), None, "byte {at}");
+            assert_eq!(decoded(&bytes[..at], &SOURCE), None, "{at} bytes");
         }
     }
 
     #[test]
     fn nonsense_under_a_valid_checksum_is_harmless() {
-        let nonsense: Vec<u8> = (0..240_u32).map(|number| ((number * 7919) >> 3) as u8).collect();
-        let words: HashMap<_, _> = [("a".into(), 0), ("b".into(), 1)].into();
+        let nonsense: Vec<u8> = (0..240_u32).map(|number| (number * 7919 / 8) as u8).collect();
+        let words = SortedLines::every(1, "a\nb".into());
         let labels: Vec<_> = nonsense.iter().map(|byte| TableWord::from(byte % 2)).collect();
-        let numbers: Vec<_> = nonsense.iter().map(|byte| u32::from(*byte)).chain([u32::MAX]).collect();
-        let index = ParaphraseIndex {
-            words,
-            labels,
-            first_child: numbers.clone(),
-            first_paraphrase: numbers.into_iter().rev().collect(),
-            paraphrases: nonsense,
-        };
-        let index = decode(encode(&SOURCE, &index), &SOURCE).unwrap();
+        let numbers = nonsense.iter().map(|byte| u32::from(*byte)).chain([u32::MAX]);
+        let nodes = numbers.map(|number| Node { child: number, paraphrase: number.wrapping_mul(3) % 256 }).collect();
+        let index = ParaphraseIndex { words, numbers: vec![0, 1], labels, nodes, paraphrases: nonsense };
+        let index = decoded(&encode(&SOURCE, &index), &SOURCE).unwrap();
         let text: Vec<_> = ["a", "b", "a", "c"].map(|word| index.word(word)).into_iter().cycle().take(60).collect();
         let mut finder = super::super::paraphrase_index::PhraseFinder::default();
         finder.find(&index, &text, &text, |phrase, paraphrase| assert!(phrase.length > 0 && paraphrase.length > 0));

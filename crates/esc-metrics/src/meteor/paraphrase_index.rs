@@ -2,20 +2,25 @@
 //!
 //! The table is a text of five million entries of three lines: a probability, which the matcher doesn't use, a phrase and a
 //! paraphrase. Here words are numbers of 16 bits, the phrases form a trie, and each phrase has its paraphrases in the order of the
-//! file, front-coded: of a paraphrase only the words are stored by which it differs from the one before. The whole is about
-//! 30 MB, and looking a text up touches only the phrases that occur in it.
+//! file. Those in a row that start with the same word are a group, which is passed over in one step if the other text doesn't have
+//! the word; within it they are front-coded: only the words are stored by which one differs from the one before. The whole takes
+//! less than 40 MB, and looking a text up touches only the phrases that occur in it.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use super::alignment::Phrase;
+use super::sorted_lines::SortedLines;
 
 /// A word's number in the table.
 pub(super) type TableWord = u16;
 
 /// Words of a paraphrase: its length is stored in four bits.
 const LONGEST_PARAPHRASE: usize = 15;
+/// Bytes of a paraphrase in a group.
+const LONGEST_ENTRY: usize = 1 + 2 * LONGEST_PARAPHRASE;
 /// Bytes of a line: far more than any phrase, so that a file of another kind is noticed before it fills the memory.
 const LONGEST_LINE: u64 = 1 << 16;
 
@@ -24,16 +29,33 @@ const ROOT: u32 = 0;
 /// The index. Nodes are numbered breadth first, so that the children of a node are neighbours, in the order of their words.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ParaphraseIndex {
-    pub(super) words: HashMap<Box<str>, TableWord>,
+    pub(super) words: SortedLines,
+    /// For each of the words, in their order, its number.
+    pub(super) numbers: Vec<TableWord>,
     /// For each node the last word of the phrase that it stands for.
     pub(super) labels: Vec<TableWord>,
-    /// For each node its first child; one more at the end.
-    pub(super) first_child: Vec<u32>,
-    /// For each node where its paraphrases start in `paraphrases`; one more at the end.
-    pub(super) first_paraphrase: Vec<u32>,
-    /// Each paraphrase is a byte with the number of words shared with the one before (upper half) and the number of words (lower
-    /// half), and then the words that are not shared, two bytes each.
+    /// One more than there are nodes: each ends where the next one starts.
+    pub(super) nodes: Vec<Node>,
+    /// A group is the first word, the number of bytes that follow, and the paraphrases. A paraphrase is a byte with the number of
+    /// words shared with the one before, one at least (upper half), and the number of words (lower half), and then the words that
+    /// are not shared. Words and numbers have two bytes.
     pub(super) paraphrases: Vec<u8>,
+}
+
+/// Where what belongs to a node starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Node {
+    /// The first of its children.
+    pub(super) child: u32,
+    /// The first byte of its paraphrases.
+    pub(super) paraphrase: u32,
+}
+
+/// A word of the table: its number and the node of the phrase that it is by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct KnownWord {
+    number: TableWord,
+    node: Option<u32>,
 }
 
 impl ParaphraseIndex {
@@ -56,19 +78,30 @@ impl ParaphraseIndex {
             builder.push(&phrase, &paraphrase).map_err(problem)?;
             line += 3;
         }
+        if builder.runs.is_empty() {
+            return Err("the table is empty".into());
+        }
         builder.finish()
     }
 
-    /// A word's number, if the table has it.
-    pub(super) fn word(&self, text: &str) -> Option<TableWord> {
-        self.words.get(text).copied()
+    /// A word, if the table has it.
+    pub(super) fn word(&self, text: &str) -> Option<KnownWord> {
+        let number = *self.numbers.get(self.words.find(text)?)?;
+        Some(KnownWord { number, node: self.child(ROOT, number) })
     }
 
     fn child(&self, node: u32, word: TableWord) -> Option<u32> {
-        let children = range(&self.first_child, node)?;
-        let labels = self.labels.get(children.clone())?;
+        let (start, end) = self.extent(node)?;
+        let labels = self.labels.get(start.child as usize..end.child as usize)?;
         let found = labels.binary_search(&word).ok()?;
-        Some((children.start + found) as u32)
+        Some(start.child + found as u32)
+    }
+
+    fn extent(&self, node: u32) -> Option<(Node, Node)> {
+        match self.nodes.get(node as usize..)? {
+            [start, end, ..] => Some((*start, *end)),
+            _ => None,
+        }
     }
 
     /// Calls `each` with the paraphrases of a node whose first word is wanted, in the order of the table.
@@ -78,33 +111,42 @@ impl ParaphraseIndex {
         is_wanted: impl Fn(TableWord) -> bool,
         mut each: impl FnMut(&[TableWord]),
     ) {
-        let bytes = range(&self.first_paraphrase, node).and_then(|range| self.paraphrases.get(range));
-        let mut bytes = bytes.unwrap_or_default();
-        let mut words = [0; LONGEST_PARAPHRASE + 1];
-        let mut has_wanted_start = false;
-        while let [header, rest @ ..] = bytes {
-            let (shared, length) = (usize::from(header >> 4), usize::from(header & 15));
-            let Some((added, after)) = rest.split_at_checked(2 * length.saturating_sub(shared)) else { return };
-            bytes = after;
-            let mut added = added.chunks_exact(2).map(|word| TableWord::from_le_bytes([word[0], word[1]])).peekable();
-            if shared == 0 {
-                has_wanted_start = added.peek().is_some_and(|first| is_wanted(*first));
-            }
-            if has_wanted_start {
-                words.iter_mut().skip(shared).zip(added).for_each(|(place, word)| *place = word);
-                each(&words[..length]);
+        let groups = self
+            .extent(node)
+            .and_then(|(start, end)| self.paraphrases.get(start.paraphrase as usize..end.paraphrase as usize));
+        let mut groups = groups.unwrap_or_default();
+        while let [a, b, c, d, rest @ ..] = groups {
+            let (first, length) = (TableWord::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
+            let Some((group, after)) = rest.split_at_checked(usize::from(length)) else { return };
+            groups = after;
+            if is_wanted(first) {
+                for_each_in_group(first, group, &mut each);
             }
         }
     }
 }
 
+fn for_each_in_group(first: TableWord, mut group: &[u8], each: &mut impl FnMut(&[TableWord])) {
+    let mut words = [first; LONGEST_PARAPHRASE + 1];
+    while let [header, rest @ ..] = group {
+        let (shared, length) = (usize::from(header >> 4), usize::from(header & 15));
+        let Some((added, after)) = rest.split_at_checked(2 * length.saturating_sub(shared)) else { return };
+        group = after;
+        let (added, _) = added.as_chunks();
+        words.iter_mut().skip(shared).zip(added).for_each(|(place, word)| *place = TableWord::from_le_bytes(*word));
+        each(&words[..length]);
+    }
+}
+
 /// Finds paraphrases in texts, with memory that is used again for the next pair.
+///
+/// Positions are counted from 1 here, so that the table of all words starts as zeros, which cost nothing before they are used.
 #[derive(Debug, Default)]
 pub(super) struct PhraseFinder {
     /// For each word of the table where the other text has it first.
-    first: Vec<Option<u32>>,
-    /// For each word of the other text where its word comes next.
-    next: Vec<Option<u32>>,
+    first: Vec<Option<NonZeroU32>>,
+    /// For each word of the other text where the same word comes next.
+    next: Vec<Option<NonZeroU32>>,
 }
 
 impl PhraseFinder {
@@ -113,59 +155,66 @@ impl PhraseFinder {
     pub(super) fn find(
         &mut self,
         index: &ParaphraseIndex,
-        text: &[Option<TableWord>],
-        other: &[Option<TableWord>],
+        text: &[Option<KnownWord>],
+        other: &[Option<KnownWord>],
         mut found: impl FnMut(Phrase, Phrase),
     ) {
         self.index_positions(other);
         for start in 0..text.len() {
             let mut node = ROOT;
             for (length, word) in (1..).zip(text.iter().skip(start)) {
-                let Some(child) = word.and_then(|word| index.child(node, word)) else { break };
+                let child = word.and_then(|word| if length == 1 { word.node } else { index.child(node, word.number) });
+                let Some(child) = child else { break };
                 node = child;
                 let phrase = Phrase { start: start as u32, length };
-                let is_wanted = |word| self.first_position(word).is_some();
-                index.for_each_paraphrase(node, is_wanted, |paraphrase| {
-                    self.occurrences(paraphrase, other).for_each(|occurrence| found(phrase, occurrence));
-                });
+                index.for_each_paraphrase(
+                    node,
+                    |word| self.has_word(word),
+                    |paraphrase| {
+                        self.occurrences(paraphrase, other).for_each(|occurrence| found(phrase, occurrence));
+                    },
+                );
             }
         }
         self.forget_positions(other);
     }
 
-    fn index_positions(&mut self, other: &[Option<TableWord>]) {
-        self.first.resize(1 << TableWord::BITS, None);
+    fn index_positions(&mut self, other: &[Option<KnownWord>]) {
+        if self.first.is_empty() {
+            self.first = vec![None; 1 << TableWord::BITS];
+        }
         self.next.clear();
         self.next.resize(other.len(), None);
-        for (position, word) in other.iter().enumerate().rev() {
-            if let Some(first) = word.and_then(|word| self.first.get_mut(usize::from(word)))
-                && let Some(next) = self.next.get_mut(position)
+        for (at, word) in other.iter().enumerate().rev() {
+            if let Some(first) = word.and_then(|word| self.first.get_mut(usize::from(word.number)))
+                && let Some(next) = self.next.get_mut(at)
             {
-                *next = first.replace(position as u32);
+                *next = std::mem::replace(first, NonZeroU32::new(at as u32 + 1));
             }
         }
     }
 
-    fn forget_positions(&mut self, other: &[Option<TableWord>]) {
+    fn forget_positions(&mut self, other: &[Option<KnownWord>]) {
         for word in other.iter().flatten() {
-            if let Some(first) = self.first.get_mut(usize::from(*word)) {
+            if let Some(first) = self.first.get_mut(usize::from(word.number)) {
                 *first = None;
             }
         }
     }
 
-    fn first_position(&self, word: TableWord) -> Option<u32> {
-        self.first.get(usize::from(word)).copied().flatten()
+    fn has_word(&self, word: TableWord) -> bool {
+        self.first.get(usize::from(word)).is_some_and(Option::is_some)
     }
 
-    fn occurrences(&self, paraphrase: &[TableWord], other: &[Option<TableWord>]) -> impl Iterator<Item = Phrase> {
-        let first = paraphrase.first().and_then(|word| self.first_position(*word));
-        let positions = std::iter::successors(first, |at| self.next.get(*at as usize).copied().flatten());
+    fn occurrences(&self, paraphrase: &[TableWord], other: &[Option<KnownWord>]) -> impl Iterator<Item = Phrase> {
+        let first = paraphrase.first().and_then(|word| self.first.get(usize::from(*word)).copied().flatten());
+        let next = |position: &NonZeroU32| self.next.get(position.get() as usize - 1).copied().flatten();
+        let starts = std::iter::successors(first, next).map(|position| position.get() - 1);
         let occurs_at = |start: &u32| {
             let here = other.iter().skip(*start as usize).take(paraphrase.len());
-            here.copied().eq(paraphrase.iter().copied().map(Some))
+            here.map(|word| word.map(|word| word.number)).eq(paraphrase.iter().copied().map(Some))
         };
-        positions.filter(occurs_at).map(|start| Phrase { start, length: paraphrase.len() as u32 })
+        starts.filter(occurs_at).map(|start| Phrase { start, length: paraphrase.len() as u32 })
     }
 }
 
@@ -176,6 +225,8 @@ struct Builder {
     /// Children by parent and word; nodes are numbered as they come.
     children: HashMap<(u32, TableWord), u32>,
     paraphrases: Vec<u8>,
+    /// Where the paraphrases of the last group start.
+    group: usize,
     runs: Vec<Run>,
     /// The phrase of the last run.
     phrase: Vec<u8>,
@@ -204,13 +255,32 @@ impl Builder {
             return Err(format!("{length} words, but paraphrases have at most {LONGEST_PARAPHRASE}"));
         }
         let shared = self.before.iter().zip(&self.paraphrase).take_while(|(before, word)| before == word).count();
+        if shared == 0 || self.paraphrases.len() - self.group + LONGEST_ENTRY > usize::from(u16::MAX) {
+            self.start_group();
+        }
+        let shared = shared.max(1);
         self.paraphrases.push((shared << 4 | length) as u8);
         self.paraphrases.extend(self.paraphrase.iter().skip(shared).flat_map(|word| word.to_le_bytes()));
+        self.end_group();
+        std::mem::swap(&mut self.before, &mut self.paraphrase);
+        Ok(())
+    }
+
+    fn start_group(&mut self) {
+        self.paraphrases.extend(self.paraphrase.iter().take(1).flat_map(|word| word.to_le_bytes()));
+        self.paraphrases.extend([0, 0]);
+        self.group = self.paraphrases.len();
+    }
+
+    /// Sets the lengths of the group and of the run to what they are now.
+    fn end_group(&mut self) {
+        let length = (self.paraphrases.len() - self.group) as u16;
+        if let Some(place) = self.paraphrases.get_mut(self.group - 2..self.group) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
         if let Some(run) = self.runs.last_mut() {
             run.paraphrases.end = self.paraphrases.len();
         }
-        std::mem::swap(&mut self.before, &mut self.paraphrase);
-        Ok(())
     }
 
     fn start_run(&mut self, phrase: &[u8]) -> Result<(), String> {
@@ -236,12 +306,12 @@ impl Builder {
             self.children.into_iter().map(|((parent, word), child)| (parent, word, child)).collect();
         edges.sort_unstable();
 
-        let nodes = edges.len() + 1;
+        let count = edges.len() + 1;
         let mut labels = vec![0];
-        let mut first_child = Vec::with_capacity(nodes + 1);
+        let mut nodes = Vec::with_capacity(count + 1);
         let mut order = vec![ROOT];
-        for at in 0..nodes {
-            first_child.push(order.len() as u32);
+        for at in 0..count {
+            nodes.push(Node { child: order.len() as u32, paraphrase: 0 });
             let Some(node) = order.get(at).copied() else { break };
             let start = edges.partition_point(|(parent, ..)| *parent < node);
             for (_, word, child) in edges.iter().skip(start).take_while(|(parent, ..)| *parent == node) {
@@ -249,22 +319,26 @@ impl Builder {
                 order.push(*child);
             }
         }
-        first_child.push(order.len() as u32);
 
-        let mut place = vec![0; nodes];
+        let mut place = vec![0; count];
         order.iter().enumerate().for_each(|(at, node)| place[*node as usize] = at);
         self.runs.sort_by_key(|run| place[run.node as usize]);
         let mut runs = self.runs.iter().peekable();
         let mut paraphrases = Vec::with_capacity(self.paraphrases.len());
-        let mut first_paraphrase = Vec::with_capacity(nodes + 1);
-        for at in 0..nodes {
-            first_paraphrase.push(paraphrases.len() as u32);
+        for (at, node) in nodes.iter_mut().enumerate() {
+            node.paraphrase = paraphrases.len() as u32;
             while let Some(run) = runs.next_if(|run| place[run.node as usize] == at) {
                 paraphrases.extend_from_slice(self.paraphrases.get(run.paraphrases.clone()).unwrap_or_default());
             }
         }
-        first_paraphrase.push(paraphrases.len() as u32);
-        Ok(ParaphraseIndex { words: self.words, labels, first_child, first_paraphrase, paraphrases })
+        nodes.push(Node { child: order.len() as u32, paraphrase: paraphrases.len() as u32 });
+
+        let mut words: Vec<_> = self.words.into_iter().collect();
+        words.sort_unstable();
+        let numbers = words.iter().map(|(_, number)| *number).collect();
+        let words: Vec<_> = words.iter().map(|(word, _)| &**word).collect();
+        let words = SortedLines::every(1, words.join("\n"));
+        Ok(ParaphraseIndex { words, numbers, labels, nodes, paraphrases })
     }
 }
 
@@ -282,7 +356,8 @@ fn read_line(table: &mut impl BufRead, number: usize, line: &mut Vec<u8>) -> Res
 
 fn words_of(phrase: &[u8]) -> Result<impl Iterator<Item = &str>, String> {
     let text = std::str::from_utf8(phrase).map_err(|_| "not UTF-8".to_owned())?;
-    Ok(text.split_ascii_whitespace())
+    let mut words = text.split_ascii_whitespace().peekable();
+    if words.peek().is_none() { Err("an empty phrase".into()) } else { Ok(words) }
 }
 
 fn number(words: &mut HashMap<Box<str>, TableWord>, word: &str) -> Result<TableWord, String> {
@@ -293,12 +368,6 @@ fn number(words: &mut HashMap<Box<str>, TableWord>, word: &str) -> Result<TableW
         .map_err(|_| format!("more than {} different words, which METEOR's English table doesn't have", words.len()))?;
     words.insert(word.into(), number);
     Ok(number)
-}
-
-fn range(starts: &[u32], node: u32) -> Option<Range<usize>> {
-    let start = *starts.get(node as usize)?;
-    let end = *starts.get(node as usize + 1)?;
-    Some(start as usize..end as usize)
 }
 
 #[cfg(test)]
@@ -329,6 +398,13 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_gets_too_long_is_divided() {
+        let entries = (0..30_000).map(|number| format!("0.1\na\nb {number}\n"));
+        let table: String = entries.chain(["0.1\na\nc\n".to_owned()]).collect();
+        assert_eq!(matches(&table, "a", "b 29999 b 0 c"), [(0, 1, 2, 2), (0, 1, 0, 2), (0, 1, 4, 1)]);
+    }
+
+    #[test]
     fn words_that_the_table_lacks_match_nothing() {
         assert_eq!(matches(TABLE, "quite a lot of", "rather many"), [(1, 2, 1, 1)]);
         assert_eq!(matches(TABLE, "", ""), []);
@@ -346,8 +422,10 @@ mod tests {
     #[test]
     fn what_is_no_table_is_named_with_its_line() {
         let problems = [
+            ("", "empty"),
             ("0.1\na\n", "starts in line 1"),
             ("0.1\na\nb\nword\nc\nd\n", "line 4 is not a probability"),
+            ("0.1\na\n \n", "empty phrase"),
             ("0.1\na\nb b b b b b b b b b b b b b b b\n", "16 words"),
         ];
         for (table, expected) in problems {

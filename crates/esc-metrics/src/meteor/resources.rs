@@ -105,7 +105,7 @@ fn open_synonyms(folder: &Path) -> Result<Synonyms, Error> {
         let problem = format!("there is neither {JAR} nor {SYNSETS} here: name the folder of METEOR 1.5");
         return Err(unusable(folder, problem));
     };
-    Synonyms::parse(&synsets, &exceptions).map_err(|problem| unusable(&place, problem))
+    Synonyms::parse(synsets, &exceptions).map_err(|problem| unusable(&place, problem))
 }
 
 fn read_list(list: impl Read) -> std::io::Result<String> {

@@ -4,7 +4,8 @@
 //! next line its irregular forms. Two words are synonyms if they share a synset of any part of speech.
 
 use std::collections::HashMap;
-use std::ops::Range;
+
+use super::sorted_lines::SortedLines;
 
 /// Endings that are taken off or changed, in this order, until a word of the dictionary comes out.
 const ENDINGS: [(&str, &str); 20] = [
@@ -33,48 +34,42 @@ const ENDINGS: [(&str, &str); 20] = [
 /// The dictionary.
 #[derive(Debug, Default)]
 pub(super) struct Synonyms {
-    entries: HashMap<Box<str>, Range<usize>>,
-    /// Synsets of all entries, one after the other.
-    synsets: Vec<u32>,
+    /// Words, each followed by the line of its synsets.
+    words: SortedLines,
     /// Irregular forms with their base forms.
     exceptions: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 impl Synonyms {
-    /// Reads the two files.
+    /// Takes the two files' texts.
     ///
     /// # Errors
     /// Which file and line is not as expected.
-    pub(super) fn parse(synsets: &str, exceptions: &str) -> Result<Self, String> {
-        let mut synonyms = Self::default();
-        for (line, word, numbers) in pairs_of_lines(synsets) {
-            let numbers = numbers.ok_or_else(|| format!("synsets, line {line}: `{word}` has no line of numbers"))?;
-            let start = synonyms.synsets.len();
-            for number in numbers.split_ascii_whitespace() {
-                let number = number
-                    .parse()
-                    .map_err(|_| format!("synsets, line {}: `{number}` is not the number of a synset", line + 1))?;
-                synonyms.synsets.push(number);
+    pub(super) fn parse(synsets: String, exceptions: &str) -> Result<Self, String> {
+        for (line, word, numbers) in pairs_of_lines(&synsets) {
+            let is_valid = numbers.is_some_and(|numbers| numbers.bytes().all(|c| c.is_ascii_digit() || c == b' '));
+            if !is_valid {
+                return Err(format!("synsets, line {line}: `{word}` is not followed by a line of synset numbers"));
             }
-            synonyms.entries.insert(word.into(), start..synonyms.synsets.len());
         }
+        let mut base_forms: HashMap<Box<str>, Vec<Box<str>>> = HashMap::new();
         for (line, base, forms) in pairs_of_lines(exceptions) {
             let forms = forms.ok_or_else(|| format!("exceptions, line {line}: `{base}` has no line of forms"))?;
             for form in forms.split_ascii_whitespace() {
-                synonyms.exceptions.entry(form.into()).or_default().push(base.into());
+                base_forms.entry(form.into()).or_default().push(base.into());
             }
         }
-        Ok(synonyms)
+        Ok(Self { words: SortedLines::every(2, synsets), exceptions: base_forms })
     }
 
     /// Appends the synsets of a word and of its base forms, ascending and each once.
     pub(super) fn synsets(&self, word: &str, synsets: &mut Vec<u32>) {
         let start = synsets.len();
-        synsets.extend_from_slice(self.entry(word));
+        synsets.extend(self.entry(word));
         if let Some(bases) = self.exceptions.get(word) {
-            bases.iter().for_each(|base| synsets.extend_from_slice(self.entry(base)));
+            bases.iter().for_each(|base| synsets.extend(self.entry(base)));
         } else if let Some(base) = self.base_form(word) {
-            synsets.extend_from_slice(self.entry(&base));
+            synsets.extend(self.entry(&base));
         }
         let mut found = synsets.split_off(start);
         found.sort_unstable();
@@ -82,8 +77,9 @@ impl Synonyms {
         synsets.append(&mut found);
     }
 
-    fn entry(&self, word: &str) -> &[u32] {
-        self.entries.get(word).and_then(|range| self.synsets.get(range.clone())).unwrap_or_default()
+    fn entry(&self, word: &str) -> impl Iterator<Item = u32> {
+        let numbers = self.words.find(word).map(|line| self.words.line_after(line)).unwrap_or_default();
+        numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok())
     }
 
     /// The first form without an ending that is in the dictionary.
@@ -95,7 +91,7 @@ impl Synonyms {
             let stem = word.strip_suffix(ending)?;
             Some(format!("{stem}{base}"))
         });
-        forms.into_iter().find(|form| self.entries.contains_key(form.as_str()))
+        forms.into_iter().find(|form| self.words.find(form).is_some())
     }
 }
 
@@ -117,7 +113,7 @@ mod tests {
 
     fn synonyms() -> Synonyms {
         let synsets = "glad\n00000001\nhappy\n00000001 00000007\nmouse\n00000003\nbus\n00000004\nfox\n00000005\n";
-        Synonyms::parse(synsets, "mouse\nmice\n").unwrap()
+        Synonyms::parse(synsets.into(), "mouse\nmice\n").unwrap()
     }
 
     fn synsets_of(word: &str) -> Vec<u32> {
@@ -137,7 +133,7 @@ mod tests {
 
     #[test]
     fn words_in_ss_and_words_of_two_letters_have_no_base_form() {
-        let synonyms = Synonyms::parse("gras\n1\na\n2\n", "").unwrap();
+        let synonyms = Synonyms::parse("gras\n1\na\n2\n".into(), "").unwrap();
         let mut found = Vec::new();
         synonyms.synsets("grass", &mut found);
         synonyms.synsets("as", &mut found);
@@ -146,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_named_with_its_line() {
-        let broken = Synonyms::parse("glad\n1\nhappy\nx2\n", "").unwrap_err();
-        assert!(broken.contains("line 4") && broken.contains("x2"), "{broken}");
-        let short = Synonyms::parse("glad\n", "").unwrap_err();
+        let broken = Synonyms::parse("glad\n1\nhappy\nx2\n".into(), "").unwrap_err();
+        assert!(broken.contains("line 3") && broken.contains("happy"), "{broken}");
+        let short = Synonyms::parse("glad\n".into(), "").unwrap_err();
         assert!(short.contains("line 1"), "{short}");
     }
 }

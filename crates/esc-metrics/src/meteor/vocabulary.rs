@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use super::paraphrase_index::TableWord;
+use super::paraphrase_index::KnownWord;
 use super::{Meteor, MeteorVariant};
 
 /// The words seen so far. Stems and synonyms are looked up once for each.
@@ -30,9 +30,9 @@ pub(super) struct Word {
     /// Its synsets, ascending, in [`Vocabulary::synsets`].
     synsets: Range<usize>,
     /// A bit for each synset, so that most pairs of words without a common one are told apart at once.
-    synset_bits: u64,
-    /// Its number in the paraphrase table.
-    pub(super) table_word: Option<TableWord>,
+    synset_bits: [u64; 4],
+    /// What it is in the paraphrase table.
+    pub(super) table_word: Option<KnownWord>,
 }
 
 impl<'m> Vocabulary<'m> {
@@ -78,7 +78,8 @@ impl<'m> Vocabulary<'m> {
 
     pub(super) fn are_synonyms(&self, left: u32, right: u32) -> bool {
         let (left, right) = (self.word(left), self.word(right));
-        left.synset_bits & right.synset_bits != 0 && have_common(self.synsets_of(left), self.synsets_of(right))
+        let may_have_common = left.synset_bits.iter().zip(&right.synset_bits).any(|(left, right)| left & right != 0);
+        may_have_common && have_common(self.synsets_of(left), self.synsets_of(right))
     }
 
     fn synsets_of(&self, word: &Word) -> &[u32] {
@@ -94,7 +95,10 @@ impl<'m> Vocabulary<'m> {
             synonyms.synsets(text, &mut self.synsets);
         }
         let synsets = first..self.synsets.len();
-        let synset_bits = self.synsets.iter().skip(first).fold(0, |bits, synset| bits | 1 << (synset % 64));
+        let mut synset_bits = [0; 4];
+        for synset in self.synsets.iter().skip(first) {
+            synset_bits[(synset / 64 % 4) as usize] |= 1 << (synset % 64);
+        }
         let table_word = self.meteor.paraphrases().and_then(|paraphrases| paraphrases.word(text));
         Word { is_function_word, key, stem, synsets, synset_bits, table_word }
     }

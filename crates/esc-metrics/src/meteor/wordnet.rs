@@ -53,13 +53,14 @@ impl WordNet {
     /// # Errors
     /// As [`Self::open`].
     pub fn find() -> Result<Option<Self>, Error> {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(folder) = variable("SOLACE_WORDNET") {
-            return Self::open(folder).map(Some);
+            return Self::open(PathBuf::from(folder)).map(Some);
         }
-        let nltk = variable("NLTK_DATA").map(|data| data.join("corpora/wordnet"));
-        let places = nltk.into_iter().chain([PathBuf::from("/usr/share/wordnet")]);
-        let found = places.into_iter().find(|folder| folder.join("index.noun").is_file());
+        let nltk = variable("NLTK_DATA");
+        let nltk = nltk.iter().flat_map(std::env::split_paths).map(|data| data.join("corpora/wordnet"));
+        let found =
+            nltk.chain([PathBuf::from("/usr/share/wordnet")]).find(|folder| folder.join("index.noun").is_file());
         found.map(Self::open).transpose()
     }
 

@@ -17,9 +17,10 @@ use super::characters::{char_at, is_space, lower};
 /// Quotes, dashes and `. , : ; ? !` are dropped. Brackets are not, for the list of what is dropped has them in upper case; nor are runs such
 /// as `?!`.
 ///
-/// The original runs a Java program. The rules here were found by watching its answers, so they are close and not exact: at most one turn
-/// of ESConv in a thousand comes out otherwise. Not covered: the longer lists of abbreviations, currencies such as `US$`, addresses in the
-/// web without `http`, `www` or a common ending, telephone numbers of other shapes than American ones, and rarer faces.
+/// The original runs a Java program. The rules here were found by watching its answers, so they are close and not exact: of the 38,365 turns
+/// of ESConv 6 come out otherwise. Not covered: the longer lists of abbreviations, currencies such as `US$`, addresses in the web without
+/// `http`, `www` or a common ending, telephone numbers of other shapes than American ones, and rarer faces. The original also lets the first
+/// word of the next text decide whether a single letter at the end keeps its period.
 ///
 /// ```
 /// use esc_metrics::tokenize::{CocoPtb, Tokenizer};

@@ -5,15 +5,12 @@
 //! cases only the first is rewritten (`'t's`); [`Line::rewrite_between`] keeps that, since every score depends on it.
 //! Reference: `Normalizer` in `meteor-1.5.jar`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::Tokenizer;
 
 /// METEOR 1.5's normaliser: `meteor-norm`, or without punctuation `meteor-norm-nopunct`.
-///
-/// `|||` is deleted from every text, because METEOR's protocol uses it to separate texts and its callers delete it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MeteorNorm {
     /// Marks are tokens of their own (`-norm`): `meteor-norm`.
@@ -32,7 +29,7 @@ impl Tokenizer for MeteorNorm {
     }
 
     fn tokenize(&self, text: &str, token: &mut dyn FnMut(&str)) {
-        let mut line = Line::padded(&without_separator(text));
+        let mut line = Line::padded(text);
         line.detach_runs_of_periods();
         line.detach_commas();
         line.unify_quotation_marks();
@@ -63,11 +60,6 @@ impl MeteorNorm {
             Self::WithoutPunctuation => !is_alphanumeric(c),
         }
     }
-}
-
-/// The text without METEOR's separator of texts.
-pub(crate) fn without_separator(text: &str) -> Cow<'_, str> {
-    if text.contains("|||") { text.replace("|||", "").into() } else { text.into() }
 }
 
 /// A line in the making.
@@ -366,10 +358,5 @@ mod tests {
     #[test]
     fn without_punctuation_letters_and_digits_are_left() {
         assert_eq!(MeteorNorm::WithoutPunctuation.tokens("It's 5'10\", 我 ok?").join(" "), "it s 5 10 ok");
-    }
-
-    #[test]
-    fn the_separator_of_texts_is_no_text() {
-        assert_eq!(normalised("this ||| that"), "this that");
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn number_end(text: &str, at: usize) -> Option<usize> {
     Some(if is_range { digits_end(text, end + 1).unwrap_or(end) } else { end })
 }
 
-/// `(719) 786-3856`, with or without the area's number, which may lack its brackets.
+/// `(555) 555-0123`, or the same without brackets.
 pub(super) fn telephone(text: &str, at: usize) -> Option<Piece> {
     let area = match text[at..].strip_prefix('(') {
         Some(_) => digits_end(text, at + 1).filter(|&end| end == at + 4 && text[end..].starts_with(')'))? + 1,

@@ -201,7 +201,7 @@ fn opening_quote(text: &str, at: usize, free: usize) -> Found<'_, 1> {
 /// What an apostrophe is not cut off from.
 const CLITICS: [&str; 8] = ["re", "ve", "ll", "m", "t", "s", "d", "n"];
 
-/// The apostrophe of `'tis` but not of `'em`, for that is how 3.8.1 has it: one word character follows that is no clitic.
+/// An apostrophe with exactly one word character behind it, which is no clitic.
 fn apostrophe_before_one_letter(text: &str, at: usize, _: usize) -> Found<'_, 1> {
     if text.as_bytes()[at] != b'\'' {
         return None;
