@@ -27,6 +27,9 @@ const STRENGTHS: usize = 10;
 const TOP: usize = 10;
 
 pub(crate) fn run(options: &Predictability, format: Format) -> Result<ExitCode, Failure> {
+    if let Some(model) = &options.model {
+        must_be_local(model, "the semantic reading takes the model's hidden states")?;
+    }
     let records = conditional_records(&options.runs, None)?;
     let mut source = source(options)?;
     let mut sets: BTreeMap<(String, String), Vec<&ContinuationRecord>> = BTreeMap::new();
@@ -58,7 +61,6 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
         (Reading::Lexical, None, None) => Ok(Source::Words),
         (Reading::Semantic, Some(file), None) => Ok(Source::Vectors(read_vectors(file)?)),
         (Reading::Semantic, None, Some(name)) => {
-            must_be_local(name, "the semantic reading takes the model's hidden states")?;
             Ok(Source::Model(Box::new(model::load(name, &options.runtime)?), options.layer))
         }
         (Reading::Lexical, ..) => Err(Failure::wrong_use("the lexical reading takes neither --embeddings nor --model")),

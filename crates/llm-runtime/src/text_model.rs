@@ -169,6 +169,8 @@ pub struct Completion {
     pub prompt_tokens: usize,
     /// What a server says about itself; `None` for local models.
     pub served_by: Option<ServedBy>,
+    /// How often a server was asked for this; 0 for local models, and for answers out of a journal.
+    pub attempts: u32,
     /// Attention of the new tokens, if asked for.
     pub attention: Option<Box<AttentionCapture>>,
 }

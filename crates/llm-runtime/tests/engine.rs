@@ -1,12 +1,15 @@
-//! The engine on the shipped tiny model: streaming, stops, cancellation, refusals, scores, and the forms of its weights.
+//! The engine on the shipped tiny model: streaming, stops, cancellation, refusals, requests that come late, scores, and the forms of its
+//! weights.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 
 use candle_core::{DType, Device};
 use llm_runtime::{
     CancelToken, Completion, Continuation, Engine, EngineOptions, Event, FinishReason, FloatType, GenerationOptions,
-    LoadOptions, Message, Prompt, Quantization, Request, RequestError, ScoreRequest, TextModel, WeightOptions,
+    LoadOptions, Message, Pressure, Prompt, Quantization, Request, RequestError, RequestSource, ScoreRequest, Supply,
+    TextModel, WeightOptions,
 };
 
 use crate::goldens::root;
@@ -253,4 +256,52 @@ fn damaged_scales_of_a_quantised_file_are_told_at_the_first_token() {
     let mut engine = Engine::load(&options, &|_| ()).unwrap();
     let error = refused(&mut engine, chat(0, "Hello", self::options(4)));
     assert!(matches!(error, RequestError::NotFinite { .. }), "{error}");
+}
+
+/// Requests that another thread sends while the engine runs.
+struct Mailbox {
+    requests: Receiver<Request>,
+    waited: usize,
+}
+
+impl RequestSource for Mailbox {
+    fn next_request(&mut self, pressure: Pressure) -> Supply {
+        if pressure == Pressure::Idle {
+            self.waited += 1;
+            return self.requests.recv().map_or(Supply::Closed, Supply::Ready);
+        }
+        self.requests.try_recv().map_or(Supply::Pending, Supply::Ready)
+    }
+}
+
+#[test]
+fn requests_join_a_run_that_goes_on() {
+    let mut engine = engine();
+    let long = |key| {
+        let options = GenerationOptions { max_new_tokens: 200, ignore_eos: true, ..GenerationOptions::default() };
+        Request::new(key, Prompt::Text("Hello".into()), options)
+    };
+    let alone = generate(&mut engine, vec![long(0)]).remove(0);
+    let (sender, requests) = channel();
+    sender.send(long(0)).unwrap();
+    let mut sender = Some(sender);
+    let (mut heard, mut source) = (Vec::new(), Mailbox { requests, waited: 0 });
+    engine
+        .generate_from(&mut source, &mut |event| {
+            match event {
+                // Sent when the first is half done, and finished long before it.
+                Event::Text { key: 0, .. } if sender.is_some() => {
+                    let mut short = long(1);
+                    short.options.max_new_tokens = 3;
+                    sender.take().unwrap().send(short).unwrap();
+                }
+                Event::Finished(completion) => heard.push(completion),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(heard.iter().map(|completion| completion.key).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(heard[1].tokens, alone.tokens);
+    assert_eq!(source.waited, 2, "the engine waits before the first request and after the last, and not between");
 }

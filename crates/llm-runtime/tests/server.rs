@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::Barrier;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -433,6 +433,12 @@ fn only_known_hosts_and_keys_are_served() {
     assert_eq!(status(&format!("{bearer}Host: evil.example\r\n")), 403);
     assert_eq!(status(&format!("{bearer}Host: solace.TEST\r\n")), 200);
     assert_eq!(served.ask("GET", "/health", "", "").0, 200);
+    let open = Served::with(|options| options.address = SocketAddr::from(([0, 0, 0, 0], 0)));
+    assert_eq!(
+        open.ask("GET", "/v1/models", "Host: gpu.example\r\n", "").0,
+        200,
+        "who binds elsewhere is known by any name"
+    );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), key).unwrap();
     let with_key = RemoteOptions { key: KeySource::File(folder.path().join("key")), ..served.options() };
@@ -506,52 +512,4 @@ fn a_server_that_is_told_to_end_leaves_nobody_waiting() {
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.0 503") && answer.contains("shutting_down"), "{answer}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-}
-
-/// Requests that another thread sends while the engine runs.
-struct Mailbox {
-    requests: Receiver<Request>,
-    waited: usize,
-}
-
-impl RequestSource for Mailbox {
-    fn next_request(&mut self, pressure: Pressure) -> Supply {
-        if pressure == Pressure::Idle {
-            self.waited += 1;
-            return self.requests.recv().map_or(Supply::Closed, Supply::Ready);
-        }
-        self.requests.try_recv().map_or(Supply::Pending, Supply::Ready)
-    }
-}
-
-#[test]
-fn requests_join_a_run_that_goes_on() {
-    let mut engine = engine();
-    let long = |key| {
-        let options = GenerationOptions { max_new_tokens: 200, ignore_eos: true, ..GenerationOptions::default() };
-        Request::new(key, Prompt::Text("Hello".into()), options)
-    };
-    let alone = generate(&mut engine, vec![long(0)]).remove(0);
-    let (sender, requests) = channel();
-    sender.send(long(0)).unwrap();
-    let mut sender = Some(sender);
-    let (mut heard, mut source) = (Vec::new(), Mailbox { requests, waited: 0 });
-    engine
-        .generate_from(&mut source, &mut |event| {
-            match event {
-                // Sent when the first is half done, and finished long before it.
-                Event::Text { key: 0, .. } if sender.is_some() => {
-                    let mut short = long(1);
-                    short.options.max_new_tokens = 3;
-                    sender.take().unwrap().send(short).unwrap();
-                }
-                Event::Finished(completion) => heard.push(completion),
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    assert_eq!(heard.iter().map(|completion| completion.key).collect::<Vec<_>>(), [1, 0]);
-    assert_eq!(heard[1].tokens, alone.tokens);
-    assert_eq!(source.waited, 2, "the engine waits before the first request and after the last, and not between");
 }

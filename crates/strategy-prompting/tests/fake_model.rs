@@ -72,6 +72,7 @@ impl FakeModel {
             attention: None,
             prompt_tokens: rendered.text.len(),
             served_by: None,
+            attempts: 0,
             prompt: PromptReport {
                 tokens: rendered.text.bytes().map(u32::from).collect(),
                 reused: self.served,

@@ -139,6 +139,7 @@ fn completion(key: u64, finish_reason: FinishReason, prompt: &mut PromptReport) 
         prompt_tokens: prompt.tokens.len(),
         prompt: std::mem::take(prompt),
         served_by: None,
+        attempts: 0,
         attention: None,
     }
 }

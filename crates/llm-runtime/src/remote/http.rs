@@ -137,7 +137,7 @@ impl Client {
         let mut text = Vec::new();
         // A refusal whose text breaks off is one nevertheless.
         let _ = response.into_body().into_reader().take(LONGEST_REFUSAL).read_to_end(&mut text);
-        let said = said(&String::from_utf8_lossy(&text));
+        let said = said(&String::from_utf8_lossy(&text), self.key.as_ref());
         let message = match said.is_empty() {
             true => format!("the server answers {status}{advice}"),
             false => format!("the server answers {status}: {said}{advice}"),
@@ -177,8 +177,8 @@ fn kind(status: StatusCode) -> TroubleKind {
     }
 }
 
-/// What a refusal says, in one short line.
-fn said(text: &str) -> String {
+/// What a refusal says, in one short line. The key goes before the line is cut: half of it would not be known again.
+fn said(text: &str, key: Option<&ApiKey>) -> String {
     let message = serde_json::from_str::<Value>(text).map_or_else(
         |_| text.to_owned(),
         |json| match &json["error"] {
@@ -186,6 +186,11 @@ fn said(text: &str) -> String {
             error => message_of(error),
         },
     );
+    let message = key.map_or(message.clone(), |key| {
+        let whole = key.hide_in(&message);
+        // Texts break off.
+        whole[..whole.len() - key.beginning_at_end_of(&whole)].to_owned()
+    });
     let words: Vec<&str> = message.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN) {
@@ -231,12 +236,23 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_short_line() {
+        let said = |text: &str| super::said(text, None);
         assert_eq!(said(r#"{"error": {"message": "too\nmany", "code": 1}}"#), "too many");
         assert_eq!(said(r#"{"object": "error", "message": "no such model"}"#), "no such model");
         assert_eq!(said(r#"{"detail": "Not Found"}"#), "Not Found");
         assert_eq!(said("<h1>Bad\r\n gateway\u{1b}[31m</h1>"), "<h1>Bad gateway [31m</h1>");
         assert_eq!(said(&"x".repeat(1000)).chars().count(), SHOWN + 1);
         assert_eq!(said(""), "");
+    }
+
+    #[test]
+    fn a_key_at_the_cut_of_a_refusal_leaves_no_half() {
+        let key = ApiKey::new("sk-0123456789abcdef").unwrap();
+        for before in SHOWN - 25..SHOWN + 5 {
+            let text = format!("{}sk-0123456789abcdef", "x".repeat(before));
+            let (whole, broken_off) = (text.as_str(), &text[..text.len() - 4]);
+            assert!(![whole, broken_off].iter().any(|text| said(text, Some(&key)).contains("sk-")), "{before}");
+        }
     }
 
     #[test]

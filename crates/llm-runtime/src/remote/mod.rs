@@ -178,15 +178,15 @@ impl Remote {
             true => self.streamed(question, is_over, told),
             false => self.whole(question).map(Some),
         };
-        let answer = match self.persist(question, is_over, attempt) {
-            Outcome::Answered(Some(answer)) => answer,
-            Outcome::Answered(None) | Outcome::Over => return Ok(Outcome::Over),
+        let (answer, attempts) = match self.persist(question, is_over, attempt) {
+            Outcome::Answered(Some(answer), attempts) => (answer, attempts),
+            Outcome::Answered(None, _) | Outcome::Over => return Ok(Outcome::Over),
             Outcome::Failed(trouble) => return Ok(Outcome::Failed(trouble)),
         };
         if let Some(journal) = &self.journal {
             journal.lock().unwrap_or_else(PoisonError::into_inner).keep(question.digest.clone(), &answer)?;
         }
-        Ok(Outcome::Answered(answer))
+        Ok(Outcome::Answered(answer, attempts))
     }
 
     fn persist<T>(

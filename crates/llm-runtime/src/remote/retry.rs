@@ -73,7 +73,8 @@ impl Pace {
 /// What became of a request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome<T> {
-    Answered(T),
+    /// The answer, and after how many attempts.
+    Answered(T, u32),
     /// Nobody waits any more.
     Over,
     Failed(Trouble),
@@ -93,7 +94,7 @@ pub(super) fn persist<T>(
             return Outcome::Over;
         }
         let trouble = match attempt() {
-            Ok(answer) => return Outcome::Answered(answer),
+            Ok(answer) => return Outcome::Answered(answer, number + 1),
             Err(trouble) => trouble,
         };
         if trouble.kind != TroubleKind::Passing {
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn what_passes_is_tried_again_and_what_stays_is_not() {
         let third = &mut |number| if number < 3 { Err(trouble(TroubleKind::Passing)) } else { Ok(number) };
-        assert_eq!(try_with(third), (Outcome::Answered(3), 3));
+        assert_eq!(try_with(third), (Outcome::Answered(3, 3), 3));
         for kind in [TroubleKind::Request, TroubleKind::Setup] {
             assert_eq!(try_with(&mut |_| Err(trouble(kind))), (Outcome::Failed(trouble(kind)), 1));
         }
@@ -191,7 +192,7 @@ mod tests {
             true => Err(Trouble { retry_after: Some(wait), ..trouble(TroubleKind::Passing) }),
             false => Ok(start.elapsed()),
         });
-        let Outcome::Answered(elapsed) = outcome else { panic!("{outcome:?}") };
+        let Outcome::Answered(elapsed, 2) = outcome else { panic!("{outcome:?}") };
         assert!(elapsed >= wait, "{elapsed:?}");
         pace.pause(wait);
         let start = Instant::now();

@@ -127,7 +127,7 @@ impl<'s> Run<'s> {
         let question = self.remote.question(call, options.logprobs, 0);
         if let Some(answer) = self.remote.remembered(&question) {
             self.statistics.from_journal += 1;
-            return Ok(self.finish(key, "", answer));
+            return Ok(self.finish(key, "", completion(key, answer, 0)));
         }
         let over = Arc::new(AtomicBool::new(false));
         let number = self.begun;
@@ -150,10 +150,10 @@ impl<'s> Run<'s> {
                     return Ok(ControlFlow::Continue(()));
                 };
                 match outcome? {
-                    Outcome::Answered(answer) => {
+                    Outcome::Answered(answer, attempts) => {
                         self.has_succeeded = true;
                         self.count(&answer);
-                        Ok(self.finish(key, &told, answer))
+                        Ok(self.finish(key, &told, completion(key, answer, attempts)))
                     }
                     Outcome::Over => Ok(self.cancelled(key, told)),
                     Outcome::Failed(trouble) if trouble.kind == TroubleKind::Setup && !self.has_succeeded => {
@@ -191,13 +191,13 @@ impl<'s> Run<'s> {
     }
 
     /// Tells what the sink does not know of the text yet, then the end.
-    fn finish(&mut self, key: u64, told: &str, answer: Answer) -> ControlFlow<()> {
+    fn finish(&mut self, key: u64, told: &str, completion: Completion) -> ControlFlow<()> {
         self.statistics.requests += 1;
         self.note_first_text();
-        if let Some(rest) = answer.text.strip_prefix(told).filter(|rest| !rest.is_empty()) {
+        if let Some(rest) = completion.text.strip_prefix(told).filter(|rest| !rest.is_empty()) {
             (self.sink)(Event::Text { key, delta: rest.to_owned() })?;
         }
-        (self.sink)(Event::Finished(completion(key, answer)))
+        (self.sink)(Event::Finished(completion))
     }
 
     fn cancelled(&mut self, key: u64, text: String) -> ControlFlow<()> {
@@ -212,7 +212,7 @@ impl<'s> Run<'s> {
             usage: None,
             served_by: Default::default(),
         };
-        (self.sink)(Event::Finished(completion(key, nothing)))
+        (self.sink)(Event::Finished(completion(key, nothing, 0)))
     }
 
     fn fail(&mut self, key: u64, error: RequestError) -> ControlFlow<()> {
@@ -238,7 +238,7 @@ impl<'s> Run<'s> {
     }
 }
 
-fn completion(key: u64, answer: Answer) -> Completion {
+fn completion(key: u64, answer: Answer, attempts: u32) -> Completion {
     let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let (prompt, new, cached) = match &answer.usage {
         Some(usage) => (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens()),
@@ -256,6 +256,7 @@ fn completion(key: u64, answer: Answer) -> Completion {
         prompt: PromptReport { reused: count(cached), ..PromptReport::default() },
         prompt_tokens: count(prompt),
         served_by: Some(answer.served_by),
+        attempts,
         attention: None,
     }
 }

@@ -151,7 +151,7 @@ fn tokens_of(remote: &Remote, call: Call) -> Result<Vec<u32>, Stop> {
         tokens(&bytes).map_err(|flaw| remote.client.flawed(flaw))
     };
     match remote.persist(&question, &|| false, attempt) {
-        Outcome::Answered(tokens) => Ok(tokens),
+        Outcome::Answered(tokens, _) => Ok(tokens),
         Outcome::Failed(trouble) => Err(trouble.into()),
         Outcome::Over => Err(Stop::Request(RequestError::EmptyPrompt)),
     }
@@ -168,11 +168,11 @@ fn no_tokenizer(trouble: Trouble) -> Trouble {
 
 fn echoed(remote: &Remote, question: &Question) -> Result<Vec<Option<f32>>, Stop> {
     let answer = match remote.remembered(question) {
-        Some(answer) => Ok(Outcome::Answered(answer)),
+        Some(answer) => Ok(Outcome::Answered(answer, 0)),
         None => remote.ask(question, false, &|| false, &mut |_| ()),
     };
     match answer.map_err(Stop::Run)? {
-        Outcome::Answered(Answer { echoed, .. }) => Ok(echoed),
+        Outcome::Answered(Answer { echoed, .. }, _) => Ok(echoed),
         Outcome::Failed(trouble) => Err(trouble.into()),
         Outcome::Over => Err(Stop::Request(RequestError::EmptyPrompt)),
     }

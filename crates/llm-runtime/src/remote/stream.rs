@@ -88,6 +88,25 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_an_answer_or_a_flaw(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+            order in proptest::collection::vec(0..6_usize, 0..12),
+            cut in 0..2000_usize,
+        ) {
+            let nothing = |_: String| true;
+            let _ = read(bytes.as_slice(), AnswerBuilder::new(None, Some(2), 1), &mut { nothing });
+            let logprobs = r#"data: {"choices": [{"logprobs": {"tokens": ["a"], "token_logprobs": [null, 1]}}]}"#;
+            let lines = [FIRST, SECOND, END, USAGE, logprobs, "data: [DONE]"];
+            let text: String = order.iter().map(|line| format!("{}\n\n", lines[*line])).collect();
+            let text = &text.as_bytes()[..cut.min(text.len())];
+            if let Ok(Some(answer)) = read(text, AnswerBuilder::new(None, None, 0), &mut { nothing }) {
+                proptest::prop_assert_eq!(answer.finish, FinishReason::Length);
+            }
+        }
+    }
+
     #[test]
     fn a_listener_may_end_it() {
         let text = [FIRST, SECOND, END].join("\n");

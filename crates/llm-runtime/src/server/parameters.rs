@@ -227,6 +227,69 @@ mod tests {
     }
 
     #[test]
+    fn any_value_of_any_parameter_is_understood_or_refused_by_name() {
+        let names = [
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "typical_p",
+            "repetition_penalty",
+            "no_repeat_ngram_size",
+            "min_tokens",
+            "ignore_eos",
+            "stop",
+            "seed",
+            "logprobs",
+            "top_logprobs",
+            "echo",
+            "stream",
+            "max_tokens",
+            "max_completion_tokens",
+            "n",
+            "stream_options",
+            "return_token_ids",
+            "return_tokens_as_token_ids",
+            "user",
+            "presence_penalty",
+            "tools",
+            "logit_bias",
+            "tool_choice",
+            "response_format",
+            "modalities",
+            "suffix",
+            "best_of",
+            "no_such_thing",
+        ];
+        let values = [
+            json!(null),
+            json!(true),
+            json!(0),
+            json!(1),
+            json!(-1),
+            json!(0.5),
+            json!(1e300),
+            json!(u64::MAX),
+            json!(i64::MIN),
+            json!(""),
+            json!("text"),
+            json!([]),
+            json!(["text"]),
+            json!([[]]),
+            json!({}),
+            json!({"type": "text"}),
+        ];
+        for (name, value) in names.iter().flat_map(|name| values.iter().map(move |value| (name, value))) {
+            for form in [Form::Chat, Form::Completions] {
+                if let Err(error) = read(form, json!({*name: value})) {
+                    let told = error.body()["error"]["param"].clone();
+                    assert!(told.as_str().is_some_and(|told| told.starts_with(name)), "{name}: {value}: {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_refusal_names_its_parameter() {
         for (name, body) in [
             ("temperature", json!({"temperature": 3})),
