@@ -71,7 +71,7 @@ mod log_probs;
 mod memory;
 mod message;
 #[cfg(feature = "engine")]
-mod ops;
+pub mod ops;
 mod template;
 mod text_model;
 #[cfg(feature = "engine")]
@@ -118,4 +118,4 @@ pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, To
 #[cfg(feature = "engine")]
 pub use weights::export::{ExportType, ModelExport, Replacement};
 #[cfg(feature = "engine")]
-pub use weights::{FloatType, LoadProgress, Quantization, WeightOptions};
+pub use weights::{FloatType, LoadProgress, Quantization, SafetensorsFolder, WeightOptions};
