@@ -8,6 +8,7 @@ use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
+use crate::classifier_arguments::Classifier;
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// Fine-tune a model with LoRA
     Train(Box<Train>),
+    /// Train, test and use a classifier that tells which strategy a response follows
+    Classifier(Classifier),
     /// Fold an adapter into its model and write the result
     Merge(Box<Merge>),
     /// Answer chats with a layout and an adapter

@@ -13,6 +13,8 @@ mod attention_tables;
 mod audit;
 mod captured;
 mod chat;
+mod classifier;
+mod classifier_arguments;
 mod config;
 mod console;
 mod continuation;
@@ -29,6 +31,8 @@ mod postprocess;
 mod predictability;
 mod prepare;
 mod progress;
+mod recorder;
+mod run_folder;
 mod statistics;
 mod token_probe;
 mod train;
@@ -75,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),
         Command::Train(options) => train::run(options, format),
+        Command::Classifier(options) => classifier::run(&options.command, format),
         Command::Merge(options) => merge::run(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),
