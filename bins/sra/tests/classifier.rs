@@ -271,6 +271,7 @@ fn bad_input_gets_a_clear_answer() {
         (with(&data, &["--dev", &data, "--hold-out", "0.5"]), 2, "--hold-out"),
         (with(&data, &["--learning-rate", "-1"]), 2, "learning rate"),
         (with(&data, &["--micro-batch", "0"]), 2, "at least 1"),
+        (with(&data, &["--max-length", "2"]), 2, "at least 3"),
         (train_sized(&data, &out, "huge"), 2, "tiny"),
         (train_sized(&data, &out, "tiny --new-head"), 2, "--base"),
         (with(&data, &["--base", &model]), 2, "--base"),

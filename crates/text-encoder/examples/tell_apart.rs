@@ -11,12 +11,10 @@ use text_encoder::{
 };
 use training::{Control, TrainEvent, Trainer, TrainerOptions};
 
-const LESSONS: [(&str, &str); 9] = [
+const LESSONS: [(&str, &str); 7] = [
     ("Better days will come.", "hope"),
-    ("You will get through this, I am sure.", "hope"),
     ("Things will look brighter soon.", "hope"),
     ("You sound worried about your exam.", "reflection"),
-    ("It seems that this hurt you.", "reflection"),
     ("You sound as if nobody listened.", "reflection"),
     ("Have you tried to talk to a friend?", "suggestion"),
     ("You could take a short walk.", "suggestion"),
@@ -50,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join("solace-tell-apart-example");
     model.save(&folder)?;
     let classifier = TextClassifier::open(&folder, &Device::Cpu)?;
-    let asked = ["Brighter days will come soon.", "You sound hurt.", "You could talk to a friend."];
+    let asked = ["Brighter days will come soon.", "You sound worried.", "You could talk to a friend."];
     let vectors = SentenceEncoder::open(&folder, &Device::Cpu)?.embed(&asked, &ReadingOptions::default())?;
     for (text, found) in asked.iter().zip(classifier.predict(&asked, &ReadingOptions::default())?) {
         println!("{text:<32} {} ({:.2})", classifier.labels[found.class], found.probabilities[found.class]);

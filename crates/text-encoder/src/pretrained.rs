@@ -238,10 +238,13 @@ fn check_vocabulary(folder: &Path, tokenizer: &EncoderTokenizer, config: &Encode
     Err(EncoderError::format(folder, problem))
 }
 
-/// With the note that transformers asks for.
+/// With the note that transformers asks for. The file appears whole or not at all.
 fn write_weights(path: &Path, parameters: &Parameters) -> Result<(), EncoderError> {
     let tensors: Vec<(String, Tensor)> =
         parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone())).collect();
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| EncoderError::format(path, error))
+    let partial = path.with_extension("partial");
+    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
+        .map_err(|error| EncoderError::format(path, error))?;
+    std::fs::rename(&partial, path).map_err(EncoderError::io(path))
 }

@@ -94,10 +94,14 @@ impl EncoderTokenizer {
     /// beginning, as the published classifier has it: how a response ends tells more.
     ///
     /// # Errors
-    /// The tokenizer's own rules fail on the text.
+    /// There is room for no token of the text, or the tokenizer's own rules fail on it.
     pub fn encode(&self, text: &str, longest: usize) -> Result<Vec<u32>, EncoderError> {
+        let room = longest.checked_sub(2).filter(|room| *room > 0).ok_or_else(|| {
+            EncoderError::Invalid(format!(
+                "texts of at most {longest} tokens: at least 3 are needed, for what frames them"
+            ))
+        })?;
         let ids = self.core.encode(text)?;
-        let room = longest.saturating_sub(2);
         let kept = &ids[ids.len().saturating_sub(room)..];
         Ok([&[self.first], kept, &[self.last]].concat())
     }

@@ -56,6 +56,7 @@ fn a_long_text_loses_its_beginning() {
     let cut = tokenizer.encode("hope is near you", 4).unwrap();
     assert_eq!(cut, [whole[0], whole[3], whole[4], whole[5]]);
     assert_eq!(tokenizer.encode("", 128).unwrap(), [whole[0], whole[5]]);
+    assert!(tokenizer.encode("hope", 2).unwrap_err().to_string().contains("at least 3"));
 }
 
 #[test]
