@@ -9,6 +9,7 @@ use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
+use crate::classifier_arguments::Classifier;
 use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::remote_arguments::{Serve, Server};
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// Fine-tune a model with LoRA
     Train(Box<Train>),
+    /// Train, test and use a classifier that tells which strategy a response follows
+    Classifier(Classifier),
     /// Fold an adapter into its model and write the result
     Merge(Box<Merge>),
     /// Answer chats with a layout and an adapter

@@ -192,9 +192,12 @@ pub(crate) struct Predictability {
     /// Semantic: vectors made elsewhere (safetensors: `embeddings` [n, width] f32, metadata `ids`)
     #[arg(long, value_name = "FILE")]
     pub(crate) embeddings: Option<PathBuf>,
-    /// Semantic: the mean of this model's hidden states
+    /// Semantic: the mean of this language model's hidden states
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    /// Semantic: vectors of this sentence encoder, a BERT or RoBERTa model (a Hugging Face folder or a hub id)
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) encoder: Option<String>,
     /// Layer of the model: 0 is the embedding [default: the last, behind the final norm]
     #[arg(long, value_name = "N")]
     pub(crate) layer: Option<usize>,

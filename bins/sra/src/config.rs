@@ -9,6 +9,8 @@
 //! model = "model.gguf"
 //! layout = ["c1_hf", "standard"]
 //! turns = "3..10"
+//! [classifier.train]
+//! size = "tiny"
 //! ```
 
 use std::ffi::OsString;
@@ -24,14 +26,11 @@ pub(crate) fn merge(words: Vec<OsString>, command: &clap::Command) -> Result<Vec
     let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     let at = words.iter().position(|word| names.iter().any(|name| word == name));
     let Some(at) = at else { return Ok(words) };
-    let subcommand = words[at].to_string_lossy().into_owned();
     let file = Path::new(&file);
     let table = read(file)?;
     let mut options = Vec::new();
     collect(file, &table, &names, &mut options)?;
-    if let Some(Value::Table(own)) = table.get(&subcommand) {
-        collect(file, own, &[], &mut options)?;
-    }
+    let at = collect_own(file, &table, &words, at, command, &mut options)?;
     options.retain(|(name, _)| !is_given(&words, name));
     let mut merged = words;
     let values = options.into_iter().flat_map(|(name, values)| {
@@ -42,6 +41,28 @@ pub(crate) fn merge(words: Vec<OsString>, command: &clap::Command) -> Result<Vec
     });
     merged.splice(at + 1..at + 1, values);
     Ok(merged)
+}
+
+/// Adds what the file says for the subcommand at `at`, and for the one within it. Gives the place of the innermost.
+fn collect_own(
+    file: &Path,
+    table: &Table,
+    words: &[OsString],
+    at: usize,
+    command: &clap::Command,
+    options: &mut Options,
+) -> Result<usize, Failure> {
+    let name = words[at].to_string_lossy();
+    let inner = command.find_subcommand(name.as_ref());
+    let names: Vec<&str> =
+        inner.into_iter().flat_map(clap::Command::get_subcommands).map(clap::Command::get_name).collect();
+    let own = table.get(name.as_ref()).and_then(Value::as_table);
+    if let Some(own) = own {
+        collect(file, own, &names, options)?;
+    }
+    let next = words.iter().enumerate().skip(at + 1).find(|(_, word)| names.iter().any(|name| *word == name));
+    let (Some((next, _)), Some(inner)) = (next, inner) else { return Ok(at) };
+    collect_own(file, own.unwrap_or(&Table::new()), words, next, inner, options)
 }
 
 fn config_file(words: &[OsString]) -> Option<OsString> {

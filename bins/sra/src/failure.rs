@@ -90,6 +90,17 @@ impl From<training::TrainingError> for Failure {
     }
 }
 
+impl From<text_encoder::EncoderError> for Failure {
+    fn from(error: text_encoder::EncoderError) -> Self {
+        match error {
+            error @ text_encoder::EncoderError::Invalid(_) => Self::wrong_use(error),
+            text_encoder::EncoderError::Model(error) => error.into(),
+            text_encoder::EncoderError::Training(error) => error.into(),
+            other => Self::work(other),
+        }
+    }
+}
+
 impl From<lora::LoraError> for Failure {
     fn from(error: lora::LoraError) -> Self {
         match error {

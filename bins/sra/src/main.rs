@@ -13,6 +13,8 @@ mod attention_tables;
 mod audit;
 mod captured;
 mod chat;
+mod classifier;
+mod classifier_arguments;
 mod compare;
 mod config;
 mod console;
@@ -33,7 +35,9 @@ mod postprocess;
 mod predictability;
 mod prepare;
 mod progress;
+mod recorder;
 mod remote_arguments;
+mod run_folder;
 mod score;
 mod serve;
 mod statistics;
@@ -84,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),
         Command::Train(options) => train::run(options, format),
+        Command::Classifier(options) => classifier::run(&options.command, format),
         Command::Merge(options) => merge::run(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),

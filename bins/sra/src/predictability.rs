@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::ExitCode;
 
-use llm_runtime::Engine;
+use llm_runtime::{Engine, LoadOptions};
 use predictability::{
     Features, LogisticOptions, LogisticRegression, NgramCounter, Report, Split, grouped_folds, grouped_split,
     response_text, strengths,
@@ -12,9 +12,10 @@ use predictability::{
 use safetensors::SafeTensors;
 use serde::Serialize;
 use strategy_prompting::{ContinuationRecord, tidy_response};
+use text_encoder::{ReadingOptions, SentenceEncoder};
 
 use crate::adherence::conditional_records;
-use crate::arguments::Format;
+use crate::arguments::{Format, ModelOptions};
 use crate::attention_arguments::{Predictability, Reading};
 use crate::failure::Failure;
 use crate::text_model::must_be_local;
@@ -54,20 +55,36 @@ enum Source {
     Model(Box<Engine>, Option<usize>),
     /// Vectors by record id, made elsewhere.
     Vectors(HashMap<String, Vec<f32>>),
+    /// A sentence encoder's vectors of tidied responses.
+    Sentences(Box<SentenceEncoder>),
 }
 
 fn source(options: &Predictability) -> Result<Source, Failure> {
-    match (&options.reading, &options.embeddings, &options.model) {
-        (Reading::Lexical, None, None) => Ok(Source::Words),
-        (Reading::Semantic, Some(file), None) => Ok(Source::Vectors(read_vectors(file)?)),
-        (Reading::Semantic, None, Some(name)) => {
+    match (&options.reading, &options.embeddings, &options.model, &options.encoder) {
+        (Reading::Lexical, None, None, None) => Ok(Source::Words),
+        (Reading::Semantic, Some(file), None, None) => Ok(Source::Vectors(read_vectors(file)?)),
+        (Reading::Semantic, None, Some(name), None) => {
             Ok(Source::Model(Box::new(model::load(name, &options.runtime)?), options.layer))
         }
-        (Reading::Lexical, ..) => Err(Failure::wrong_use("the lexical reading takes neither --embeddings nor --model")),
+        (Reading::Semantic, None, None, Some(name)) => {
+            Ok(Source::Sentences(Box::new(sentence_encoder(name, &options.runtime.model)?)))
+        }
+        (Reading::Lexical, ..) => {
+            Err(Failure::wrong_use("the lexical reading takes none of --embeddings, --model and --encoder"))
+        }
         (Reading::Semantic, ..) => {
-            Err(Failure::wrong_use("the semantic reading takes --embeddings or --model, one of them"))
+            Err(Failure::wrong_use("the semantic reading takes --embeddings, --model or --encoder, one of them"))
         }
     }
+}
+
+fn sentence_encoder(name: &str, options: &ModelOptions) -> Result<SentenceEncoder, Failure> {
+    let source = LoadOptions {
+        hub_endpoint: options.hub_endpoint.clone(),
+        hub_cache: options.hub_cache.clone(),
+        ..LoadOptions::new(name)
+    };
+    Ok(SentenceEncoder::open(&source.resolve(&|_| ())?, &options.device.open()?)?)
 }
 
 /// Vectors of a safetensors file: `embeddings` `[n, width]` f32, and the metadata `ids`, a JSON list of `n` record ids.
@@ -156,25 +173,34 @@ fn features(
         let ngrams = NgramCounter::fit(&train, (2, 3), 0.9, None).map_err(Failure::work)?;
         return Ok((ngrams.count(&train), ngrams.count(&test), Some(ngrams)));
     }
-    let mut bar = progress::Progress::new("reading responses", 0, records.len() as u64);
-    let mut values: Vec<f32> = Vec::new();
-    let mut width = 0;
-    for (number, record) in records.iter().enumerate() {
-        let vector = vector(record, source)?;
-        if number > 0 && vector.len() != width {
-            return Err(Failure::work(format!(
-                "record {}: a vector of {} values, not {width}",
-                record.id,
-                vector.len()
-            )));
-        }
-        width = vector.len();
-        values.extend(vector);
-        bar.set(number as u64 + 1);
+    let vectors = match source {
+        Source::Sentences(encoder) => sentence_vectors(records, encoder)?,
+        other => one_by_one(records, other)?,
+    };
+    let width = vectors.first().map_or(0, Vec::len);
+    if let Some((record, vector)) = records.iter().zip(&vectors).find(|(_, vector)| vector.len() != width) {
+        return Err(Failure::work(format!("record {}: a vector of {} values, not {width}", record.id, vector.len())));
     }
-    bar.finish();
+    let values = vectors.concat();
     let all = Features::Dense { width, values };
     Ok((all.select(&split.train), all.select(&split.test), None))
+}
+
+fn sentence_vectors(records: &[&ContinuationRecord], encoder: &SentenceEncoder) -> Result<Vec<Vec<f32>>, Failure> {
+    let texts: Vec<String> = records.iter().map(|record| tidy_response(&record.text, &record.strategy)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    Ok(encoder.embed(&texts, &ReadingOptions::default())?)
+}
+
+fn one_by_one(records: &[&ContinuationRecord], source: &mut Source) -> Result<Vec<Vec<f32>>, Failure> {
+    let mut bar = progress::Progress::new("reading responses", 0, records.len() as u64);
+    let mut vectors = Vec::with_capacity(records.len());
+    for record in records {
+        vectors.push(vector(record, source)?);
+        bar.set(vectors.len() as u64);
+    }
+    bar.finish();
+    Ok(vectors)
 }
 
 fn vector(record: &ContinuationRecord, source: &mut Source) -> Result<Vec<f32>, Failure> {
@@ -184,7 +210,7 @@ fn vector(record: &ContinuationRecord, source: &mut Source) -> Result<Vec<f32>, 
             found.ok_or_else(|| Failure::work(format!("record {}: the file of embeddings does not have it", record.id)))
         }
         Source::Model(engine, layer) => mean_state(engine, *layer, &tidy_response(&record.text, &record.strategy)),
-        Source::Words => Ok(Vec::new()),
+        Source::Words | Source::Sentences(_) => Ok(Vec::new()),
     }
 }
 

@@ -203,6 +203,13 @@ pub(crate) struct Loop {
     /// Seed of initial values, shuffles and dropout
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) tracking: Tracking,
+}
+
+/// Records for others.
+#[derive(Debug, Args)]
+pub(crate) struct Tracking {
     /// Write records for this tracker too; wandb: a folder that `wandb sync` uploads
     #[arg(long, value_enum, value_name = "TRACKER")]
     pub(crate) track: Option<Track>,
@@ -353,7 +360,7 @@ fn share(text: &str) -> Result<Share, String> {
     if (0.0..1.0).contains(&fraction) { Ok(Share::Fraction(fraction)) } else { Err(wrong()) }
 }
 
-fn warmup(text: &str) -> Result<Warmup, String> {
+pub(crate) fn warmup(text: &str) -> Result<Warmup, String> {
     let wrong = || format!("`{text}` is neither a number of steps nor a fraction of all steps up to 1");
     if let Ok(steps) = text.parse() {
         return Ok(Warmup::Steps(steps));

@@ -3,6 +3,7 @@
 mod attention;
 mod bad_input;
 mod chat;
+mod classifier;
 mod command_line;
 mod demo;
 mod head_to_head;

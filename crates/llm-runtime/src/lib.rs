@@ -75,7 +75,7 @@ mod log_probs;
 mod memory;
 mod message;
 #[cfg(feature = "engine")]
-mod ops;
+pub mod ops;
 #[cfg(feature = "remote")]
 mod remote;
 mod template;
@@ -131,4 +131,4 @@ pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, To
 #[cfg(feature = "engine")]
 pub use weights::export::{ExportType, ModelExport, Replacement};
 #[cfg(feature = "engine")]
-pub use weights::{FloatType, LoadProgress, Quantization, WeightOptions};
+pub use weights::{FloatType, LoadProgress, Quantization, SafetensorsFolder, WeightOptions};

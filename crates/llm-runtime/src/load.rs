@@ -61,6 +61,14 @@ impl LoadOptions {
         Self { model: model.into(), ..Self::default() }
     }
 
+    /// Where `model` is on this machine: a path as it is, a hub id after a download.
+    ///
+    /// # Errors
+    /// There is no such path and no such id, or the download fails.
+    pub fn resolve(&self, progress: &dyn Fn(LoadEvent)) -> Result<PathBuf, Error> {
+        resolve(self, progress)
+    }
+
     /// The model that is part of the program, if it is the one that is asked for.
     pub(crate) fn embedded_model(&self) -> Option<EmbeddedModel> {
         self.embedded.filter(|embedded| self.model == embedded.name)

@@ -230,7 +230,7 @@ fn early_stopping_keeps_the_best() {
     assert_eq!(summary.steps, best.step + 4);
     let held_out = SftDataset::new(examples(31).split_off(23));
     let trainer = Trainer { objective: &objective, train: &held_out, evaluation: Vec::new(), options: &options };
-    assert_eq!(trainer.evaluate(&held_out).unwrap().0, best.loss);
+    assert_eq!(trainer.evaluate(&held_out).unwrap().loss, best.loss);
     let kept = std::fs::read_dir(scratch.path().join("run/checkpoints")).unwrap().count();
     assert_eq!(kept, 2, "the best and the last");
 }

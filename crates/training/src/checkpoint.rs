@@ -43,6 +43,9 @@ pub struct Best {
     pub step: u64,
     /// The held-out loss.
     pub loss: f64,
+    /// The value it was chosen by, where that is not the loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 /// The checkpoints of a run.

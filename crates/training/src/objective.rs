@@ -1,5 +1,7 @@
 //! What is minimised.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 use llm_runtime::{Checkpoints, DropoutPass};
 
@@ -16,8 +18,34 @@ pub trait Objective {
     /// The batch does not fit the model, or the device fails.
     fn loss(&self, batch: &Self::Batch, pass: &Pass) -> Result<LossParts, TrainingError>;
 
+    /// Loss and further values of a whole held-out set, without dropout. By default means over its terms; an objective whose values
+    /// are no means of batches (an F1, a correlation) gives its own.
+    ///
+    /// # Errors
+    /// A batch can't be made, or as [`Self::loss`].
+    fn evaluate(&self, batches: Batches<'_, Self::Batch>) -> Result<SetScores, TrainingError> {
+        let mut sums = Sums::default();
+        for batch in batches {
+            let parts = self.loss(&batch?, &Pass::evaluation())?;
+            sums.add(f64::from(parts.sum.to_scalar::<f32>()?), &parts);
+        }
+        Ok(SetScores { loss: sums.loss(), metrics: sums.metrics() })
+    }
+
     /// The run is over, however it ended: what was switched to training (dropout) is to be switched back.
     fn end(&self) {}
+}
+
+/// The batches of a held-out set, made one by one.
+pub type Batches<'a, B> = &'a mut dyn Iterator<Item = Result<B, TrainingError>>;
+
+/// What a held-out set gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetScores {
+    /// Mean loss of its terms.
+    pub loss: f64,
+    /// Further values, by name.
+    pub metrics: Vec<(String, f64)>,
 }
 
 /// In which way a batch passes through the model.
@@ -67,6 +95,38 @@ pub struct Metric {
     pub sum: f64,
     /// Number of terms.
     pub weight: f64,
+}
+
+/// Sums over batches.
+#[derive(Default)]
+pub(crate) struct Sums {
+    loss: f64,
+    pub(crate) weight: f64,
+    /// Means of the batches, for [`crate::Normalisation::MicroBatches`].
+    pub(crate) means: Vec<f64>,
+    pub(crate) tokens: usize,
+    metrics: BTreeMap<&'static str, (f64, f64)>,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, sum: f64, parts: &LossParts) {
+        self.loss += sum;
+        self.weight += parts.weight;
+        self.means.push(sum / parts.weight);
+        self.tokens += parts.tokens;
+        for Metric { name, sum, weight } in &parts.metrics {
+            let entry = self.metrics.entry(name).or_default();
+            *entry = (entry.0 + sum, entry.1 + weight);
+        }
+    }
+
+    pub(crate) fn loss(&self) -> f64 {
+        self.loss / self.weight
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<(String, f64)> {
+        self.metrics.iter().map(|(name, (sum, weight))| ((*name).to_owned(), sum / weight)).collect()
+    }
 }
 
 /// Examples by number, and how they become batches.

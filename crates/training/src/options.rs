@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
 use crate::adamw::AdamWOptions;
+use crate::objective::SetScores;
 use crate::schedule::{Schedule, Warmup};
 
 /// Settings of a [`crate::Trainer`].
@@ -49,6 +50,9 @@ pub struct TrainerOptions {
     pub keep: usize,
     /// Evaluations without a new best before the run ends early; 0 never does.
     pub patience: u64,
+    /// By what evaluations are compared.
+    #[serde(skip_serializing_if = "Selection::is_loss")]
+    pub selection: Selection,
     /// Whether the best checkpoint's values are put back at the end (if there were evaluations).
     pub restore_best: bool,
     /// Fails when the loss stays above this factor times its best for 20 steps; 0 never does.
@@ -68,6 +72,41 @@ pub enum Normalisation {
     Terms,
     /// The mean of the micro-batches' means, as older trainers have it.
     MicroBatches,
+}
+
+/// By what the evaluations of the first held-out set are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// The smallest loss is the best.
+    #[default]
+    Loss,
+    /// The largest value of this metric of the objective is the best.
+    Highest(String),
+}
+
+impl Selection {
+    fn is_loss(&self) -> bool {
+        *self == Self::Loss
+    }
+
+    /// What is compared.
+    pub(crate) fn value(&self, scores: &SetScores) -> Result<f64, TrainingError> {
+        let Self::Highest(name) = self else { return Ok(scores.loss) };
+        let found = scores.metrics.iter().find(|(metric, _)| metric == name);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<&str> = scores.metrics.iter().map(|(metric, _)| metric.as_str()).collect();
+            let problem = format!("the objective has no `{name}` (it has: {})", known.join(", "));
+            TrainingError::Setting { setting: "selection", problem }
+        })
+    }
+
+    pub(crate) fn is_better(&self, value: f64, best: f64) -> bool {
+        match self {
+            Self::Loss => value < best,
+            Self::Highest(_) => value > best,
+        }
+    }
 }
 
 impl Default for TrainerOptions {
@@ -92,6 +131,7 @@ impl Default for TrainerOptions {
             save_every: 0,
             keep: 1,
             patience: 0,
+            selection: Selection::Loss,
             restore_best: true,
             divergence_factor: 4.0,
             log_every: 1,

@@ -1,6 +1,5 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use llm_runtime::{Checkpoints, DropoutPass};
@@ -10,8 +9,8 @@ use crate::adamw::AdamW;
 use crate::batches::BatchPlan;
 use crate::checkpoint::{Best, CheckpointFolder, PARAMETERS_FILE, TrainerState};
 use crate::event::{Control, Evaluation, Observer, Step, TrainEvent};
-use crate::objective::{Dataset, LossParts, Metric, Mode, Objective, Pass};
-use crate::options::{Normalisation, TrainerOptions};
+use crate::objective::{Dataset, Mode, Objective, Pass, SetScores, Sums};
+use crate::options::{Normalisation, Selection, TrainerOptions};
 use crate::parameter::{Gradients, Parameters};
 use crate::{RunDir, TrainingError};
 
@@ -105,17 +104,13 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
         outcome
     }
 
-    /// Mean loss and metrics over a data set, without dropout.
+    /// Loss and metrics over a data set, without dropout.
     ///
     /// # Errors
-    /// The loss is not finite or can't be computed.
-    pub fn evaluate(&self, set: &D) -> Result<(f64, Vec<(String, f64)>), TrainingError> {
-        let mut sums = Sums::default();
-        for examples in BatchPlan::in_order(self.options.evaluation_batch, set.lengths().len()) {
-            let parts = self.objective.loss(&set.batch(&examples)?, &Pass::evaluation())?;
-            sums.add(f64::from(parts.sum.to_scalar::<f32>()?), &parts);
-        }
-        Ok((sums.loss(), sums.metrics()))
+    /// The loss can't be computed.
+    pub fn evaluate(&self, set: &D) -> Result<SetScores, TrainingError> {
+        let plan = BatchPlan::in_order(self.options.evaluation_batch, set.lengths().len());
+        self.objective.evaluate(&mut plan.into_iter().map(|examples| set.batch(&examples)))
     }
 
     /// What must be the same for a run to be resumed.
@@ -127,38 +122,6 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
             hash.update((*length as u64).to_le_bytes());
         }
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// Sums over batches.
-#[derive(Default)]
-struct Sums {
-    loss: f64,
-    weight: f64,
-    /// Means of the batches, for [`Normalisation::MicroBatches`].
-    means: Vec<f64>,
-    tokens: usize,
-    metrics: BTreeMap<&'static str, (f64, f64)>,
-}
-
-impl Sums {
-    fn add(&mut self, sum: f64, parts: &LossParts) {
-        self.loss += sum;
-        self.weight += parts.weight;
-        self.means.push(sum / parts.weight);
-        self.tokens += parts.tokens;
-        for Metric { name, sum, weight } in &parts.metrics {
-            let entry = self.metrics.entry(name).or_default();
-            *entry = (entry.0 + sum, entry.1 + weight);
-        }
-    }
-
-    fn loss(&self) -> f64 {
-        self.loss / self.weight
-    }
-
-    fn metrics(&self) -> Vec<(String, f64)> {
-        self.metrics.iter().map(|(name, (sum, weight))| ((*name).to_owned(), sum / weight)).collect()
     }
 }
 
@@ -370,25 +333,19 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     fn evaluate(&mut self) -> Result<(), TrainingError> {
         for (number, (name, set)) in self.trainer.evaluation.iter().enumerate() {
-            let (loss, metrics) = self.trainer.evaluate(set)?;
-            if !loss.is_finite() {
+            let scores = self.trainer.evaluate(set)?;
+            if !scores.loss.is_finite() {
                 return Err(TrainingError::NotFinite {
                     what: "held-out loss",
-                    value: loss,
+                    value: scores.loss,
                     step: self.state.step,
                     micro_batch: 0,
                     examples: Vec::new(),
                 });
             }
-            let is_best = number == 0 && self.state.best.is_none_or(|best| loss < best.loss);
-            if number == 0 {
-                self.state.since_best = if is_best { 0 } else { self.state.since_best + 1 };
-            }
-            if is_best {
-                self.state.best = Some(Best { step: self.state.step, loss });
-            }
-            let (step, epoch) = (self.state.step, self.epoch());
-            let set = name.clone();
+            let is_best = number == 0 && self.is_best(&scores)?;
+            let SetScores { loss, metrics } = scores;
+            let (step, epoch, set) = (self.state.step, self.epoch(), name.clone());
             (self.observer)(&TrainEvent::Evaluation(Evaluation { step, epoch, set, loss, is_best, metrics }))?;
         }
         // The state to come back to includes that this evaluation was the best.
@@ -396,6 +353,19 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Notes whether the deciding set was never as good as now.
+    fn is_best(&mut self, scores: &SetScores) -> Result<bool, TrainingError> {
+        let selection = &self.trainer.options.selection;
+        let value = selection.value(scores)?;
+        let is_best = self.state.best.is_none_or(|best| selection.is_better(value, best.value.unwrap_or(best.loss)));
+        self.state.since_best = if is_best { 0 } else { self.state.since_best + 1 };
+        if is_best {
+            let value = (*selection != Selection::Loss).then_some(value);
+            self.state.best = Some(Best { step: self.state.step, loss: scores.loss, value });
+        }
+        Ok(is_best)
     }
 
     fn save(&mut self) -> Result<(), TrainingError> {

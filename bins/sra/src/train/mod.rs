@@ -1,7 +1,6 @@
 //! `sra train`: LoRA fine-tuning on chats.
 
 mod data;
-mod record;
 mod report;
 
 use std::path::Path;
@@ -15,9 +14,10 @@ use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
 
 use crate::arguments::Format;
 use crate::failure::Failure;
+use crate::recorder::Recorder;
 use crate::text_model::must_be_local;
 use crate::training_arguments::Train;
-use crate::{interrupt, model};
+use crate::{interrupt, model, run_folder};
 
 /// Name under which the adapter is known inside a run.
 const ADAPTER: &str = "trained";
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         report::dry_run(&settings, &sets, &adapters.parameters(ADAPTER)?, &loaded.llama, format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let run = open_run(options, &settings)?;
+    let run = run_folder::open(&options.out, options.resume, &settings)?;
     interrupt::listen();
     let summary = train(options, &settings, &sets, loaded.llama.clone(), &adapters, &run)?;
     adapters.save(ADAPTER, &run.path().join(ADAPTER_FOLDER), &options.model)?;
@@ -73,25 +73,6 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
         End::Finished | End::Early => ExitCode::SUCCESS,
     })
-}
-
-/// A new run's folder, or that of the run to be resumed, which must have been begun with the same settings.
-fn open_run(options: &Train, settings: &Settings) -> Result<RunDir, Failure> {
-    let new = toml::to_string_pretty(settings).map_err(Failure::work)?;
-    if !options.resume || RunDir::open(&options.out).is_err() {
-        let run = RunDir::create(&options.out)?;
-        run.write("config.toml", new.as_bytes())?;
-        return Ok(run);
-    }
-    let run = RunDir::open(&options.out)?;
-    let old = std::fs::read_to_string(run.config_file()).map_err(Failure::work)?;
-    match old.lines().zip(new.lines()).find(|(old, new)| old != new) {
-        Some((old, new)) => Err(Failure::wrong_use(format!(
-            "{}: the run was begun with other settings (`{old}`, now `{new}`): resume with the same ones",
-            run.config_file().display()
-        ))),
-        None => Ok(run),
-    }
 }
 
 fn settings(
@@ -125,8 +106,8 @@ fn train(
     let objective = SftObjective::new(llama, Some(adapters.clone()));
     let evaluation: Vec<(String, &SftDataset)> = sets.dev.iter().map(|(name, set)| (name.clone(), set)).collect();
     let trainer = Trainer { objective: &objective, train: &sets.train, evaluation, options: &settings.trainer };
-    let mut recorder =
-        record::Recorder::new(run, &options.loop_, settings, sets.dev.iter().map(|(name, _)| name.clone()).collect());
+    let held_out = sets.dev.iter().map(|(name, _)| name.clone()).collect();
+    let mut recorder = Recorder::new(run, &options.loop_.tracking, settings, held_out);
     let outcome = trainer.run(&adapters.parameters(ADAPTER)?, Some(run), options.resume, &mut |event| {
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })

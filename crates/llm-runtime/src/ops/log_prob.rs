@@ -6,7 +6,10 @@ use rayon::prelude::*;
 use super::{Values, f32_slice, has_kernel};
 
 /// `log softmax(logits)[target]` of each row, `[rows]`. `logits` is `[rows, vocabulary]`, `targets` `[rows]` u32.
-pub(crate) fn log_probs_of(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// A target is outside the vocabulary, there is not one for each row, or the device fails.
+pub fn log_probs_of(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if has_kernel(logits) {
         return logits.apply_op2(targets, LogProbs);
     }

@@ -5,10 +5,15 @@
 //! other, values and gradients. Norms, softmax and losses are always in f32 or wider.
 //!
 //! Candle records history only where an input has one, so inference pays nothing for the backward passes.
+//!
+//! Public are those that other models than the [`crate::Llama`] are made of.
 
 mod causal_attention;
 mod dense;
+mod gelu;
+mod layer_norm;
 mod log_prob;
+mod masked_softmax;
 mod quantised;
 mod rms_norm;
 mod rope;
@@ -20,7 +25,10 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use causal_attention::causal_attention;
 pub(crate) use dense::dense_matmul;
-pub(crate) use log_prob::log_probs_of;
+pub use gelu::gelu;
+pub use layer_norm::layer_norm;
+pub use log_prob::log_probs_of;
+pub use masked_softmax::masked_softmax;
 pub(crate) use quantised::FrozenQMatMul;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rope::rope;

@@ -75,6 +75,40 @@ fn rms_norm_and_its_gradients() {
 }
 
 #[test]
+fn layer_norm_and_its_gradients() {
+    check(&[random(&[130, 24], 1), random(&[24], 2), random(&[24], 3)], |t| layer_norm(&t[0], &t[1], &t[2], 1e-5));
+    let f32s = random(&[2, 24], 1).to_dtype(DType::F32).unwrap();
+    let short = random(&[23], 2).to_dtype(DType::F32).unwrap();
+    assert!(layer_norm(&f32s, &short, &short, 1e-5).is_err(), "a norm of another width");
+}
+
+#[test]
+fn gelu_and_its_gradient() {
+    check(&[(random(&[9, 300], 1) * 4.0).unwrap()], |t| gelu(&t[0]));
+}
+
+/// −∞ and the lowest number hide a key; a query that sees none sees all that exist alike.
+#[test]
+fn masked_softmax_and_its_gradient() {
+    let (open, low, none) = (0f32, f32::MIN, f32::NEG_INFINITY);
+    let mask = [[open, open, open], [open, low, none], [low, low, none]];
+    let mask = Tensor::new(&mask, &Device::Cpu).unwrap();
+    let scores = (random(&[3, 2, 4, 3], 1) * 3.0).unwrap();
+    // Not the last sequence: the lowest number swallows its scores, so that they have no slope.
+    let seen = mask.narrow(0, 0, 2).unwrap();
+    check(&[scores.narrow(0, 0, 2).unwrap()], |t| masked_softmax(&t[0], &seen));
+    let found = values(&masked_softmax(&scores.to_dtype(DType::F32).unwrap(), &mask).unwrap());
+    for row in found[24..48].chunks(3) {
+        assert_eq!(row, [1.0, 0.0, 0.0]);
+    }
+    for row in found[48..].chunks(3) {
+        assert_eq!(row, [0.5, 0.5, 0.0]);
+    }
+    let f32s = scores.to_dtype(DType::F32).unwrap();
+    assert!(masked_softmax(&f32s, &seen).is_err(), "a mask of another batch");
+}
+
+#[test]
 fn silu_mul_and_its_gradients() {
     check(&[random(&[9, 24], 1), random(&[9, 24], 2)], |t| silu_mul(&t[0], &t[1]));
 }

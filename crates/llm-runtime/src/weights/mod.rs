@@ -15,9 +15,9 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use rayon::prelude::*;
 
 pub use quantization::{FloatType, Quantization};
+pub use safetensors::SafetensorsFolder;
 
 use self::gguf::GgufFile;
-use self::safetensors::SafetensorsFolder;
 use crate::config::LlamaConfig;
 use crate::linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
 use crate::{EmbeddedModel, Error, Tokenizer};

@@ -15,15 +15,19 @@ pub(crate) struct Entry {
     pub(crate) shape: Vec<usize>,
 }
 
-/// Mapped files and the table of their tensors.
-pub(crate) struct SafetensorsFolder {
+/// Mapped files and the table of their tensors in f32, f16 and bf16.
+pub struct SafetensorsFolder {
     tensors: MmapedSafetensors,
     entries: BTreeMap<String, Entry>,
     files: Vec<PathBuf>,
 }
 
 impl SafetensorsFolder {
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; reads headers only.
+    ///
+    /// # Errors
+    /// A file is missing, can't be read, or is no whole safetensors file.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
         let files = weight_files(folder)?;
         for file in &files {
             std::fs::File::open(file).map_err(|source| Error::Io { path: file.clone(), source })?;
@@ -44,7 +48,8 @@ impl SafetensorsFolder {
         Ok(Self { tensors, entries, files })
     }
 
-    pub(crate) fn files(&self) -> &[PathBuf] {
+    /// The files, in the order of their names.
+    pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
@@ -56,7 +61,16 @@ impl SafetensorsFolder {
         self.entries.values()
     }
 
-    pub(crate) fn load(&self, name: &str, device: &Device) -> Result<Tensor, Error> {
+    /// A tensor's shape; `None` if there is no such tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entry(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// Reads a tensor in the type it is stored in.
+    ///
+    /// # Errors
+    /// There is no such tensor, or the device fails.
+    pub fn load(&self, name: &str, device: &Device) -> Result<Tensor, Error> {
         Ok(self.tensors.load(name, device)?)
     }
 }

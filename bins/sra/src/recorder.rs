@@ -1,5 +1,6 @@
-//! What happens in a run, written down and shown.
+//! What happens in a training run, written down and shown.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
     At, EventLog, Start, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events, training_curve_svg,
@@ -7,16 +8,15 @@ use training::tracking::{
 };
 use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
 
-use super::Settings;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::training_arguments::{Loop, Track};
+use crate::training_arguments::{Track, Tracking};
 
 /// Writes events and shows a progress line.
 pub(crate) struct Recorder<'a> {
     run: &'a RunDir,
-    options: &'a Loop,
-    settings: &'a Settings,
+    tracking: &'a Tracking,
+    settings: Map<String, Value>,
     /// Opened when the first step is known: what an interrupted run told of later steps is void.
     trackers: Trackers,
     bar: Option<Progress>,
@@ -25,8 +25,14 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(run: &'a RunDir, options: &'a Loop, settings: &'a Settings, held_out_sets: Vec<String>) -> Self {
-        Self { run, options, settings, trackers: Trackers::new(), bar: None, held_out: None, held_out_sets }
+    pub(crate) fn new(
+        run: &'a RunDir,
+        tracking: &'a Tracking,
+        settings: &impl Serialize,
+        held_out_sets: Vec<String>,
+    ) -> Self {
+        let settings = flat(settings);
+        Self { run, tracking, settings, trackers: Trackers::new(), bar: None, held_out: None, held_out_sets }
     }
 
     pub(crate) fn see(&mut self, event: &TrainEvent) -> Result<(), TrainingError> {
@@ -52,12 +58,12 @@ impl<'a> Recorder<'a> {
         }
         self.trackers.push(Box::new(EventLog::open(&events)?));
         self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), start)?));
-        if let Some(Track::Wandb) = self.options.track {
+        if let Some(Track::Wandb) = self.tracking.track {
             let name = self.run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let run = WandbRun { project: self.options.project.clone(), name };
+            let run = WandbRun { project: self.tracking.project.clone(), name };
             self.trackers.push(Box::new(WandbOffline::open(&self.run.path().join("wandb"), &run, start)?));
         }
-        self.trackers.config(&flat(self.settings))?;
+        self.trackers.config(&self.settings)?;
         Ok(())
     }
 
@@ -109,7 +115,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-fn flat(settings: &Settings) -> Map<String, Value> {
+fn flat(settings: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),

@@ -1,0 +1,37 @@
+//! Where `--model` and `--base` of the classifier point to.
+
+use std::path::{Path, PathBuf};
+
+use llm_runtime::{LoadEvent, LoadOptions};
+use text_encoder::TextClassifier;
+
+use crate::classifier_arguments::Machine;
+use crate::failure::Failure;
+
+/// Folder of the trained classifier in a run.
+pub(super) const MODEL_FOLDER: &str = "model";
+
+/// The Hugging Face folder that a name stands for: a run of `sra classifier train`, the folder itself, or a hub id after a download.
+pub(super) fn folder(name: &str, machine: &Machine) -> Result<PathBuf, Failure> {
+    let inside = Path::new(name).join(MODEL_FOLDER);
+    if inside.join("config.json").is_file() {
+        return Ok(inside);
+    }
+    let options = LoadOptions {
+        hub_endpoint: machine.hub_endpoint.clone(),
+        hub_cache: machine.hub_cache.clone(),
+        ..LoadOptions::new(name)
+    };
+    Ok(options.resolve(&|event| {
+        if let LoadEvent::Download(at) = event {
+            tracing::info!("{at:?}");
+        }
+    })?)
+}
+
+/// A classifier that is to be used, and its folder.
+pub(super) fn open(name: &str, machine: &Machine) -> Result<(TextClassifier, PathBuf), Failure> {
+    let device = machine.device.open()?;
+    let folder = folder(name, machine)?;
+    Ok((TextClassifier::open(&folder, &device)?, folder))
+}

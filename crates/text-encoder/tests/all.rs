@@ -1,0 +1,11 @@
+//! Tests of the crate, in one binary.
+
+mod bad_input;
+mod folders;
+mod golden;
+mod goldens;
+mod gradients;
+mod learning;
+mod padding;
+mod small;
+mod tokenizers;
