@@ -267,6 +267,9 @@ const checks = {
     const steps = (await table(page, '#view')).filter(([label]) => label === 'strategy_name').map((row) => Number(row[3]));
     steps.forEach((value, row) => assert.ok(Math.abs(value - ofA[row]) < 2e-4, `new token ${row}: ${value}, by hand ${ofA[row]}`));
     assert.match(await page.textContent('#view h2'), /layer 1, head 3/);
+    assert.ok(!('sra' in await numbersOf(page)), 'the record\'s own numbers are of all heads');
+    await page.keyboard.press('5');
+    await page.waitForSelector('text=does not count here');
     await page.keyboard.press('4');
     await page.waitForSelector('.pair');
     const bars = (await table(page, '.pair .figure:last-child')).find(([label]) => label === 'strategy_name').slice(1).map(Number);

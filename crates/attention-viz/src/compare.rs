@@ -50,7 +50,11 @@ pub struct TokenDifference {
 ///
 /// # Errors
 /// One of them does not have the layers or heads.
-pub fn span_differences(a: &AttentionRecord, b: &AttentionRecord, choice: &Choice) -> Result<Vec<SpanDifference>, Error> {
+pub fn span_differences(
+    a: &AttentionRecord,
+    b: &AttentionRecord,
+    choice: &Choice,
+) -> Result<Vec<SpanDifference>, Error> {
     let means = [a, b].map(|record| Ok(span_steps(&record.capture, choice)?.mean_row()));
     let [in_a, in_b]: [Result<Vec<f64>, Error>; 2] = means;
     let (in_a, in_b) = (in_a?, in_b?);
@@ -150,13 +154,13 @@ pub(crate) fn sheets(
 }
 
 fn sides(a: &AttentionRecord, b: &AttentionRecord) -> String {
-    format!("A: {}   B: {}", subtitle(a), subtitle(b))
+    format!("A: {}; B: {}", subtitle(a), subtitle(b))
 }
 
 fn spans_sheet(a: &AttentionRecord, b: &AttentionRecord, spans: &[SpanDifference]) -> Sheet {
-    let cells = spans.iter().map(|SpanDifference { label, a, b }| {
-        vec![label.as_str().into(), (*a).into(), (*b).into(), (b - a).into()]
-    });
+    let cells = spans
+        .iter()
+        .map(|SpanDifference { label, a, b }| vec![label.as_str().into(), (*a).into(), (*b).into(), (b - a).into()]);
     let plot = Bars::new(spans.iter().map(|span| &span.label))
         .series("A", spans.iter().map(|span| span.a))
         .series("B", spans.iter().map(|span| span.b))
@@ -193,10 +197,19 @@ fn tokens_sheet(a: &AttentionRecord, b: &AttentionRecord, tokens: &[TokenDiffere
     let cells = tokens.iter().map(|token| {
         let (at, to) = token.positions;
         let (of_a, of_b) = (token.a.into(), token.b.into());
-        vec![token.label.as_str().into(), at.into(), to.into(), text(token).into(), of_a, of_b, (token.b - token.a).into()]
+        vec![
+            token.label.as_str().into(),
+            at.into(),
+            to.into(),
+            text(token).into(),
+            of_a,
+            of_b,
+            (token.b - token.a).into(),
+        ]
     });
     let most = tokens.iter().map(|token| (token.b - token.a).abs()).fold(0.0, f64::max);
-    let legend = format!("B − A, mean over new tokens: from −{most:.4} (blue) to +{most:.4} (orange), root scale");
+    let legend =
+        format!("B − A, mean over new tokens: blue, more in A; orange, more in B; up to ±{most:.4} (root scale)");
     let mut flow = Flow::new(Colours::Difference, &legend);
     let mut label = "";
     for token in tokens {

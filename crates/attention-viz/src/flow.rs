@@ -85,7 +85,10 @@ impl Flow {
             );
         }
         let (y, text) = (y + SIZE, escaped(piece));
-        let _ = writeln!(self.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"#1c2024\" xml:space=\"preserve\">{text}</text>");
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"#1c2024\" xml:space=\"preserve\">{text}</text>"
+        );
         self.x += width;
     }
 

@@ -88,12 +88,12 @@ pub use against::{Against, Field};
 pub use aggregate::{
     Choice, HeadMean, Matrix, SinkHandling, largest, layer_heads, layer_profile, span_steps, token_rows, token_values,
 };
-pub use compare::{HeadDifference, SpanDifference, TokenDifference, head_difference, span_differences, token_differences};
+pub use compare::{
+    HeadDifference, SpanDifference, TokenDifference, head_difference, span_differences, token_differences,
+};
 pub use container::{AttentionRecord, EXTENSION, Precision, read_manifest};
 pub use error::Error;
-pub use export::{
-    ExportOptions, Exported, export_comparison, export_record, export_turns, run_folders, show_record,
-};
+pub use export::{ExportOptions, Exported, export_comparison, export_record, export_turns, run_folders, show_record};
 pub use html::standalone_html;
 pub use index::{Entry, Listing, Run, RunIndex};
 pub use manifest::{FORMAT, Manifest, RecordInfo, VERSION};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use attention_viz::{
@@ -194,9 +194,14 @@ fn export(options: &Export) -> Result<(), Error> {
     index.listing().problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
     let pairs = options.against.as_ref().map(|against| index.pairs(against)).transpose()?;
     let folders = run_folders(&index, &options.out);
-    let files = index.files().filter(|_| !options.no_records);
-    for (run, file) in files {
-        tell(&export_record(file, &folders[run], &settings)?);
+    let files: Vec<(usize, &Path)> = index.files().filter(|_| !options.no_records).collect();
+    let exported: Vec<Exported> = files
+        .iter()
+        .map(|(run, file)| export_record(file, &folders[*run], &settings))
+        .map(|exported| exported.inspect(tell))
+        .collect::<Result<_, _>>()?;
+    if !exported.is_empty() && exported.iter().all(|exported| !exported.left_out.is_empty()) {
+        return Err(Error::Missing(format!("no record has a span `{}`", settings.span)));
     }
     for (run, a, b) in pairs.into_iter().flatten() {
         tell(&export_comparison(&a, &b, &folders[run], &settings)?);

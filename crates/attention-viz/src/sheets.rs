@@ -103,7 +103,8 @@ fn heads(record: &AttentionRecord, options: &ExportOptions) -> Result<Sheet, Err
     Ok(Sheet {
         name: "heads",
         table: Table::new(["layer", "head", &format!("attention{remark}")], cells.collect()),
-        picture: matrix_figure(Figure::new(title).subtitle(subtitle(record)), &matrix, "attention (mass)", false).into(),
+        picture: matrix_figure(Figure::new(title).subtitle(subtitle(record)), &matrix, "attention (mass)", false)
+            .into(),
     })
 }
 

@@ -74,34 +74,41 @@ pub struct TurnPoint {
     pub records: usize,
 }
 
+/// A record and its number.
+type Valued<'a> = (&'a Entry, f64);
+
 /// Lines of a number that records hold, e.g. `sra`, by name.
 ///
 /// # Errors
 /// No record holds it.
 pub fn over_turns(listing: &Listing, value: &str, by: LineBy) -> Result<Vec<TurnLine>, Error> {
-    let mut lines: BTreeMap<&str, BTreeMap<usize, Vec<(&Entry, f64)>>> = BTreeMap::new();
+    let mut turns: BTreeMap<(&str, usize), Vec<Valued<'_>>> = BTreeMap::new();
     for run in &listing.runs {
         for entry in &run.records {
             if let Some(number) = entry.values.get(value) {
-                let line = lines.entry(by.of(&run.name, entry)).or_default();
-                line.entry(entry.turn).or_default().push((entry, *number));
+                turns.entry((by.of(&run.name, entry), entry.turn)).or_default().push((entry, *number));
             }
         }
     }
-    if lines.is_empty() {
+    if turns.is_empty() {
         let records = listing.runs.iter().flat_map(|run| &run.records);
         let mut known: Vec<&str> = records.flat_map(|entry| entry.values.keys()).map(String::as_str).collect();
         known.sort_unstable();
         known.dedup();
         return Err(Error::Missing(format!("no record holds a number `{value}` (they hold: {})", known.join(", "))));
     }
-    let points = |line: BTreeMap<usize, Vec<(&Entry, f64)>>| {
-        line.into_iter().map(|(turn, entries)| point(turn, &entries)).collect()
-    };
-    Ok(lines.into_iter().map(|(name, line)| TurnLine { name: name.to_owned(), points: points(line) }).collect())
+    let mut lines: Vec<TurnLine> = Vec::new();
+    for ((name, turn), entries) in turns {
+        let point = point(turn, &entries);
+        match lines.last_mut().filter(|line| line.name == name) {
+            Some(line) => line.points.push(point),
+            None => lines.push(TurnLine { name: name.to_owned(), points: vec![point] }),
+        }
+    }
+    Ok(lines)
 }
 
-fn point(turn: usize, entries: &[(&Entry, f64)]) -> TurnPoint {
+fn point(turn: usize, entries: &[Valued<'_>]) -> TurnPoint {
     let groups = by_conversation(entries);
     let mean = |draws: &mut dyn Iterator<Item = &(f64, f64)>| {
         let (sum, count) = draws.fold((0.0, 0.0), |(sum, count), draw| (sum + draw.0, count + draw.1));
@@ -116,7 +123,7 @@ fn point(turn: usize, entries: &[(&Entry, f64)]) -> TurnPoint {
 }
 
 /// Sum and count of each conversation, in the order in which they come.
-fn by_conversation(entries: &[(&Entry, f64)]) -> Vec<(f64, f64)> {
+fn by_conversation(entries: &[Valued<'_>]) -> Vec<(f64, f64)> {
     let mut places = HashMap::new();
     let mut groups: Vec<(f64, f64)> = Vec::new();
     for (entry, value) in entries {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use attention_viz::{
-    AttentionRecord, Choice, ExportOptions, LineBy, Precision, RunIndex, SinkHandling, export_comparison, export_record,
-    export_turns, standalone_html,
+    AttentionRecord, Choice, ExportOptions, LineBy, Precision, RunIndex, SinkHandling, export_comparison,
+    export_record, export_turns, standalone_html,
 };
 
 use crate::sample::{SMALL, Size, info, record};

@@ -43,7 +43,7 @@ Attn.differenceBars = (a, b, choice) => {
   const { series, more, less } = Attn.palette();
   svg.append(Attn.svg('rect', { x: left, y: 8, width: 12, height: 10, fill: series[0] }), Attn.text(left + 18, 17, 'A'));
   svg.append(Attn.svg('rect', { x: left + 46, y: 8, width: 12, height: 10, fill: series[1] }), Attn.text(left + 64, 17, 'B'));
-  svg.append(Attn.text(left + 100, 17, 'mass, mean over new tokens', { 'font-size': 10 }), Attn.text(width - 6, 17, 'B − A', { 'text-anchor': 'end' }));
+  svg.append(Attn.text(width - 6, 17, 'B − A', { 'text-anchor': 'end' }));
   rows.forEach(({ label, left: first, right: second, difference }, number) => {
     const y = 26 + number * height;
     svg.append(Attn.text(left - 8, y + 16, label, { 'text-anchor': 'end' }));
@@ -55,7 +55,7 @@ Attn.differenceBars = (a, b, choice) => {
       { 'text-anchor': 'end', fill: `rgb(${difference > 0 ? more : less})`, 'font-weight': 600 }));
   });
   const table = () => ({ columns: ['span', 'A', 'B', 'difference'], rows: rows.map((row) => [row.label, row.left, row.right, row.difference]) });
-  return Attn.figure(`Spans${Attn.restriction(choice)}`, `compare-${a.id}-${b.id}`, svg, { table });
+  return Attn.figure(`Spans: mean mass${Attn.restriction(choice)}`, `compare-${a.id}-${b.id}`, svg, { table });
 };
 
 Attn.headDifference = (a, b, span, state, actions) => {

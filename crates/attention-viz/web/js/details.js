@@ -15,6 +15,7 @@ Attn.drawRestriction = (record, state, actions) => {
   const wanted = state.layer !== null && record !== null;
   note.hidden = !wanted;
   if (!wanted) return;
+  if (state.view === 'turns') return void note.replaceChildren('Over turns stand numbers of whole records: the choice of a layer or head does not count here.');
   const { layer, head } = record.choice(state);
   const what = layer === null ? `There is no layer ${state.layer} in this record: all layers are shown. `
     : head === null && state.head !== null ? `Only layer ${layer} is shown: this record has no rows of single heads, so that head ${state.head} can't be told apart. `
@@ -51,7 +52,9 @@ const drawNumbers = (record, { chosen, steps }, state) => {
   } else {
     entries.push(['of', `${rows} new tokens`]);
   }
-  for (const [name, value] of chosen.kind === 'all' ? Object.entries(record.manifest.record.values) : []) entries.push([name, Attn.number(value)]);
+  // The record's own numbers are of all layers and heads.
+  const isWhole = chosen.kind === 'all' && record.choice(state).layer === null;
+  for (const [name, value] of isWhole ? Object.entries(record.manifest.record.values) : []) entries.push([name, Attn.number(value)]);
   $('numbers').replaceChildren(...entries.flatMap(([name, value]) => [Attn.element('dt', {}, name), Attn.element('dd', { 'data-number': name }, value)]));
   $('steps').replaceChildren(...(steps ? [Attn.sparkline(steps)] : []));
 };
