@@ -167,6 +167,9 @@ pub(crate) fn sheet(listing: &Listing, value: &str, by: LineBy) -> Result<Sheet,
     Ok(Sheet {
         name: "turns",
         table: Table::new([by.name(), "turn", value, "low", "high", "records"], cells.collect()),
-        picture: Figure::new(format!("{value} over turns (95 % bands by conversation)")).panel(panel).into(),
+        picture: Figure::new(format!("{value} over turns"))
+            .note("Bands are 95 % intervals by conversation.")
+            .panel(panel)
+            .into(),
     })
 }

@@ -82,6 +82,8 @@ const showWish = async (signal) => {
   if (signal.aborted) return;
   keepSelection();
   drawFrame();
+  // What can be restricted is known only now that the rows have come.
+  Attn.drawRestriction(record, state, actions);
   drawView(b);
   drawSelection();
   document.body.classList.remove('waiting');
@@ -93,6 +95,7 @@ const forget = () => {
   record = null;
   map = null;
   measured = null;
+  $('restricted').hidden = true;
   document.body.classList.add('waiting');
 };
 
@@ -136,7 +139,6 @@ const entryNow = () => index.runs[state.run].records.find((entry) => entry.id ==
 
 const drawFrame = () => {
   Attn.drawHeading(entryNow(), record);
-  Attn.drawRestriction(record, state, actions);
   for (const tab of $('tabs').children) {
     const isNow = tab.dataset.view === state.view;
     tab.setAttribute('aria-selected', String(isNow));
@@ -196,7 +198,7 @@ const exportsOfMap = () => {
   const spansAt = (at) => of.shownSpans().filter(({ tokens }) => at >= tokens.start && at < tokens.end).map(({ label }) => label).join(' ');
   const table = () => ({ columns: ['position', 'token', 'spans', 'attention'], rows: of.tokens.map((text, at) => [at, text, spansAt(at), measured.values[at]]) });
   return Attn.element('div', {}, Attn.element('div', { class: 'figure-head' }, Attn.element('span', { class: 'quiet' }, 'Save the map as'),
-    ...Attn.exports(`map-${of.id}`, picture, table)), Attn.tableOf(table));
+    Attn.exports(`map-${of.id}`, picture, table)), Attn.tableOf(table));
 };
 
 // Numbers, colours and the list of the present selection.

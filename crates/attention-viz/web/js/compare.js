@@ -107,7 +107,7 @@ Attn.tokenDifference = (a, b, choice) => {
     style: `background-color: rgba(${difference > 0 ? more : less}, ${(Attn.underText * Attn.shade(Math.abs(difference), largest)).toFixed(3)})` }, Attn.shown(text));
   const shown = Attn.element('div', {}, Attn.element('p', { class: 'quiet' }, what),
     Attn.element('div', { class: 'map tokens', id: 'token-difference', tabindex: 0, role: 'group', 'aria-label': 'Tokens by difference' },
-      ...blocks.flatMap(({ heading, tokens }) => [Attn.element('h3', {}, heading), ...tokens.map(token)])));
+      ...blocks.map(({ heading, tokens }) => Attn.element('p', {}, Attn.element('span', { class: 'chip', style: `--c:${Attn.spanColour(heading)}` }, heading), ...tokens.map(token)))));
   const fill = (difference) => (difference ? Attn.diverging(difference * Attn.underText ** 2, largest) : null);
   const picture = () => Attn.flow(what, blocks.map(({ heading, tokens }) => ({ heading, tokens: tokens.map(({ text, difference }) => ({ text, fill: fill(difference) })) })));
   const table = () => ({ columns: ['span', 'position in A', 'position in B', 'token', 'A', 'B', 'difference'],

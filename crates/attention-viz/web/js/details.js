@@ -12,9 +12,8 @@ Attn.drawHeading = (entry, record) => {
 
 Attn.drawRestriction = (record, state, actions) => {
   const note = document.getElementById('restricted');
-  const wanted = state.layer !== null && record !== null;
-  note.hidden = !wanted;
-  if (!wanted) return;
+  note.hidden = state.layer === null;
+  if (note.hidden) return;
   if (state.view === 'turns') return void note.replaceChildren('Over turns stand numbers of whole records: the choice of a layer or head does not count here.');
   const { layer, head } = record.choice(state);
   const what = layer === null ? `There is no layer ${state.layer} in this record: all layers are shown. `

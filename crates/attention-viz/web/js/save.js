@@ -11,18 +11,18 @@ Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [] })
     shown.prepend(Attn.svg('title', {}, title));
   }
   return Attn.element('div', { class: 'figure' },
-    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, ...Attn.exports(name, picture, table)),
+    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, Attn.exports(name, picture, table)),
     isPicture ? Attn.element('div', { class: 'scroll' }, shown) : shown,
     Attn.tableOf(table));
 };
 
+// Buttons that save a figure.
 Attn.exports = (name, picture, table) => {
   const button = (label, what, act) => Attn.element('button', { type: 'button', title: `Save as ${label}`, 'data-export': what, onclick: () => Attn.guard(act) }, label);
-  return [
+  return Attn.element('span', { class: 'exports' },
     button('SVG', 'svg', () => Attn.save(`${name}.svg`, Attn.svgText(picture()), 'image/svg+xml')),
     button('PNG', 'png', () => Attn.savePng(`${name}.png`, picture())),
-    button('CSV', 'csv', () => Attn.save(`${name}.csv`, Attn.csv(table()), 'text/csv')),
-  ];
+    button('CSV', 'csv', () => Attn.save(`${name}.csv`, Attn.csv(table()), 'text/csv')));
 };
 
 // Characters that XML has no place for, as text and as attribute; one alone makes the whole picture unreadable.

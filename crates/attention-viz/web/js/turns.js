@@ -62,8 +62,8 @@ Attn.turnsView = (index, state, actions) => {
   });
   const table = () => ({ columns: [state.by, 'turn', chosen, 'low', 'high', 'records'],
     rows: lines.flatMap(({ name, points }) => points.map((point) => [name, point.turn, point.mean, point.low, point.high, point.count])) });
-  return [Attn.figure(`${chosen} over turns (95 % bands by conversation)`, 'turns', svg, { table, extra: choosers }),
-    Attn.element('p', { class: 'quiet' }, 'A click (or Enter) on a point lists its records.'), list];
+  return [Attn.figure(`${chosen} over turns`, 'turns', svg, { table, extra: choosers }),
+    Attn.element('p', { class: 'quiet' }, 'Bands are 95 % intervals by conversation. A click (or Enter) on a point lists its records.'), list];
 };
 
 Attn.turnsChart = (lines, list) => {
