@@ -17,6 +17,7 @@ pub struct Axis {
     pub(crate) kind: AxisKind,
     pub(crate) low: Option<f64>,
     pub(crate) high: Option<f64>,
+    pub(crate) is_whole: bool,
 }
 
 impl Axis {
@@ -39,6 +40,11 @@ impl Axis {
     /// Where the axis begins; its end follows the values.
     pub fn starting_at(self, low: f64) -> Self {
         Self { low: Some(low), ..self }
+    }
+
+    /// For what is counted (turns, steps): a linear axis is labelled at whole numbers only.
+    pub fn whole_numbers(self) -> Self {
+        Self { is_whole: true, ..self }
     }
 
     /// Where the axis ends; its beginning follows the values.
