@@ -35,7 +35,9 @@ pub(crate) fn run(options: &Predictability, format: Format) -> Result<ExitCode, 
     }
     let mut told = Vec::new();
     for ((model, layout), records) in sets {
-        told.push(Set { model, layout, outcome: predict(&records, &mut source, options)? });
+        let outcome =
+            predict(&records, &mut source, options).map_err(|failure| failure.about(&format!("{model} · {layout}")))?;
+        told.push(Set { model, layout, outcome });
     }
     match format {
         Format::Json => crate::export::print_json(&told)?,

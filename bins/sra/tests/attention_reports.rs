@@ -1,5 +1,6 @@
 //! What `sra attention` and its kin say of runs that are not as simple as one model, one layout, one part.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,12 +11,8 @@ use crate::program::{root, sra, text};
 
 /// A small captured run of a few conversations; `more` are further words.
 fn small_run(out: &str, model: &str, more: &[&str]) {
-    run_of("3", out, model, more);
-}
-
-fn run_of(conversations: &str, out: &str, model: &str, more: &[&str]) {
     let mut words = vec!["continue", "--quiet", "--model", model, "--data", "demo:24", "--turns", "3..4"];
-    words.extend(["--layout", "c1_hf,standard", "--conversations", conversations, "--sample-prob", "0.1"]);
+    words.extend(["--layout", "c1_hf,standard", "--conversations", "3", "--sample-prob", "0.1"]);
     words.extend(["--temperature", "0", "--max-new-tokens", "8", "--kv-memory", "64M", "--out", out]);
     words.extend(more);
     done(&words);
@@ -63,20 +60,16 @@ fn models_are_never_pooled() {
     assert!(text.contains("demo · c1_hf · ") && text.contains("tiny-llama · c1_hf · "), "{text}");
     let text = done(&["attention", &demo, "--quiet"]);
     assert!(!text.contains("demo · c1_hf"), "one model needs no name in every line\n{text}");
-    for figure in
-        ["sra_by_strategy", "sra_by_turn", "sra_over_turns", "sra_first_layers", "sra_distribution", "sra_controls"]
-    {
-        let csv = std::fs::read_to_string(Path::new(&tables).join(format!("{figure}.csv"))).unwrap();
-        assert!(csv.lines().any(|line| line.starts_with("2,")), "{figure}: a panel for each model\n{csv}");
+    let panels = ["by_strategy", "by_turn", "over_turns", "regression", "first_layers", "distribution", "controls"];
+    for figure in panels.map(|name| format!("sra_{name}.csv")) {
+        let csv = std::fs::read_to_string(Path::new(&tables).join(&figure)).unwrap();
+        let panels: BTreeSet<&str> = csv.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(panels, BTreeSet::from(["demo", &tiny_llama()]), "{figure}: a panel for each model");
     }
     let runs = std::fs::read_to_string(Path::new(&tables).join("sra_by_strategy_and_run.svg")).unwrap();
     assert!(runs.contains("tiny · ") && runs.contains("demo · demo"), "runs of several models name them");
-}
 
-#[test]
-fn an_audit_ranks_layouts_within_their_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let [demo, tiny] = two_models(&folder, "spans");
+    // An audit ranks layouts within their model.
     let table = path(&folder, "audit.csv");
     let both = json(&["audit", &demo, &tiny, "--out", &table, "--format", "json", "--quiet"]);
     let alone = [&demo, &tiny].map(|run| json(&["audit", run, "--format", "json", "--quiet"]));
@@ -137,7 +130,10 @@ fn a_run_without_responses_says_why_and_what_to_do() {
     }
 
     let plain = path(&folder, "plain");
-    small_run(&plain, "demo", &["--instruction", "train-unconditional", "--attention", "spans"]);
+    let mut words =
+        vec!["continue", "--quiet", "--model", "demo", "--data", "demo:4", "--turns", "3..3", "--out", &plain];
+    words.extend(["--instruction", "train-unconditional", "--max-new-tokens", "4", "--attention", "spans"]);
+    done(&words);
     refused(&["attention", &plain], 1, "--instruction t4");
     let begun = path(&folder, "begun");
     std::fs::create_dir(&begun).unwrap();
@@ -147,7 +143,9 @@ fn a_run_without_responses_says_why_and_what_to_do() {
     // Beside a run that has responses it is a warning.
     let shipped = root().join("fixtures/runs/attention").to_string_lossy().into_owned();
     assert!(warnings(&["attention", &failed, &shipped]).contains("15 requests failed"));
-    assert!(warnings(&["predictability", &failed, &shipped]).contains("15 requests failed"));
+    let words =
+        ["adherence", &failed, &shipped, "--model", "demo", "--limit", "2", "--strategies", "extes15", "--out", &rows];
+    assert!(warnings(&words).contains("15 requests failed"));
 }
 
 #[test]
@@ -219,7 +217,10 @@ fn any_part_can_be_measured_and_is_called_by_its_name() {
 fn one_conversation_gives_a_mean_and_no_interval() {
     let folder = tempfile::tempdir().unwrap();
     let [run, tables, rows] = ["run", "tables", "rows.jsonl"].map(|name| path(&folder, name));
-    run_of("1", &run, "demo", &["--attention", "spans"]);
+    let mut words =
+        vec!["continue", "--quiet", "--model", "demo", "--data", "demo:1", "--turns", "1..1", "--out", &run];
+    words.extend(["--temperature", "0", "--max-new-tokens", "8", "--attention", "spans"]);
+    done(&words);
     let told = json(&["attention", &run, "--out", &tables, "--format", "json", "--quiet"]);
     for group in groups(&told, "layout") {
         assert!(group["value"]["mean"].as_f64() > Some(0.0));
@@ -239,6 +240,7 @@ fn one_conversation_gives_a_mean_and_no_interval() {
     let mut words = vec!["continue", "--quiet", "--model", "demo", "--data", "demo:24", "--turns", "2..2"];
     words.extend(["--conversations", "5", "--temperature", "0", "--max-new-tokens", "24", "--out", &several]);
     done(&words);
+    refused(&["predictability", &run], 1, "demo · c1_hf: ");
     let held_out = json(&["predictability", &several, "--format", "json", "--quiet"]);
     assert_eq!(held_out[0]["report"]["groups"], 1);
     assert!(held_out[0]["report"]["interval"].is_null());
