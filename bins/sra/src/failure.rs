@@ -26,6 +26,14 @@ impl Failure {
         Self::Clap(error)
     }
 
+    /// The same failure of the work, and what it is about.
+    pub(crate) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Work(message) => Self::Work(format!("{what}: {message}")),
+            other => other,
+        }
+    }
+
     /// Prints the message to standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {

@@ -107,7 +107,8 @@ impl Scale {
     }
 
     fn linear_ticks(&self, low: f64, high: f64, count: f64) -> Vec<Tick> {
-        let distance = round_distance((high - low) / count.max(1.0)).max(if self.is_whole { 1.0 } else { 0.0 });
+        let distance = round_distance((high - low) / count.max(1.0));
+        let distance = if self.is_whole { distance.max(1.0) } else { distance };
         let (first, last) = ((low / distance - SLACK).ceil() as i64, (high / distance + SLACK).floor() as i64);
         let values = (first..=last).map(|index| index as f64 * distance);
         values
@@ -202,11 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_whole_numbers() {
-        let turns = Axis::linear("").whole_numbers();
-        assert_eq!(labels(&turns, &[3.0, 4.0], 9.0), ["3", "4"]);
-        assert_eq!(labels(&turns, &[1.0, 40.0], 5.0), ["10", "20", "30", "40"]);
-        assert_eq!(labels(&turns, &[3.0], 9.0), ["3"]);
+    fn what_is_counted_has_whole_ticks() {
+        let turns = Axis::linear("turn").whole_numbers();
+        assert_eq!(labels(&turns, &[3.0, 4.0], 10.0), ["3", "4"]);
+        assert_eq!(labels(&turns, &[3.0, 8.0], 10.0), ["3", "4", "5", "6", "7", "8"]);
+        assert_eq!(labels(&turns, &[0.0, 100.0], 5.0), ["0", "20", "40", "60", "80", "100"]);
+        // All in one turn.
+        assert_eq!(labels(&turns, &[3.0], 10.0), ["3"]);
+        assert_eq!(labels(&turns, &[30.0], 10.0).first().map(String::as_str), Some("27"));
     }
 
     #[test]

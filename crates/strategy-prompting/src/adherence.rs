@@ -31,6 +31,13 @@ pub struct AdherenceRow {
     pub layout: String,
     /// The strategy that the response was asked for.
     pub strategy: String,
+    /// Name of the model that made the response; empty in rows of earlier versions.
+    #[serde(default)]
+    pub model: String,
+    /// Hash of the model that made the response (its name where it has no hash). The same request to two models has the
+    /// same record id. Empty in rows of earlier versions.
+    #[serde(default)]
+    pub made_by: String,
     /// Hash of the model that scored (its name where it has no hash).
     pub scored_by: String,
     /// Tokens of the response.
@@ -139,6 +146,8 @@ fn score_record(
         turn: record.turn,
         layout: record.layout.name().to_owned(),
         strategy: record.strategy.clone(),
+        model: record.model.name.clone(),
+        made_by: self::scored_by(&record.model),
         scored_by: scored_by.to_owned(),
         tokens: 0,
         log_likelihood: BTreeMap::new(),

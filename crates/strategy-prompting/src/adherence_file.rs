@@ -5,8 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::adherence::AdherenceRow;
+use crate::adherence::{AdherenceRow, scored_by};
 use crate::error::Error;
+use crate::record::ContinuationRecord;
 
 /// Reads the rows of a file. A last line that a kill tore is left out.
 ///
@@ -41,7 +42,8 @@ pub struct AdherenceFile {
     path: PathBuf,
     file: File,
     rows: Vec<AdherenceRow>,
-    ids: HashSet<String>,
+    /// Who made the response, and the record's id.
+    scored: HashSet<(String, String)>,
 }
 
 impl AdherenceFile {
@@ -64,13 +66,14 @@ impl AdherenceFile {
             let problem = format!("holds rows scored by {}, not by {scored_by}: choose another file", other.scored_by);
             return Err(Error::Format { path: path.to_owned(), problem });
         }
-        let ids = rows.iter().map(|row| row.id.clone()).collect();
-        Ok(Self { path: path.to_owned(), file, rows, ids })
+        let scored = rows.iter().map(key).collect();
+        Ok(Self { path: path.to_owned(), file, rows, scored })
     }
 
     /// Whether a record is scored already.
-    pub fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
+    pub fn contains(&self, record: &ContinuationRecord) -> bool {
+        let by = |made_by: String| self.scored.contains(&(made_by, record.id.clone()));
+        by(scored_by(&record.model)) || by(String::new())
     }
 
     /// Adds a row, as one write of one whole line.
@@ -83,7 +86,7 @@ impl AdherenceFile {
         let kept = self.rows.len();
         let path = &self.path;
         self.file.write_all(&line).map_err(|source| Error::Journal { path: path.clone(), kept, source })?;
-        self.ids.insert(row.id.clone());
+        self.scored.insert(key(&row));
         self.rows.push(row);
         Ok(())
     }
@@ -92,4 +95,8 @@ impl AdherenceFile {
     pub fn rows(&self) -> &[AdherenceRow] {
         &self.rows
     }
+}
+
+fn key(row: &AdherenceRow) -> (String, String) {
+    (row.made_by.clone(), row.id.clone())
 }
