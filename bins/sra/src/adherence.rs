@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use esconv_data::StrategySet;
-use llm_runtime::TextModel;
+use llm_runtime::{ModelIdentity, TextModel};
 use strategy_prompting::{
     ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, Interval,
-    RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, read_records, score_adherence, scored_by,
+    ModelNames, RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, is_scored, read_records, score_adherence,
+    scored_by,
 };
 
 use crate::arguments::Format;
 use crate::attention_arguments::Adherence;
 use crate::failure::Failure;
+use crate::runs::{nothing_to_measure, warn_of_nothing};
 use crate::text_model::{AnyModel, Delivery, must_be_local};
 use crate::{interrupt, progress};
 
@@ -26,7 +28,7 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     let mut file = RowFile::open(&options.out, options.resume, &scored_by(&model.identity()), ADHERENCE_ROWS)?;
-    let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !file.contains(&record.id)).collect();
+    let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !is_scored(&file, record)).collect();
     interrupt::listen();
     let total = file.rows().len() + pending.len();
     let mut bar = progress::Progress::new("scoring", file.rows().len() as u64, total as u64);
@@ -44,17 +46,23 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
 /// Records that were asked for a strategy; with a limit, evenly spread over all.
 pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Result<Vec<ContinuationRecord>, Failure> {
     let mut records = Vec::new();
+    let mut empty = Vec::new();
     for run in runs {
+        let before = records.len();
         for record in read_records(&records_file(run), TornLine::Skip)? {
             let record = record?;
             if record.strategy != UNCONDITIONAL && (record.new_tokens > 0 || !record.text.is_empty()) {
                 records.push(record);
             }
         }
+        if records.len() == before {
+            empty.push(run.clone());
+        }
     }
     if records.is_empty() {
-        return Err(Failure::work("no response of these runs was asked for a strategy"));
+        return Err(nothing_to_measure(runs));
     }
+    warn_of_nothing(&empty)?;
     // The order of finishing differs between runs; the order of ids does not.
     records.sort_by(|left, right| left.id.cmp(&right.id));
     if let Some(limit) = limit.filter(|limit| *limit < records.len()) {
@@ -94,25 +102,56 @@ fn report(rows: &[AdherenceRow], format: Format) -> Result<(), Failure> {
     for (layout, summary) in &summaries {
         print_summary(layout, summary);
     }
-    if let Some(summary) = AdherenceSummary::of(rows) {
-        println!();
-        print_confusion(&summary);
+    let mut by_model: BTreeMap<String, Vec<&AdherenceRow>> = BTreeMap::new();
+    for (model, row) in models(rows).into_iter().zip(rows) {
+        by_model.entry(model).or_default().push(row);
+    }
+    let are_several = by_model.len() > 1;
+    for (model, rows) in by_model {
+        if let Some(summary) = AdherenceSummary::of(rows) {
+            println!();
+            print_confusion(&summary, are_several.then_some(&model));
+        }
     }
     Ok(())
 }
 
-/// Summaries by layout, in the order of their names.
-pub(crate) fn by_layout(rows: &[AdherenceRow]) -> BTreeMap<&str, AdherenceSummary> {
-    let mut layouts: BTreeMap<&str, Vec<&AdherenceRow>> = BTreeMap::new();
-    for row in rows {
-        layouts.entry(&row.layout).or_default().push(row);
+/// Summaries by layout, in the order of their names; where several models made the responses, by model and layout.
+pub(crate) fn by_layout(rows: &[AdherenceRow]) -> BTreeMap<String, AdherenceSummary> {
+    let mut layouts: BTreeMap<String, Vec<&AdherenceRow>> = BTreeMap::new();
+    for (group, row) in groups(rows).into_iter().zip(rows) {
+        layouts.entry(group).or_default().push(row);
     }
     layouts.into_iter().filter_map(|(layout, rows)| Some((layout, AdherenceSummary::of(rows)?))).collect()
 }
 
+/// The group of each row.
+pub(crate) fn groups(rows: &[AdherenceRow]) -> Vec<String> {
+    let models = models(rows);
+    let are_several = models.iter().any(|model| *model != models[0]);
+    let group = |(row, model): (&AdherenceRow, String)| match are_several {
+        true => format!("{model} · {}", row.layout),
+        false => row.layout.clone(),
+    };
+    rows.iter().zip(models).map(group).collect()
+}
+
+/// What the model that made each row's response is called.
+fn models(rows: &[AdherenceRow]) -> Vec<String> {
+    let identity = |row: &AdherenceRow| ModelIdentity {
+        name: if row.model.is_empty() { "unnamed model".to_owned() } else { row.model.clone() },
+        sha256: row.made_by.clone(),
+        ..ModelIdentity::default()
+    };
+    let identities: Vec<ModelIdentity> = rows.iter().map(identity).collect();
+    let names: ModelNames = identities.iter().collect();
+    identities.iter().map(|model| names.name(model)).collect()
+}
+
 pub(crate) fn print_summary(name: &str, summary: &AdherenceSummary) {
     let AdherenceSummary { responses, margin, .. } = summary;
-    println!("{name:<9} {responses} responses of {} conversations (95 % intervals by conversation)", margin.groups);
+    let conversations = counted(margin.groups, "conversation");
+    println!("{name:<9} {} of {conversations} (95 % intervals by conversation)", counted(*responses, "response"));
     print_numbers(summary);
 }
 
@@ -126,14 +165,25 @@ pub(crate) fn print_numbers(summary: &AdherenceSummary) {
     }
 }
 
-/// `mean [low, high]`, scaled.
+/// `mean [low, high]`, scaled; `mean [–]` where one conversation alone gives no interval.
 pub(crate) fn written(interval: &Interval, scale: f64, digits: usize) -> String {
-    let Interval { mean, low, high, .. } = interval;
-    format!("{:.digits$} [{:.digits$}, {:.digits$}]", mean * scale, low * scale, high * scale)
+    let ends = interval.ends().map(|(low, high)| (low * scale, high * scale));
+    format!("{:.digits$} {}", interval.mean * scale, written_ends(ends, digits))
 }
 
-fn print_confusion(summary: &AdherenceSummary) {
-    println!("asked for / fits best (percent of the row)");
+/// `[low, high]`, or `[–]`.
+pub(crate) fn written_ends(ends: Option<(f64, f64)>, digits: usize) -> String {
+    ends.map_or_else(|| "[–]".to_owned(), |(low, high)| format!("[{low:.digits$}, {high:.digits$}]"))
+}
+
+/// `1 response`, `2 responses`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn print_confusion(summary: &AdherenceSummary, model: Option<&String>) {
+    let model = model.map(|model| format!("{model}: ")).unwrap_or_default();
+    println!("{model}asked for / fits best (percent of the row)");
     for (asked, fits) in &summary.confusion {
         let total: usize = fits.values().sum();
         let mut fits: Vec<(&String, &usize)> = fits.iter().collect();

@@ -12,8 +12,9 @@ use crate::remote_arguments::Server;
 
 /// Measure strategy-relevant attention (SRA) of captured runs
 ///
-/// Prints SRA by layout, strategy and turn with 95 % intervals by conversation. With --out also one CSV line per response and the
-/// comparison plots. Runs must have been made by `sra continue --attention …`.
+/// Prints SRA by layout, strategy and turn, each model on its own, with 95 % intervals by conversation. With --out also one CSV line
+/// per response and the comparison plots. Responses that lack the span or the rows are left out and counted. Runs must have been made
+/// by `sra continue --attention …`.
 #[derive(Debug, Args)]
 pub(crate) struct Attention {
     /// Run folders
@@ -22,7 +23,7 @@ pub(crate) struct Attention {
     /// Folder for tables (CSV) and plots (SVG, PNG)
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Rows of `sra adherence`: SRA is then correlated with the margin, pooled and within each pair of layouts
+    /// Rows of `sra adherence`: log SRA is then correlated with the margin, pooled and within each pair of layouts; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) adherence: Vec<PathBuf>,
     #[command(flatten)]
@@ -36,7 +37,11 @@ pub(crate) struct Measure {
     /// Named set of choices: ours, paper, reference-prompting or reference-eval; the options below change single ones
     #[arg(long, default_value = "ours", value_parser = SRA_PRESETS, value_name = "PRESET")]
     pub(crate) preset: String,
-    /// Span of the prompt: strategy_name, strategy_name_word, strategy_description, situation, history, turn:N …
+    /// Span of the prompt: strategy_name, strategy_name_word, strategy_description, situation, history, turn:N … [default: the
+    /// preset's]
+    ///
+    /// Controls beside any span but strategy_name, and a span without its last token (presets reference-…) other than the name with
+    /// and without the word, need a run captured with --attention layers.
     #[arg(long, value_name = "LABEL")]
     pub(crate) span: Option<String>,
     /// New tokens that count: all, first:N, or only:N (counted from 0)
@@ -51,7 +56,7 @@ pub(crate) struct Measure {
     /// Layers, e.g. 0-4,9
     #[arg(long, value_name = "LAYERS")]
     pub(crate) layers: Option<Selection>,
-    /// Heads (needs a run captured with --attention full)
+    /// Heads, e.g. 0,3-5 (needs a run captured with --attention full)
     #[arg(long, value_name = "HEADS")]
     pub(crate) heads: Option<Selection>,
 }
@@ -88,6 +93,8 @@ pub(crate) struct View {
 }
 
 /// Recompute an SRA table under every preset and show what changes
+///
+/// Walks from `ours` to each preset, one choice at a time, for every model and layout. Ranks are among the layouts of a model.
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
     /// Run folders

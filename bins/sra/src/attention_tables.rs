@@ -1,9 +1,11 @@
 //! Tables that `sra attention --out` writes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use strategy_prompting::{SraCorrelation, SraOptions, SraRow};
+use strategy_prompting::{SraOptions, SraRow};
 
+use crate::attention::Correlations;
 use crate::failure::Failure;
 
 /// Writes `sra.csv`, `options.json` and `correlation.json`.
@@ -11,7 +13,7 @@ pub(crate) fn write(
     out: &Path,
     rows: &[SraRow],
     measure: &SraOptions,
-    correlation: Option<&SraCorrelation>,
+    correlation: Option<&Correlations>,
 ) -> Result<(), Failure> {
     std::fs::create_dir_all(out).map_err(|error| named(out, error))?;
     let keep =
@@ -30,8 +32,9 @@ fn named(path: &Path, error: std::io::Error) -> Failure {
 
 /// One line per response.
 fn csv(rows: &[SraRow]) -> String {
-    let presets: Vec<&String> = rows.first().map(|row| row.presets.keys().collect()).unwrap_or_default();
-    let layers: Vec<usize> = rows.first().map(|row| row.first_layers.keys().copied().collect()).unwrap_or_default();
+    // Models differ in their number of layers, prompts in their parts.
+    let presets: BTreeSet<&String> = rows.iter().flat_map(|row| row.presets.keys()).collect();
+    let layers: BTreeSet<usize> = rows.iter().flat_map(|row| row.first_layers.keys().copied()).collect();
     let mut text = "run,model,id,example,conversation,turn,layout,strategy,rows,span_tokens,sra,log_sra,mass,uniform_ratio,control_before,control_after".to_owned();
     presets.iter().for_each(|name| text += &format!(",{name}"));
     layers.iter().for_each(|count| text += &format!(",first_{count}_layers"));
@@ -53,8 +56,8 @@ fn csv(rows: &[SraRow]) -> String {
             row.sra.log_value.to_string(),
             row.sra.mass.to_string(),
             row.sra.uniform_ratio.to_string(),
-            optional(row.control_before),
-            optional(row.control_after),
+            optional(row.controls.before),
+            optional(row.controls.after),
         ];
         fields.extend(presets.iter().map(|name| optional(row.presets.get(*name).map(|sra| sra.value))));
         fields.extend(layers.iter().map(|count| optional(row.first_layers.get(count).copied())));
@@ -64,7 +67,8 @@ fn csv(rows: &[SraRow]) -> String {
     text
 }
 
-fn quoted(text: &str) -> String {
+/// A field of a CSV line.
+pub(crate) fn quoted(text: &str) -> String {
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use strategy_prompting::{ContinuationRecord, Interval, SRA_PRESETS, SraOptions, audit_steps, sra};
+use strategy_prompting::{Error, Interval, SRA_PRESETS, SraOptions, audit_steps, sra};
 
+use crate::adherence::written;
 use crate::arguments::Format;
 use crate::attention_arguments::Audit;
-use crate::captured;
+use crate::attention_tables::quoted;
+use crate::captured::{CapturedRuns, Reading, Skipped};
 use crate::failure::Failure;
 
 /// The presets that [`SRA_PRESETS`] compares with the default.
@@ -16,18 +18,22 @@ const PUBLISHED: [&str; 3] = ["paper", "reference-prompting", "reference-eval"];
 
 pub(crate) fn run(options: &Audit, format: Format) -> Result<ExitCode, Failure> {
     let columns = columns()?;
-    let mut found: BTreeMap<String, Vec<Measured>> = BTreeMap::new();
-    captured::for_each(&options.runs, &mut |_, record, capture| {
-        let values = columns
-            .iter()
-            .map(|column| sra(capture, &column.options).map(|found| found.value))
-            .collect::<Result<Vec<f64>, _>>()
-            .map_err(|error| Failure::work(format!("record {}: {error}", record.id)))?;
-        found.entry(record.layout.name().to_owned()).or_default().push(Measured::new(record, values));
+    let runs = CapturedRuns::open(&options.runs)?;
+    let (mut found, mut skipped): (BTreeMap<Group, Vec<Measured>>, _) = (BTreeMap::new(), Skipped::default());
+    runs.for_each(Reading::Sums, &mut |source, record, capture| {
+        let values: Result<Vec<f64>, Error> =
+            columns.iter().map(|column| Ok(sra(capture, &column.options)?.value)).collect();
+        if let Some(values) = skipped.keep(source, record, values)? {
+            let group = Group { model: source.model.to_owned(), layout: source.layout.to_owned() };
+            found.entry(group).or_default().push(Measured { conversation: record.conversation.clone(), values });
+        }
         Ok(())
     })?;
     if found.is_empty() {
-        return Err(Failure::work("no response of these runs was asked for a strategy"));
+        return Err(skipped.everything());
+    }
+    for line in skipped.told(runs.models()) {
+        tracing::warn!("{line}");
     }
     let table = table(&columns, &found);
     if let Some(out) = &options.out {
@@ -35,9 +41,16 @@ pub(crate) fn run(options: &Audit, format: Format) -> Result<ExitCode, Failure> 
     }
     match format {
         Format::Json => crate::export::print_json(&table)?,
-        Format::Text => print(&table),
+        Format::Text => print(&table, runs.models().are_several()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is measured together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Group {
+    model: String,
+    layout: String,
 }
 
 /// One way to measure.
@@ -62,74 +75,81 @@ struct Measured {
     values: Vec<f64>,
 }
 
-impl Measured {
-    fn new(record: &ContinuationRecord, values: Vec<f64>) -> Self {
-        Self { conversation: record.conversation.clone(), values }
-    }
-}
-
-/// One line of the table: a layout measured one way.
+/// One line of the table: a model and layout measured one way.
 #[derive(Serialize)]
 struct Line {
-    layout: String,
+    #[serde(flatten)]
+    group: Group,
     preset: &'static str,
     step: String,
     value: Interval,
     /// Mean over the mean of `ours`.
     ratio: f64,
-    /// Place of the layout among all, from the largest SRA.
+    /// Place of the layout among all of the model, from the largest SRA.
     rank: usize,
 }
 
-fn table(columns: &[Column], found: &BTreeMap<String, Vec<Measured>>) -> Vec<Line> {
+fn table(columns: &[Column], found: &BTreeMap<Group, Vec<Measured>>) -> Vec<Line> {
     let mut lines = Vec::new();
     for (number, column) in columns.iter().enumerate() {
         let over = |measured: &[Measured], number: usize| {
             Interval::by_group(measured.iter().map(|one| (one.conversation.as_str(), one.values[number])))
         };
-        let means: Vec<(&String, Interval, f64)> = found
+        let means: Vec<(&Group, Interval, f64)> = found
             .iter()
-            .filter_map(|(layout, measured)| Some((layout, over(measured, number)?, over(measured, 0)?.mean)))
+            .filter_map(|(group, measured)| Some((group, over(measured, number)?, over(measured, 0)?.mean)))
             .collect();
-        for (layout, value, ours) in &means {
-            let rank = 1 + means.iter().filter(|(_, other, _)| other.mean > value.mean).count();
+        for (group, value, ours) in &means {
+            let is_above = |other: &Group, mean: f64| other.model == group.model && mean > value.mean;
             lines.push(Line {
-                layout: (*layout).clone(),
+                group: (*group).clone(),
                 preset: column.preset,
                 step: column.step.clone(),
                 value: *value,
                 ratio: value.mean / ours,
-                rank,
+                rank: 1 + means.iter().filter(|(other, value, _)| is_above(other, value.mean)).count(),
             });
         }
     }
     lines
 }
 
-fn print(table: &[Line]) {
+fn print(table: &[Line], names_models: bool) {
     println!("mean SRA under every preset; steps lead from `ours` to each preset, one choice at a time");
+    let shown = |Group { model, layout }: &Group| match names_models {
+        true => format!("{model} · {layout}"),
+        false => layout.clone(),
+    };
+    let width = table.iter().map(|line| shown(&line.group).chars().count()).max().unwrap_or(0);
+    let group = if names_models { "model · layout" } else { "layout" };
+    let width = width.max(group.chars().count());
     println!(
-        "{:<20} {:<36} {:<9} {:<32} {:>7}  rank",
-        "preset", "choice", "layout", "SRA [95 % by conversation]", "÷ ours"
+        "{:<20} {:<36} {group:<width$} {:<32} {:>7}  rank",
+        "preset", "choice", "SRA [95 % by conversation]", "÷ ours"
     );
     for line in table {
         println!(
-            "{:<20} {:<36} {:<9} {:<32} {:>7.3}  {:>4}",
+            "{:<20} {:<36} {:<width$} {:<32} {:>7.3}  {:>4}",
             line.preset,
             line.step,
-            line.layout,
-            crate::adherence::written(&line.value, 1.0, 6),
+            shown(&line.group),
+            written(&line.value, 1.0, 6),
             line.ratio,
             line.rank
         );
     }
+    if table.iter().any(|line| line.value.ends().is_none()) {
+        println!("[–]: one conversation alone gives no interval");
+    }
 }
 
 fn csv(table: &[Line]) -> String {
-    let mut text = "preset,choice,layout,sra,low,high,responses,ratio_to_ours,rank\n".to_owned();
-    for Line { layout, preset, step, value, ratio, rank } in table {
+    let mut text = "preset,choice,model,layout,sra,low,high,responses,ratio_to_ours,rank\n".to_owned();
+    let end = |end: Option<f64>| end.map(|end| end.to_string()).unwrap_or_default();
+    for Line { group: Group { model, layout }, preset, step, value, ratio, rank } in table {
         let Interval { mean, low, high, values, .. } = value;
-        text += &format!("{preset},\"{step}\",{layout},{mean},{low},{high},{values},{ratio},{rank}\n");
+        let (model, low, high) = (quoted(model), end(*low), end(*high));
+        text += &format!("{preset},\"{step}\",{model},{layout},{mean},{low},{high},{values},{ratio},{rank}\n");
     }
     text
 }

@@ -26,6 +26,14 @@ impl Failure {
         Self::Clap(error)
     }
 
+    /// The same failure of the work, and what it is about.
+    pub(crate) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Work(message) => Self::Work(format!("{what}: {message}")),
+            other => other,
+        }
+    }
+
     /// What went wrong.
     pub(crate) fn message(&self) -> String {
         match self {

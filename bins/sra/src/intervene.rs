@@ -11,7 +11,7 @@ use strategy_prompting::{
     score_adherence, write_json_lines,
 };
 
-use crate::adherence::{by_layout, conditional_records, print_numbers, print_summary, strategies, written};
+use crate::adherence::{by_layout, conditional_records, groups, print_numbers, print_summary, strategies, written};
 use crate::arguments::Format;
 use crate::attention_arguments::Intervene;
 use crate::failure::Failure;
@@ -119,9 +119,12 @@ struct Effect {
 }
 
 fn report(options: &Intervene, before: &[AdherenceRow], after: &[AdherenceRow], format: Format) -> Result<(), Failure> {
+    let groups = groups(before);
+    let (firsts, seconds) = (by_layout(before), by_layout(after));
     let mut effects = BTreeMap::new();
-    for ((layout, first), (_, second)) in by_layout(before).into_iter().zip(by_layout(after)) {
-        let (margin_change, own_change) = changes(layout, before, after);
+    for ((layout, first), second) in firsts.into_iter().zip(seconds.into_values()) {
+        let pairs = before.iter().zip(after).zip(&groups).filter(|(_, group)| **group == layout);
+        let (margin_change, own_change) = changes(&pairs.map(|(pair, _)| pair).collect::<Vec<_>>());
         effects.insert(layout, Effect { before: first, after: second, margin_change, own_change });
     }
     if format == Format::Json {
@@ -151,11 +154,10 @@ fn report(options: &Intervene, before: &[AdherenceRow], after: &[AdherenceRow], 
     Ok(())
 }
 
-fn changes(layout: &str, before: &[AdherenceRow], after: &[AdherenceRow]) -> (Option<Interval>, Option<Interval>) {
+fn changes(pairs: &[(&AdherenceRow, &AdherenceRow)]) -> (Option<Interval>, Option<Interval>) {
     let own = |row: &AdherenceRow| row.log_likelihood.get(&row.strategy).copied().unwrap_or(f64::NAN);
     let over = |change: &dyn Fn(&AdherenceRow, &AdherenceRow) -> f64| {
-        let pairs = before.iter().zip(after).filter(|(first, _)| first.layout == layout);
-        Interval::by_group(pairs.map(|(first, second)| (first.conversation.as_str(), change(first, second))))
+        Interval::by_group(pairs.iter().map(|(first, second)| (first.conversation.as_str(), change(first, second))))
     };
     (
         over(&|first, second| second.margin() - first.margin()),

@@ -1,6 +1,6 @@
 //! `sra predictability`: how well the strategy can be read off a response, from its words or from vectors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use predictability::{
 };
 use safetensors::SafeTensors;
 use serde::Serialize;
-use strategy_prompting::{ContinuationRecord, tidy_response};
+use strategy_prompting::{ContinuationRecord, ModelNames, tidy_response};
 use text_encoder::{ReadingOptions, SentenceEncoder};
 
-use crate::adherence::conditional_records;
+use crate::adherence::{conditional_records, counted, written_ends};
 use crate::arguments::{Format, ModelOptions};
 use crate::attention_arguments::{Predictability, Reading};
 use crate::failure::Failure;
@@ -34,12 +34,15 @@ pub(crate) fn run(options: &Predictability, format: Format) -> Result<ExitCode, 
     let records = conditional_records(&options.runs, None)?;
     let mut source = source(options)?;
     let mut sets: BTreeMap<(String, String), Vec<&ContinuationRecord>> = BTreeMap::new();
+    let names: ModelNames = records.iter().map(|record| &record.model).collect();
     for record in &records {
-        sets.entry((record.model.name.clone(), record.layout.name().to_owned())).or_default().push(record);
+        sets.entry((names.name(&record.model), record.layout.name().to_owned())).or_default().push(record);
     }
     let mut told = Vec::new();
     for ((model, layout), records) in sets {
-        told.push(Set { model, layout, outcome: predict(&records, &mut source, options)? });
+        let outcome =
+            predict(&records, &mut source, options).map_err(|failure| failure.about(&format!("{model} · {layout}")))?;
+        told.push(Set { model, layout, outcome });
     }
     match format {
         Format::Json => crate::export::print_json(&told)?,
@@ -105,6 +108,11 @@ fn read_vectors(path: &Path) -> Result<HashMap<String, Vec<f32>>, Failure> {
     }
     let values: Vec<f32> = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let width = tensor.shape()[1].max(1);
+    let mut seen = HashSet::new();
+    if let Some(id) = ids.iter().find(|id| !seen.insert(id.as_str())) {
+        // The same request to two models has the same id.
+        return Err(wrong(format!("`ids` has {id} twice: keep each model's vectors in a file of their own")));
+    }
     Ok(ids.into_iter().zip(values.chunks_exact(width).map(<[f32]>::to_vec)).collect())
 }
 
@@ -243,10 +251,11 @@ fn by_turn(records: &[&ContinuationRecord], split: &Split, labels: &[usize], fou
 fn print(set: &Set, options: &Predictability) {
     let Set { model, layout, outcome } = set;
     let Outcome { report, c, format_errors, coefficients, by_turn } = outcome;
-    let (low, high) = report.interval;
-    println!("{model} · {layout}: {} held-out responses of {} conversations", report.items, report.groups);
+    let conversations = counted(report.groups, "conversation");
+    println!("{model} · {layout}: {} of {conversations}", counted(report.items, "held-out response"));
+    let interval = written_ends(report.interval, 3);
     println!(
-        "  accuracy {:.3} [{low:.3}, {high:.3}], macro-F1 {:.3}  (chance {:.3}, always the same {:.3}; C {c:.3e})",
+        "  accuracy {:.3} {interval}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3}; C {c:.3e})",
         report.accuracy, report.macro_f1, report.chance, report.majority
     );
     if let Reading::Lexical = options.reading {

@@ -15,7 +15,7 @@ use strategy_prompting::{
     ContinuationRecord, Dialogue, HistoryFormat, LabelledText, Layout, SystemRole, build, tidy_response,
 };
 
-use crate::adherence::conditional_records;
+use crate::adherence::{conditional_records, written_ends};
 use crate::arguments::Format;
 use crate::attention_arguments::TokenProbe;
 use crate::failure::Failure;
@@ -139,9 +139,9 @@ fn print(told: &Told, responses: usize) {
     for (name, report) in
         [("by conversation", &told.by_conversation), ("over tokens (published; leaks)", &told.over_tokens)]
     {
-        let (low, high) = report.interval;
+        let interval = written_ends(report.interval, 3);
         println!(
-            "  split {name:<31} accuracy {:.3} [{low:.3}, {high:.3}], macro-F1 {:.3}  (chance {:.3}, always the same {:.3})",
+            "  split {name:<31} accuracy {:.3} {interval}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3})",
             report.accuracy, report.macro_f1, report.chance, report.majority
         );
     }

@@ -1,6 +1,7 @@
 //! The program as a user runs it: one test binary, a module per subject.
 
 mod attention;
+mod attention_reports;
 mod bad_input;
 mod chat;
 mod classifier;

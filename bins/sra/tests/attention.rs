@@ -7,18 +7,18 @@ use serde_json::Value;
 use crate::program::{records, root, sra, text};
 
 /// Runs words that must succeed.
-fn done(words: &[&str]) -> String {
+pub(crate) fn done(words: &[&str]) -> String {
     let output = sra(words).output().unwrap();
     assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn json(words: &[&str]) -> Value {
+pub(crate) fn json(words: &[&str]) -> Value {
     serde_json::from_str(&done(words)).unwrap()
 }
 
 /// Runs words that must fail with a code and say something.
-fn refused(words: &[&str], code: i32, says: &str) {
+pub(crate) fn refused(words: &[&str], code: i32, says: &str) {
     let output = sra(words).output().unwrap();
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{words:?}\n{message}");
@@ -34,7 +34,7 @@ fn captured(out: &str, level: &[&str]) {
     done(&words);
 }
 
-fn path(folder: &tempfile::TempDir, name: &str) -> String {
+pub(crate) fn path(folder: &tempfile::TempDir, name: &str) -> String {
     folder.path().join(name).to_string_lossy().into_owned()
 }
 

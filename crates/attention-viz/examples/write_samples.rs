@@ -32,6 +32,8 @@ fn sample(name: &str, layers: usize, heads: usize) -> AttentionRecord {
         spans: vec![Span { label: "strategy_name".into(), bytes: 4..8, tokens: 1..2 }],
         span_sums: (0..2).flat_map(|row| sums(row).repeat(layers)).collect(),
         head_profile: [(uniform(0) + uniform(1)) / 2.0; 3].repeat(layers * heads),
+        // What the sink leaves: 1/3 of 2/3, then 1/4 of 3/4.
+        head_shares: vec![(1.0 / 2.0 + 1.0 / 3.0) / 2.0; layers * heads],
         head_span_sums: (0..2).flat_map(|row| sums(row).repeat(layers * heads)).collect(),
         layer_rows: (0..2).flat_map(|row| repeated(row, layers)).collect(),
         head_rows: (0..2).flat_map(|row| repeated(row, layers * heads)).collect(),

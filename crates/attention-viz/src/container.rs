@@ -116,12 +116,13 @@ impl AttentionRecord {
     }
 }
 
-/// Reads a file's manifest only.
+/// Reads a file's manifest only, and looks whether the file is long enough for the arrays that its header names.
 ///
 /// # Errors
 /// The file can't be read or is no attention file.
 pub fn read_manifest(path: &Path) -> Result<Manifest, Error> {
     let mut file = File::open(path).map_err(Error::io(path))?;
+    let size = file.metadata().map_err(Error::io(path))?.len();
     let mut length = [0u8; 8];
     let too_short = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::UnexpectedEof => {
@@ -137,15 +138,20 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, Error> {
     }
     let mut header = Vec::new();
     Read::by_ref(&mut file).take(length).read_to_end(&mut header).map_err(Error::io(path))?;
-    header_manifest(&header, length).map_err(|error| error.in_file(path))
+    header_manifest(&header, length, size).map_err(|error| error.in_file(path))
 }
 
-fn header_manifest(header: &[u8], length: u64) -> Result<Manifest, Error> {
+fn header_manifest(header: &[u8], length: u64, size: u64) -> Result<Manifest, Error> {
     if header.len() as u64 != length {
         return Err(Error::Format("it ends within its header".into()));
     }
     let json: serde_json::Value =
         serde_json::from_slice(header).map_err(|error| Error::Format(format!("its header is no JSON: {error}")))?;
+    let ends = json.as_object().into_iter().flatten().filter_map(|(_, array)| array["data_offsets"][1].as_u64());
+    let whole = ends.max().unwrap_or(0).saturating_add(8 + length);
+    if size < whole {
+        return Err(Error::Format(format!("it ends within its arrays: it has {size} of {whole} bytes")));
+    }
     let manifest = json["__metadata__"][MANIFEST].as_str();
     Manifest::parse(manifest.ok_or_else(|| Error::Format("its metadata has no manifest".into()))?)
 }
@@ -188,6 +194,9 @@ fn arrays(record: &AttentionRecord, manifest: &Manifest, precision: Precision) -
     ];
     if !capture.head_span_sums.is_empty() {
         arrays.push(("head_span_sums", Array::f32(vec![rows, layers, heads, columns], &capture.head_span_sums)));
+    }
+    if !capture.head_shares.is_empty() {
+        arrays.push(("head_shares", Array::f32(vec![layers, heads, capture.spans.len()], &capture.head_shares)));
     }
     if !capture.layer_rows.is_empty() {
         let padded = padded(capture, &capture.layer_rows, layers, keys);
@@ -236,6 +245,7 @@ fn parse(bytes: &[u8], part: Part) -> Result<AttentionRecord, Error> {
         spans: manifest.spans.clone(),
         span_sums: source.floats("span_sums", &[rows, layers, columns])?,
         head_profile: source.floats("head_profile", &[layers, heads, columns])?,
+        head_shares: source.optional("head_shares", &[layers, heads, manifest.spans.len()])?,
         head_span_sums: source.optional("head_span_sums", &[rows, layers, heads, columns])?,
         top,
         ..AttentionCapture::default()

@@ -25,6 +25,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A file holds a record that can't be shown.
+    #[error("{path}: {problem}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// The file was written by a newer version of the format.
     #[error("the file has version {found} of the format, this program reads version {known}: use a newer program")]
     Version {

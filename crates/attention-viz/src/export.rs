@@ -1,24 +1,30 @@
-//! Views of a record without a browser: tables, pictures and the standalone page.
+//! Views without a browser: tables, pictures and the standalone page as files.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::aggregate::{Choice, Matrix, largest, layer_heads, layer_profile, span_steps, token_rows};
+use crate::aggregate::{Choice, largest, layer_profile, span_steps, token_rows};
 use crate::container::AttentionRecord;
 use crate::error::Error;
 use crate::html::standalone_html;
-use crate::pictures;
+use crate::index::{Listing, RunIndex};
+use crate::sheets::{Sheet, subtitle};
+use crate::turns::LineBy;
+use crate::{compare, sheets, turns};
 
 /// Pixels per unit of a PNG.
 const PIXELS: f32 = 2.0;
 
-/// What [`export_record`] writes.
+/// What is written, and of which part of the attention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportOptions {
     /// Span that layers and heads are compared on.
     pub span: String,
     /// Layers, heads and sinks.
     pub choice: Choice,
+    /// Tokens that are selected in the map; all new ones unless told otherwise.
+    pub select: Option<Range<usize>>,
     /// The standalone page.
     pub html: bool,
     /// Tables.
@@ -29,153 +35,146 @@ pub struct ExportOptions {
     pub png: bool,
 }
 
-/// A table with named rows and columns.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct View {
-    /// Part of the file's name.
-    pub(crate) name: &'static str,
-    pub(crate) title: String,
-    /// What rows and columns are.
-    pub(crate) axes: (&'static str, &'static str),
-    pub(crate) rows: Vec<String>,
-    pub(crate) columns: Vec<String>,
-    pub(crate) values: Matrix,
+/// What an export has written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Views that could not be made of these records, and why.
+    pub left_out: Vec<String>,
 }
 
-/// Writes the views of one record into a folder and gives the files.
+/// Writes the views of one record into a folder, named by the file and the view.
 ///
 /// # Errors
-/// The record can't be read, does not have the span, layers or heads, or a file can't be written.
-pub fn export_record(file: &Path, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, Error> {
+/// The record can't be read, does not have the layers, heads or tokens, or a file can't be written.
+pub fn export_record(file: &Path, out: &Path, options: &ExportOptions) -> Result<Exported, Error> {
     let record = AttentionRecord::read(file)?;
-    std::fs::create_dir_all(out).map_err(Error::io(out))?;
-    let stem = file.file_stem().map_or_else(|| "record".into(), |stem| stem.to_string_lossy().into_owned());
-    let mut written = Vec::new();
-    let mut write = |name: String, bytes: &[u8]| {
-        let path = out.join(name);
-        std::fs::write(&path, bytes).map_err(Error::io(&path))?;
-        written.push(path);
-        Ok::<_, Error>(())
-    };
+    let mut writer = Writer::new(out, options)?;
     if options.html {
-        write(format!("{stem}.html"), standalone_html(&record).as_bytes())?;
+        writer.write(format!("{}.html", stem(file)), standalone_html(&record).as_bytes())?;
     }
-    if options.csv || options.svg || options.png {
-        for view in views(&record, &options.span, &options.choice)? {
-            let name = format!("{stem}.{}", view.name);
-            if options.csv {
-                write(format!("{name}.csv"), csv(&view).as_bytes())?;
-            }
-            for (name, svg) in pictures_of(&view, &record, &name, options.svg || options.png) {
-                if options.svg {
-                    write(format!("{name}.svg"), svg.as_bytes())?;
-                }
-                if options.png {
-                    write(format!("{name}.png"), &charts::png_of_svg(&svg, PIXELS)?)?;
-                }
-            }
+    if writer.wants_sheets() {
+        writer.sheets(&stem(file), &sheets::sheets(&record, options)?)?;
+        if record.capture.span(&options.span).is_none() {
+            writer.leave_out(&stem(file), &format!("the prompt has no span `{}`", options.span));
         }
     }
-    Ok(written)
+    Ok(writer.done)
 }
 
-/// A view's pictures as SVG, with their names. Tokens have two: the map, and the most attended ones.
-fn pictures_of(view: &View, record: &AttentionRecord, name: &str, wanted: bool) -> Vec<(String, String)> {
-    let mut pictures = Vec::new();
-    if wanted {
-        pictures.push((name.to_owned(), pictures::of(view, record).svg()));
+/// Writes what the second record attends to more or less than the first one.
+///
+/// # Errors
+/// As [`export_record`].
+pub fn export_comparison(a: &Path, b: &Path, out: &Path, options: &ExportOptions) -> Result<Exported, Error> {
+    let mut writer = Writer::new(out, options)?;
+    if writer.wants_sheets() {
+        let name = format!("{}-against-{}", stem(a), stem(b));
+        let (sheets, left_out) = compare::sheets(&AttentionRecord::read(a)?, &AttentionRecord::read(b)?, options)?;
+        writer.sheets(&name, &sheets)?;
+        left_out.iter().for_each(|why| writer.leave_out(&name, why));
     }
-    if wanted && view.name == "tokens" {
-        let stem = name.trim_end_matches("tokens");
-        pictures.push((format!("{stem}map"), pictures::map(record, &view.values)));
+    Ok(writer.done)
+}
+
+/// Writes a number of all records over turns, e.g. `sra`.
+///
+/// # Errors
+/// No record has the number, or a file can't be written.
+pub fn export_turns(
+    listing: &Listing,
+    value: &str,
+    by: LineBy,
+    out: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, Error> {
+    let mut writer = Writer::new(out, options)?;
+    if writer.wants_sheets() {
+        writer.sheets("", &[turns::sheet(listing, value, by)?])?;
     }
-    pictures
+    Ok(writer.done)
 }
 
-/// All views that the record has data for.
-pub(crate) fn views(record: &AttentionRecord, span: &str, choice: &Choice) -> Result<Vec<View>, Error> {
-    let capture = &record.capture;
-    let prompt = capture.first_position + 1;
-    let new_tokens = || record.token_texts[prompt..].to_vec();
-    let numbered = |what: &str, count: usize| (0..count).map(|number| format!("{what} {number}")).collect();
-    let profile = layer_profile(capture, span, choice.sink)?;
-    // Some spans only help measurements; the page does not show them either.
-    let helps = |label: &str| label.contains(":without_last") || label.starts_with("control_");
-    let shown: Vec<usize> = (0..capture.spans.len()).filter(|at| !helps(&capture.spans[*at].label)).collect();
-    let mut views = vec![
-        View {
-            name: "spans",
-            title: "attention of each new token to each span".into(),
-            axes: ("span", "new token"),
-            rows: shown.iter().map(|span| capture.spans[*span].label.clone()).collect(),
-            columns: new_tokens(),
-            values: columns_as_rows(&span_steps(capture, choice)?, &shown),
-        },
-        View {
-            name: "heads",
-            title: format!("attention to {span} by layer and head"),
-            axes: ("layer", "head"),
-            rows: numbered("layer", capture.layers),
-            columns: numbered("head", capture.heads),
-            values: layer_heads(capture, span, choice.sink)?,
-        },
-        View {
-            name: "layers",
-            title: format!("attention to {span} by layer"),
-            axes: ("span", "layer"),
-            rows: vec![span.to_owned()],
-            columns: numbered("layer", capture.layers),
-            values: Matrix { rows: 1, columns: profile.len(), values: profile },
-        },
-    ];
-    if !capture.layer_rows.is_empty() {
-        let rows = token_rows(capture, choice)?;
-        views.push(View {
-            name: "tokens",
-            title: "attention of each new token to each token".into(),
-            axes: ("new token", "token"),
-            rows: new_tokens(),
-            columns: record.token_texts[..rows.columns].to_vec(),
-            values: rows,
-        });
+/// The folder of every run of an index under `out`: that itself for one run, one of the run's name for each of several.
+pub fn run_folders(index: &RunIndex, out: &Path) -> Vec<PathBuf> {
+    let runs = &index.listing().runs;
+    if runs.len() == 1 {
+        return vec![out.to_owned()];
     }
-    Ok(views)
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for run in runs {
+        let names = std::iter::once(run.name.clone()).chain((2..).map(|number| format!("{}-{number}", run.name)));
+        let mut places = names.map(|name| out.join(Path::new(&name).file_name().unwrap_or("run".as_ref())));
+        folders.extend(places.find(|place| !folders.contains(place)));
+    }
+    folders
 }
 
-/// Some columns of a matrix as the rows of another.
-fn columns_as_rows(matrix: &Matrix, columns: &[usize]) -> Matrix {
-    let values = columns.iter().flat_map(|column| (0..matrix.rows).map(move |row| matrix.row(row)[*column]));
-    Matrix { rows: columns.len(), columns: matrix.rows, values: values.collect() }
+fn stem(file: &Path) -> String {
+    file.file_stem().map_or_else(|| "record".into(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// One line per cell: row number and name, column number and name, value.
-fn csv(view: &View) -> String {
-    let (row_axis, column_axis) = view.axes;
-    let mut text = format!("row,{},column,{},attention\n", quoted(row_axis), quoted(column_axis));
-    for (row, row_name) in view.rows.iter().enumerate() {
-        for (column, (name, value)) in view.columns.iter().zip(view.values.row(row)).enumerate() {
-            let _ = writeln!(text, "{row},{},{column},{},{value:e}", quoted(row_name), quoted(name));
+/// Writes files of the wanted formats into a folder.
+struct Writer<'a> {
+    out: &'a Path,
+    options: &'a ExportOptions,
+    done: Exported,
+}
+
+impl<'a> Writer<'a> {
+    fn new(out: &'a Path, options: &'a ExportOptions) -> Result<Self, Error> {
+        std::fs::create_dir_all(out).map_err(Error::io(out))?;
+        Ok(Self { out, options, done: Exported::default() })
+    }
+
+    fn wants_sheets(&self) -> bool {
+        self.options.csv || self.options.svg || self.options.png
+    }
+
+    fn sheets(&mut self, stem: &str, sheets: &[Sheet]) -> Result<(), Error> {
+        for sheet in sheets {
+            let name = if stem.is_empty() { sheet.name.to_owned() } else { format!("{stem}.{}", sheet.name) };
+            if self.options.csv {
+                self.write(format!("{name}.csv"), sheet.table.csv().as_bytes())?;
+            }
+            if !self.options.svg && !self.options.png {
+                continue;
+            }
+            let svg = sheet.picture.svg();
+            if self.options.svg {
+                self.write(format!("{name}.svg"), svg.as_bytes())?;
+            }
+            if self.options.png {
+                self.write(format!("{name}.png"), &charts::png_of_svg(&svg, PIXELS)?)?;
+            }
         }
+        Ok(())
     }
-    text
-}
 
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+    fn write(&mut self, name: String, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.out.join(name);
+        std::fs::write(&path, bytes).map_err(Error::io(&path))?;
+        self.done.files.push(path);
+        Ok(())
+    }
+
+    fn leave_out(&mut self, what: &str, why: &str) {
+        self.done.left_out.push(format!("{what}: {why}"));
     }
 }
 
 /// Describes a record in plain text: what it is, where attention goes, and how layers differ on a span.
 ///
 /// # Errors
-/// As [`export_record`].
+/// As [`export_record`]; the record does not have the span.
 pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, Error> {
     let record = AttentionRecord::read(file)?;
     let (info, capture) = (&record.info, &record.capture);
-    let mut text = String::new();
-    let _ = writeln!(text, "{}: {} · {} · turn {} · {}", info.id, info.strategy, info.layout, info.turn, info.model);
+    if capture.rows == 0 {
+        return Err(Error::Missing("the record has no new tokens".into()));
+    }
+    let mut text = format!("{}: {}\n", info.id, subtitle(&record));
     let _ = writeln!(
         text,
         "{} prompt tokens, {} new, {} layers × {} heads",
@@ -185,10 +184,7 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
         capture.heads
     );
     let _ = writeln!(text, "response: {}\n\nattention by span (mean over new tokens)", info.response.trim());
-    let all: Vec<usize> = (0..capture.spans.len()).collect();
-    let steps = columns_as_rows(&span_steps(capture, choice)?, &all);
-    for (number, part) in capture.spans.iter().enumerate() {
-        let mass = steps.row(number).iter().sum::<f64>() / capture.rows as f64;
+    for (part, mass) in capture.spans.iter().zip(span_steps(capture, choice)?.mean_row()) {
         let tokens = part.tokens.len();
         let _ =
             writeln!(text, "  {:<32} {tokens:>5} tokens  {mass:.4}  ({:.6} a token)", part.label, mass / tokens as f64);
@@ -196,7 +192,7 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
     if !capture.layer_rows.is_empty() {
         let rows = token_rows(capture, choice)?;
         let _ = writeln!(text, "\nmost attended tokens (mean over new tokens)");
-        for (position, mean) in largest(&pictures::mean_of_rows(&rows), 20) {
+        for (position, mean) in largest(&rows.mean_row(), 20) {
             let _ = writeln!(text, "  {position:>6}  {:.5}  {:?}", mean, record.token_texts[position]);
         }
     }

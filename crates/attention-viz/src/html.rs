@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::assets;
 use crate::container::AttentionRecord;
 use crate::server::manifest_of;
-use crate::tensors::tensor;
+use crate::tensors::{Found, OF_LAYERS, WHOLE, tensor};
 
-/// Arrays that the page needs. Rows of single heads would make it too large.
-const ARRAYS: [&str; 3] = ["span_sums", "head_profile", "layer_rows"];
+/// Rows of single heads are part of the page up to this size; with more of them it would be too large.
+const MOST_HEAD_VALUES: usize = 4 << 20;
 
 /// The page of one record. All texts are data in it: none becomes markup.
 pub fn standalone_html(record: &AttentionRecord) -> String {
@@ -44,14 +44,23 @@ fn asset_of(line: &str) -> Option<Asset<'_>> {
 
 fn embedded(record: &AttentionRecord) -> String {
     let mut tensors = Map::new();
-    for name in ARRAYS {
-        if let Some(tensor) = tensor(record, name, None) {
+    for (name, layer) in wanted(record) {
+        if let Found::Array(tensor) = tensor(record, name, layer) {
+            let key = layer.map_or_else(|| name.to_owned(), |layer| format!("{name}/{layer}"));
             let data = STANDARD.encode(&tensor.bytes);
-            tensors.insert(name.to_owned(), json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data": data }));
+            tensors.insert(key, json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data": data }));
         }
     }
     let value = json!({ "manifest": manifest_of(record), "tensors": Value::Object(tensors) });
     // No text can end the element it stands in.
     let text = value.to_string().replace('<', "\\u003c");
     format!("<script type=\"application/json\" id=\"embedded\">{text}</script>")
+}
+
+/// Single heads have all of their arrays or none: the page must not show a head in one view and the whole layer in another.
+fn wanted(record: &AttentionRecord) -> Vec<(&'static str, Option<usize>)> {
+    let has_heads = record.capture.head_rows.len() <= MOST_HEAD_VALUES;
+    let layers = if has_heads { record.capture.layers } else { 0 };
+    let of_layers = (0..layers).flat_map(|layer| OF_LAYERS.map(|name| (name, Some(layer))));
+    WHOLE.map(|name| (name, None)).into_iter().chain(of_layers).collect()
 }

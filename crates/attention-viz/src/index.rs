@@ -1,6 +1,7 @@
 //! Which records there are: the attention files of some run folders.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub struct RunIndex {
 pub struct Listing {
     /// Runs, in the order in which they were named.
     pub runs: Vec<Run>,
-    /// Files that could not be read, and why.
+    /// Files that can't be shown, and why.
     pub problems: Vec<String>,
 }
 
@@ -40,46 +41,59 @@ pub struct Run {
 /// One record in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    id: String,
-    example: String,
-    conversation: String,
-    turn: usize,
-    strategy: String,
-    layout: String,
-    model: String,
-    response: String,
-    prompt_tokens: usize,
-    rows: usize,
-    layers: usize,
-    heads: usize,
-    values: BTreeMap<String, f64>,
+    pub(crate) id: String,
+    pub(crate) example: String,
+    pub(crate) conversation: String,
+    pub(crate) turn: usize,
+    pub(crate) strategy: String,
+    pub(crate) layout: String,
+    pub(crate) model: String,
+    pub(crate) response: String,
+    pub(crate) prompt_tokens: usize,
+    pub(crate) rows: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) values: BTreeMap<String, f64>,
 }
 
 impl RunIndex {
-    /// Reads the manifests of run folders (or of folders of attention files, or of single files). A damaged file is left
-    /// out and told among the problems.
+    /// Reads the manifests of run folders (or of folders of attention files, or of single files). A run may be a symbolic
+    /// link; nothing in it may lead out of it. Files that can't be shown are told among the problems: damaged ones, those
+    /// outside the run, and those without an id of their own.
     ///
     /// # Errors
     /// A folder can't be read or holds no attention file at all.
     pub fn open(runs: &[PathBuf]) -> Result<Self, Error> {
         let mut index = Self::default();
-        for (number, run) in runs.iter().enumerate() {
-            let files = files(run)?;
-            let mut records = Vec::new();
-            for file in files {
-                match read_manifest(&file) {
-                    Ok(manifest) => records.push((entry(manifest), file)),
-                    Err(error) => index.listing.problems.push(error.to_string()),
-                }
-            }
-            records.sort_by(|(left, _), (right, _)| left.place().cmp(&right.place()));
-            for (entry, file) in &records {
-                index.files.insert((number, entry.id.clone()), file.clone());
-            }
-            let name = run.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into());
-            index.listing.runs.push(Run { name, records: records.into_iter().map(|(entry, _)| entry).collect() });
+        for run in runs {
+            index.add(run)?;
         }
         Ok(index)
+    }
+
+    fn add(&mut self, run: &Path) -> Result<(), Error> {
+        let number = self.listing.runs.len();
+        let mut records = Vec::new();
+        for found in files(run)? {
+            let read = found.and_then(|file| Ok((showable(&file)?, file)));
+            let taken = read.and_then(|(entry, file)| match self.file(number, &entry.id) {
+                Some(first) => Err(Error::Record {
+                    path: file,
+                    problem: format!("its id `{}` is that of {} too", entry.id, first.display()),
+                }),
+                None => Ok((entry, file)),
+            });
+            match taken {
+                Ok((entry, file)) => {
+                    self.files.insert((number, entry.id.clone()), file);
+                    records.push(entry);
+                }
+                Err(error) => self.listing.problems.push(error.to_string()),
+            }
+        }
+        records.sort_by(|left, right| left.place().cmp(&right.place()));
+        self.listing.runs.push(Run { name: run_name(run), records });
+        Ok(())
     }
 
     /// What the list of records shows.
@@ -92,13 +106,16 @@ impl RunIndex {
         self.files.get(&(run, id.to_owned())).map(PathBuf::as_path)
     }
 
-    /// All files, in the order of the list.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.listing
-            .runs
-            .iter()
-            .enumerate()
-            .flat_map(move |(run, listed)| listed.records.iter().filter_map(move |entry| self.file(run, &entry.id)))
+    /// All files with their run's number, in the order of the list.
+    pub fn files(&self) -> impl Iterator<Item = (usize, &Path)> {
+        self.records().map(|(run, _, file)| (run, file))
+    }
+
+    /// All records with their run's number and their file, in the order of the list.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &Entry, &Path)> {
+        self.listing.runs.iter().enumerate().flat_map(move |(run, listed)| {
+            listed.records.iter().filter_map(move |entry| Some((run, entry, self.file(run, &entry.id)?)))
+        })
     }
 }
 
@@ -127,25 +144,72 @@ fn entry(manifest: Manifest) -> Entry {
     }
 }
 
-fn files(run: &Path) -> Result<Vec<PathBuf>, Error> {
-    let is_attention = |path: &Path| path.extension().is_some_and(|extension| extension == EXTENSION);
-    if run.is_file() {
-        return Ok(vec![run.to_owned()]);
+/// A file's entry, if the page can address and show it.
+fn showable(file: &Path) -> Result<Entry, Error> {
+    let manifest = read_manifest(file)?;
+    let refuse = |problem: String| Err(Error::Record { path: file.to_owned(), problem });
+    let id = &manifest.record.id;
+    if id.is_empty() || !id.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter)) {
+        return refuse(format!("its id `{}` is not made of letters, digits, `-` and `_`", id.escape_default()));
     }
-    let folder = if run.join(ATTENTION).is_dir() { run.join(ATTENTION) } else { run.to_owned() };
-    let mut files = Vec::new();
+    if manifest.rows == 0 {
+        return refuse("it has no new tokens".into());
+    }
+    Ok(entry(manifest))
+}
+
+fn run_name(run: &Path) -> String {
+    let canonical = || std::fs::canonicalize(run).ok();
+    let name = run.file_name().map(OsStr::to_owned).or_else(|| Some(canonical()?.file_name()?.to_owned()));
+    name.map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The attention files of a run, by name, each where it really is.
+fn files(run: &Path) -> Result<Vec<Result<PathBuf, Error>>, Error> {
+    let root = canonical(run)?;
+    if root.is_file() {
+        return Ok(vec![Ok(root)]);
+    }
+    let folder = match root.join(ATTENTION) {
+        folder if folder.is_dir() => within(&root, &folder)?,
+        _ => root.clone(),
+    };
+    let mut paths = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(Error::io(&folder))? {
         let path = entry.map_err(Error::io(&folder))?.path();
-        if is_attention(&path) && path.is_file() {
-            files.push(path);
+        if path.extension().is_some_and(|extension| extension == EXTENSION) && !path.is_dir() {
+            paths.push(path);
         }
     }
-    if files.is_empty() {
+    if paths.is_empty() {
         return Err(Error::Missing(format!(
             "{}: no attention file (.{EXTENSION}) is in this folder; capture a run with `sra continue --attention layers`",
             folder.display()
         )));
     }
-    files.sort();
-    Ok(files)
+    paths.sort();
+    Ok(paths.iter().map(|path| within(&root, path)).collect())
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, Error> {
+    std::fs::canonicalize(path).map_err(Error::io(path))
+}
+
+/// Where a path of a run really is, which must be in the run.
+fn within(run: &Path, path: &Path) -> Result<PathBuf, Error> {
+    let target = canonical(path)?;
+    if target.starts_with(run) {
+        return Ok(target);
+    }
+    let problem = format!("it leads out of the run to {}; name that as a run to look at it", target.display());
+    Err(Error::Record { path: path.to_owned(), problem })
+}
+
+/// Whether a file of the index is still where it was: nothing has put a link in its way since.
+pub(crate) fn check_place(file: &Path) -> Result<(), Error> {
+    let target = canonical(file)?;
+    if target == file {
+        return Ok(());
+    }
+    Err(Error::Record { path: file.to_owned(), problem: format!("it now leads to {}", target.display()) })
 }

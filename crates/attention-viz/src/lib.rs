@@ -13,7 +13,9 @@
 //! ```
 //!
 //! From files, [`token_rows`], [`span_steps`], [`layer_heads`] and [`layer_profile`] make the tables behind the views;
-//! [`serve`] shows them in the browser, [`export_record`] writes them, and [`standalone_html`] makes a page that needs no server.
+//! [`span_differences`], [`head_difference`] and [`token_differences`] those behind comparisons, [`over_turns`] that over turns;
+//! [`serve`] shows them in the browser, [`export_record`], [`export_comparison`] and [`export_turns`] write them, and
+//! [`standalone_html`] makes a page that needs no server.
 //!
 //! ```
 //! use attention_viz::{AttentionRecord, Choice, Precision, RecordInfo, span_steps};
@@ -56,6 +58,7 @@
 //! | `token_ids` | U32 | `[prompt + new]` | |
 //! | `span_sums` | F32 | `[new, layers, columns]` | mass, mean over heads |
 //! | `head_profile` | F32 | `[layers, heads, columns]` | mass, mean over new tokens |
+//! | `head_shares` | F32 | `[layers, heads, spans]` | part of what sinks leave, mean over new tokens; files of older programs lack it |
 //! | `head_span_sums` | F32 | `[new, layers, heads, columns]` | level `full` |
 //! | `layer_rows` | F16 or F32 | `[new, layers, keys]` | levels `layers` and `full`; mean over heads |
 //! | `head_rows` | F16 or F32 | `[new, layers, heads, keys]` | level `full` |
@@ -64,23 +67,35 @@
 //! The manifest says `"format": "solace.attention"` and `"version": 1`; a file of another version is refused with that
 //! reason. Its other fields are those of [`Manifest`].
 
+mod against;
 mod aggregate;
 mod assets;
+mod compare;
 mod container;
 mod error;
 mod export;
+mod flow;
 mod html;
 mod index;
 mod manifest;
-mod pictures;
 mod server;
+mod sheets;
+mod table;
 mod tensors;
+mod turns;
 
-pub use aggregate::{Choice, Matrix, SinkHandling, largest, layer_heads, layer_profile, span_steps, token_rows};
+pub use against::{Against, Field};
+pub use aggregate::{
+    Choice, HeadMean, Matrix, SinkHandling, largest, layer_heads, layer_profile, span_steps, token_rows, token_values,
+};
+pub use compare::{
+    HeadDifference, SpanDifference, TokenDifference, head_difference, span_differences, token_differences,
+};
 pub use container::{AttentionRecord, EXTENSION, Precision, read_manifest};
 pub use error::Error;
-pub use export::{ExportOptions, export_record, show_record};
+pub use export::{ExportOptions, Exported, export_comparison, export_record, export_turns, run_folders, show_record};
 pub use html::standalone_html;
 pub use index::{Entry, Listing, Run, RunIndex};
 pub use manifest::{FORMAT, Manifest, RecordInfo, VERSION};
 pub use server::{ServerOptions, serve};
+pub use turns::{LineBy, TurnLine, TurnPoint, over_turns};

@@ -1,11 +1,13 @@
 //! `attention-viz`: look at attention files in the browser, or turn them into pages and tables.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use attention_viz::{
-    Choice, Error, ExportOptions, RunIndex, ServerOptions, SinkHandling, export_record, serve, show_record,
+    Against, Choice, Error, ExportOptions, Exported, LineBy, RunIndex, ServerOptions, SinkHandling, export_comparison,
+    export_record, export_turns, run_folders, serve, show_record,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::Selection;
@@ -77,14 +79,57 @@ struct Export {
     /// Run folders, folders of attention files, or single files
     #[arg(required = true, num_args = 1.., value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Where the files go, named by record and view
+    /// Where the files go, named by record and view; several runs get a folder each
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What is written; several, separated by commas
     #[arg(long, value_delimiter = ',', value_enum, default_value = "html,csv,svg", value_name = "FORMAT")]
     format: Vec<Form>,
+    /// Compare records too: with those of the same example but layout=NAME, strategy=NAME, model=NAME or run=NAME, or
+    /// with one record (its id or file)
+    #[arg(long, value_name = "WHAT")]
+    against: Option<Against>,
+    /// Write only comparisons and numbers over turns, not the views of single records
+    #[arg(long)]
+    no_records: bool,
+    /// Tokens that are selected in the map, e.g. 120-131: new ones, or ones of the prompt
+    #[arg(long, value_name = "TOKENS", value_parser = selection)]
+    select: Option<Range<usize>>,
+    /// Number of the records that is written over turns
+    #[arg(long, default_value = "sra", value_name = "NAME")]
+    value: String,
+    /// What makes a line of its own over turns
+    #[arg(long, value_enum, default_value_t = By::Layout)]
+    by: By,
     #[command(flatten)]
     view: View,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Layout,
+    Strategy,
+    Model,
+    Run,
+}
+
+impl By {
+    fn line(self) -> LineBy {
+        match self {
+            Self::Layout => LineBy::Layout,
+            Self::Strategy => LineBy::Strategy,
+            Self::Model => LineBy::Model,
+            Self::Run => LineBy::Run,
+        }
+    }
+}
+
+/// `first-last`, both part of it, or one number.
+fn selection(text: &str) -> Result<Range<usize>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.trim().parse::<u32>().map(|number| number as usize).map_err(|_| "no token range");
+    let (first, last) = (number(first)?, number(last)?);
+    if first <= last { Ok(first..last + 1) } else { Err("the last token stands before the first".into()) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,25 +171,51 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             let settings = ServerOptions { address: options.address, hosts: options.allow_host };
             serve(index, &settings, |address| println!("http://{address}/  (Ctrl-C ends)"))
         }
-        Command::Export(options) => {
-            let has = |form| options.format.contains(&form);
-            let settings = ExportOptions {
-                span: options.view.span.clone(),
-                choice: options.view.choice(),
-                html: has(Form::Html),
-                csv: has(Form::Csv),
-                svg: has(Form::Svg),
-                png: has(Form::Png),
-            };
-            let index = RunIndex::open(&options.runs)?;
-            for file in index.files() {
-                export_record(file, &options.out, &settings)?.iter().for_each(|path| println!("{}", path.display()));
-            }
-            Ok(())
-        }
+        Command::Export(options) => export(&options),
         Command::Show(options) => {
             print!("{}", show_record(&options.file, &options.view.span, &options.view.choice())?);
             Ok(())
         }
     }
+}
+
+fn export(options: &Export) -> Result<(), Error> {
+    let has = |form| options.format.contains(&form);
+    let settings = ExportOptions {
+        span: options.view.span.clone(),
+        choice: options.view.choice(),
+        select: options.select.clone(),
+        html: has(Form::Html),
+        csv: has(Form::Csv),
+        svg: has(Form::Svg),
+        png: has(Form::Png),
+    };
+    let index = RunIndex::open(&options.runs)?;
+    index.listing().problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
+    let pairs = options.against.as_ref().map(|against| index.pairs(against)).transpose()?;
+    let folders = run_folders(&index, &options.out);
+    let files: Vec<(usize, &Path)> = index.files().filter(|_| !options.no_records).collect();
+    let exported: Vec<Exported> = files
+        .iter()
+        .map(|(run, file)| export_record(file, &folders[*run], &settings))
+        .map(|exported| exported.inspect(tell))
+        .collect::<Result<_, _>>()?;
+    if !exported.is_empty() && exported.iter().all(|exported| !exported.left_out.is_empty()) {
+        return Err(Error::Missing(format!("no record has a span `{}`", settings.span)));
+    }
+    for (run, a, b) in pairs.into_iter().flatten() {
+        tell(&export_comparison(&a, &b, &folders[run], &settings)?);
+    }
+    match export_turns(index.listing(), &options.value, options.by.line(), &options.out, &settings) {
+        Ok(exported) => tell(&exported),
+        // Records need no numbers; a number that was asked for by name must be there.
+        Err(Error::Missing(why)) if options.value == "sra" => eprintln!("left out: {why}"),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn tell(exported: &Exported) {
+    exported.left_out.iter().for_each(|why| eprintln!("left out: {why}"));
+    exported.files.iter().for_each(|path| println!("{}", path.display()));
 }

@@ -133,6 +133,9 @@ impl Manifest {
         if let Some(sink) = self.sinks.iter().find(|sink| **sink >= self.prompt_tokens) {
             return Err(format!("the sink at {sink} is outside the prompt"));
         }
+        if !self.sinks.is_sorted_by(|left, right| left < right) {
+            return Err(format!("sinks are not ascending: {:?}", self.sinks));
+        }
         for span in &self.spans {
             if span.tokens.start >= span.tokens.end || span.tokens.end > self.prompt_tokens {
                 return Err(format!("the span `{}` is empty or outside the prompt: {:?}", span.label, span.tokens));

@@ -15,15 +15,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::assets;
-use crate::container::AttentionRecord;
+use crate::container::{AttentionRecord, read_manifest};
 use crate::error::Error;
 use crate::html::standalone_html;
-use crate::index::RunIndex;
+use crate::index::{RunIndex, check_place};
 use crate::manifest::Manifest;
-use crate::tensors::{Tensor, tensor};
+use crate::tensors::{Found, Tensor, tensor};
 
 /// Longer addresses are refused.
 const LONGEST_URI: usize = 8 << 10;
@@ -55,8 +55,8 @@ struct Site {
     kept: Mutex<Vec<Kept>>,
 }
 
-/// A record that was read, with its place in the index.
-type Kept = ((usize, String), Arc<AttentionRecord>);
+/// A record with its place in the index: read, or being read by whoever asked first.
+type Kept = ((usize, String), Arc<OnceCell<Arc<AttentionRecord>>>);
 
 /// Serves until the process ends. `ready` hears the address once the server listens.
 ///
@@ -143,11 +143,10 @@ async fn listing(State(site): State<Arc<Site>>) -> Response {
 
 async fn manifest(State(site): State<Arc<Site>>, Path((run, id)): Path<(usize, String)>) -> Response {
     let Some(file) = site.index.file(run, &id).map(std::path::Path::to_owned) else { return unknown() };
-    let read = tokio::task::spawn_blocking(move || crate::container::read_manifest(&file)).await;
-    match read {
+    match blocking(move || check_place(&file).and_then(|()| read_manifest(&file))).await {
         Ok(Ok(manifest)) => axum::Json(manifest).into_response(),
         Ok(Err(error)) => damaged(&error),
-        Err(error) => damaged(&error),
+        Err(response) => response,
     }
 }
 
@@ -165,14 +164,8 @@ async fn array(
         Ok(record) => record,
         Err(response) => return response,
     };
-    let capture = &record.capture;
-    let is_lower = match name.as_str() {
-        "layer_rows" => capture.layer_rows.is_empty(),
-        "head_rows" => capture.head_rows.is_empty(),
-        _ => false,
-    };
-    match tokio::task::spawn_blocking(move || tensor(&record, &name, slice.layer)).await {
-        Ok(Some(Tensor { dtype, shape, bytes })) => {
+    match blocking(move || tensor(&record, &name, slice.layer)).await {
+        Ok(Found::Array(Tensor { dtype, shape, bytes })) => {
             let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
             let headers = [
                 ("content-type", "application/octet-stream".to_owned()),
@@ -181,10 +174,9 @@ async fn array(
             ];
             (headers, Body::from(bytes)).into_response()
         }
-        // Records of lower levels lack arrays that others have: that is no error.
-        Ok(None) if is_lower => StatusCode::NO_CONTENT.into_response(),
-        Ok(None) => refuse(StatusCode::NOT_FOUND, "there is no such array"),
-        Err(error) => damaged(&error),
+        Ok(Found::NotKept) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Found::Unknown) => refuse(StatusCode::NOT_FOUND, "there is no such array"),
+        Err(response) => response,
     }
 }
 
@@ -194,10 +186,10 @@ async fn page(State(site): State<Arc<Site>>, Path((run, id)): Path<(usize, Strin
         Err(response) => return response,
     };
     let name = format!("attachment; filename=\"attention-{}.html\"", file_name(&id));
-    match tokio::task::spawn_blocking(move || standalone_html(&record)).await {
+    match blocking(move || standalone_html(&record)).await {
         Ok(html) => ([("content-type", "text/html; charset=utf-8".to_owned()), ("content-disposition", name)], html)
             .into_response(),
-        Err(error) => damaged(&error),
+        Err(response) => response,
     }
 }
 
@@ -207,34 +199,42 @@ fn file_name(id: &str) -> String {
 
 /// Reads a record, or takes it from those that were read last.
 async fn record(site: &Arc<Site>, run: usize, id: &str) -> Result<Arc<AttentionRecord>, Response> {
-    let key = (run, id.to_owned());
-    if let Some(record) = kept(site, &key) {
-        return Ok(record);
-    }
     let file = site.index.file(run, id).map(std::path::Path::to_owned).ok_or_else(unknown)?;
-    let _permit = site.readers.acquire().await.map_err(|error| damaged(&error))?;
-    if let Some(record) = kept(site, &key) {
-        return Ok(record);
-    }
-    let read = tokio::task::spawn_blocking(move || AttentionRecord::read(&file)).await;
-    let record = Arc::new(read.map_err(|error| damaged(&error))?.map_err(|error| damaged(&error))?);
-    let mut kept = site.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.insert(0, (key, record.clone()));
-    kept.truncate(KEPT);
-    Ok(record)
+    let record = kept(site, (run, id.to_owned()));
+    let read = async || {
+        let _permit = site.readers.acquire().await.map_err(|error| failed(&error))?;
+        let read = blocking(move || check_place(&file).and_then(|()| AttentionRecord::read(&file))).await?;
+        read.map(Arc::new).map_err(|error| damaged(&error))
+    };
+    record.get_or_try_init(read).await.cloned()
 }
 
-fn kept(site: &Site, key: &(usize, String)) -> Option<Arc<AttentionRecord>> {
-    let kept = site.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.iter().find(|(known, _)| known == key).map(|(_, record)| record.clone())
+/// The place of a record among those that are kept.
+fn kept(site: &Site, key: (usize, String)) -> Arc<OnceCell<Arc<AttentionRecord>>> {
+    let mut kept = site.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = kept.iter().position(|(known, _)| *known == key).map(|at| kept.remove(at));
+    let (key, record) = known.unwrap_or_else(|| (key, Arc::default()));
+    kept.insert(0, (key, record.clone()));
+    kept.truncate(KEPT);
+    record
 }
 
 fn unknown() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is no such record")
 }
 
-fn damaged(error: &dyn std::fmt::Display) -> Response {
+/// The record's file is at fault, not the server.
+fn damaged(error: &Error) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response()
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
+}
+
+/// Work that would keep other requests waiting.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
 }
 
 /// What [`manifest`] answers, for the standalone page.

@@ -3,6 +3,7 @@
 use half::f16;
 use llm_runtime::AttentionCapture;
 
+use crate::aggregate::head_shares;
 use crate::container::AttentionRecord;
 
 /// Raw little-endian values.
@@ -14,39 +15,76 @@ pub(crate) struct Tensor {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The array of that name; `head_rows` gives one layer. `None` if the record does not have it.
-pub(crate) fn tensor(record: &AttentionRecord, name: &str, layer: Option<usize>) -> Option<Tensor> {
+/// What there is under a name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Found {
+    Array(Tensor),
+    /// Records have such an array, this one does not: it was captured with less.
+    NotKept,
+    /// No record has such an array, or the record has no such layer.
+    Unknown,
+}
+
+/// Arrays that are asked for layer by layer: those of single heads, which may be large.
+pub(crate) const OF_LAYERS: [&str; 2] = ["head_rows", "head_span_sums"];
+/// The other arrays.
+pub(crate) const WHOLE: [&str; 4] = ["span_sums", "head_profile", "head_shares", "layer_rows"];
+
+/// The array of that name: [`WHOLE`], or [`OF_LAYERS`] with a layer.
+pub(crate) fn tensor(record: &AttentionRecord, name: &str, layer: Option<usize>) -> Found {
     let capture = &record.capture;
+    match layer {
+        None => whole(capture, name),
+        Some(layer) if layer < capture.layers => of_layer(capture, name, layer),
+        Some(_) => Found::Unknown,
+    }
+}
+
+fn whole(capture: &AttentionCapture, name: &str) -> Found {
     let AttentionCapture { layers, heads, rows, .. } = *capture;
-    let (columns, keys) = (capture.columns(), capture.keys(rows.checked_sub(1)?));
+    let columns = capture.columns();
     match name {
-        "span_sums" => Some(f32s(&capture.span_sums, vec![rows, layers, columns])),
-        "head_profile" => Some(f32s(&capture.head_profile, vec![layers, heads, columns])),
-        "layer_rows" if !capture.layer_rows.is_empty() => {
-            let row = |row, layer| capture.layer_row(row, layer);
-            Some(Tensor { dtype: "F16", shape: vec![rows, layers, keys], bytes: padded(rows, layers, keys, &row) })
-        }
-        "head_rows" if !capture.head_rows.is_empty() => {
-            let layer = layer.filter(|layer| *layer < layers)?;
-            let row = |row, head| capture.head_row(row, layer, head);
-            Some(Tensor { dtype: "F16", shape: vec![rows, heads, keys], bytes: padded(rows, heads, keys, &row) })
-        }
-        _ => None,
+        "span_sums" => f32s(&capture.span_sums, vec![rows, layers, columns]),
+        "head_profile" => f32s(&capture.head_profile, vec![layers, heads, columns]),
+        "head_shares" => f32s(&head_shares(capture), vec![layers, heads, capture.spans.len()]),
+        "layer_rows" if capture.layer_rows.is_empty() => Found::NotKept,
+        "layer_rows" => f16s(capture, layers, |row, layer| capture.layer_row(row, layer)),
+        _ => Found::Unknown,
     }
 }
 
-fn f32s(values: &[f32], shape: Vec<usize>) -> Tensor {
-    Tensor { dtype: "F32", shape, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
+fn of_layer(capture: &AttentionCapture, name: &str, layer: usize) -> Found {
+    let AttentionCapture { layers, heads, rows, .. } = *capture;
+    let columns = capture.columns();
+    match name {
+        "head_rows" if capture.head_rows.is_empty() => Found::NotKept,
+        "head_rows" => f16s(capture, heads, |row, head| capture.head_row(row, layer, head)),
+        "head_span_sums" => {
+            let width = heads * columns;
+            let rows_of_layer = capture.head_span_sums.chunks(width).skip(layer).step_by(layers);
+            f32s(&rows_of_layer.flatten().copied().collect::<Vec<f32>>(), vec![rows, heads, columns])
+        }
+        _ => Found::Unknown,
+    }
 }
 
-fn padded<'a>(rows: usize, width: usize, keys: usize, of: &dyn Fn(usize, usize) -> Option<&'a [f32]>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(rows * width * keys * 2);
-    for row in 0..rows {
-        for number in 0..width {
-            let values = of(row, number).unwrap_or_default();
-            bytes.extend(values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
-            bytes.resize(bytes.len() + 2 * (keys - values.len()), 0);
+fn f32s(values: &[f32], shape: Vec<usize>) -> Found {
+    if values.is_empty() {
+        return Found::NotKept;
+    }
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Found::Array(Tensor { dtype: "F32", shape, bytes })
+}
+
+/// `[rows, width, keys of the last row]`.
+fn f16s<'a>(capture: &AttentionCapture, width: usize, of: impl Fn(usize, usize) -> Option<&'a [f32]>) -> Found {
+    let keys = capture.keys(capture.rows.saturating_sub(1));
+    let mut bytes = vec![0; capture.rows * width * keys * 2];
+    for (at, vector) in bytes.chunks_exact_mut(keys * 2).enumerate() {
+        let values = of(at / width, at % width).unwrap_or_default();
+        for (place, value) in vector.as_chunks_mut().0.iter_mut().zip(values) {
+            *place = f16::from_f32(*value).to_le_bytes();
         }
     }
-    bytes
+    Found::Array(Tensor { dtype: "F16", shape: vec![capture.rows, width, keys], bytes })
 }

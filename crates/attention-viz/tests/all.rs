@@ -2,6 +2,10 @@
 
 mod aggregate;
 mod browser;
+mod compare;
 mod container;
+mod export;
+mod index;
 mod sample;
 mod server;
+mod turns;

@@ -1,8 +1,12 @@
 //! The page in headless Chromium, through `browser-tests/run.mjs`; skipped aloud where there is no Node.js or no Chromium.
 
+use std::path::Path;
 use std::process::Command;
 
-use attention_viz::{AttentionRecord, Precision, standalone_html};
+use attention_viz::{
+    AttentionRecord, Choice, ExportOptions, LineBy, Precision, RunIndex, SinkHandling, export_comparison,
+    export_record, export_turns, standalone_html,
+};
 
 use crate::sample::{SMALL, Size, info, record};
 use crate::server::serve_folder;
@@ -10,7 +14,7 @@ use crate::server::serve_folder;
 /// A long prompt and answer, as of a 1.1 B model.
 const LARGE: Size = Size { prompt: 1000, rows: 200, layers: 22, heads: 4, full: false };
 
-fn write_samples(folder: &std::path::Path) -> AttentionRecord {
+fn write_samples(folder: &Path) -> AttentionRecord {
     let keep = |record: &AttentionRecord| {
         record.write(&folder.join(format!("{}.attn", record.info.id)), Precision::F16).unwrap();
     };
@@ -32,13 +36,56 @@ fn write_samples(folder: &std::path::Path) -> AttentionRecord {
     odd.capture.spans.clear();
     odd.capture.span_sums.truncate(2);
     odd.capture.head_profile.truncate(2);
+    odd.capture.head_shares.clear();
     odd.info.values.clear();
     keep(&odd);
     // Sums only, with spans.
     let mut sums = record(40, Size { full: false, ..SMALL }, info(40, 9, 4, "c1_hf", "x"));
     sums.capture.layer_rows.clear();
     keep(&sums);
+    let other = |number, size, strategy| {
+        let mut record = record(number, size, info(number, 99, 9, "other", strategy));
+        record.info.values.clear();
+        record
+    };
+    // A sound header, but numbers that are none: only reading the record tells.
+    let mut damaged = other(41, SMALL, "damaged");
+    damaged.capture.span_sums[5] = f32::NAN;
+    keep(&damaged);
+    // Characters that have no place in XML.
+    let mut control = other(42, SMALL, "a\u{1}b");
+    for (at, text) in [(3, "\u{0}"), (4, "\u{1b}[31m"), (15, "a\u{1}b"), (62, "\u{ffff}\u{85}")] {
+        control.token_texts[at] = text.into();
+    }
+    control.capture.spans[0].label = "sys\u{2}tem".into();
+    keep(&control);
+    // Without the strategy's span.
+    let mut spanless = other(43, SMALL, "spanless");
+    spanless.capture.spans[2].label = "something_else".into();
+    keep(&spanless);
+    // A model of another shape.
+    keep(&other(44, Size { layers: 2, heads: 2, ..SMALL }, "other shape"));
+    // As older programs have captured it: no shares of heads, and no single heads to make them from.
+    let mut older = other(45, Size { full: false, ..SMALL }, "older");
+    older.capture.head_shares.clear();
+    keep(&older);
     record(3, SMALL, info(3, 2, 3, "c1_hf", "Share Information"))
+}
+
+/// What `attention-viz export` writes, for the page to be compared with: of everything and of one head.
+fn write_exports(run: &Path, out: &Path) {
+    let file = |number: usize| run.join(format!("record-{number}.attn"));
+    let one_head = Choice { layers: "1".parse().unwrap(), heads: "3".parse().unwrap(), ..Choice::default() };
+    let kept = Choice { sink: SinkHandling::Keep, ..Choice::default() };
+    for (name, choice) in [("whole", Choice::default()), ("head", one_head), ("kept", kept)] {
+        let span = "strategy_name".to_owned();
+        let options = ExportOptions { span, choice, select: None, html: false, csv: true, svg: false, png: false };
+        let out = out.join(name);
+        export_record(&file(3), &out, &options).unwrap();
+        export_comparison(&file(3), &file(4), &out, &options).unwrap();
+        let index = RunIndex::open(&[run.to_owned()]).unwrap();
+        export_turns(index.listing(), "sra", LineBy::Layout, &out, &options).unwrap();
+    }
 }
 
 #[test]
@@ -48,11 +95,13 @@ fn the_page_works_in_a_browser() {
     let run = folder.path().join("run-5");
     std::fs::create_dir(&run).unwrap();
     let small = write_samples(&run);
-    let standalone = folder.path().join("standalone.html");
+    let (standalone, exports) = (folder.path().join("standalone.html"), folder.path().join("exports"));
     std::fs::write(&standalone, standalone_html(&small)).unwrap();
+    write_exports(&run, &exports);
     let address = serve_folder(&run);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/browser-tests/run.mjs");
-    let script_run = Command::new("node").arg(script).arg(format!("http://{address}/")).arg(&standalone).output();
+    let base = format!("http://{address}/");
+    let script_run = Command::new("node").arg(script).arg(base).arg(&standalone).arg(&exports).output();
     let output = match script_run {
         Ok(output) => output,
         Err(error) => return println!("skipped: Node.js is not here ({error})"),

@@ -61,6 +61,7 @@ fn manifests_that_do_not_fit_are_refused() {
         (set("prompt_tokens", 3.into()), "first_position"),
         (set("token_texts", serde_json::json!(["a"])), "token texts"),
         (set("sinks", serde_json::json!([60])), "outside the prompt"),
+        (set("sinks", serde_json::json!([0, 0])), "not ascending"),
         (
             set(
                 "spans",
@@ -85,11 +86,27 @@ fn a_file_names_itself_in_its_error() {
     let bytes = sample().to_bytes(Precision::F16).unwrap();
     for length in [0, 7, 8, 100, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..length]).unwrap();
-        let error = AttentionRecord::read(&path).unwrap_err().to_string();
-        assert!(error.contains("torn.attn") && error.contains("not an attention file"), "{error}");
+        // The manifest alone is not read from a torn file either: a list must not offer what can't be opened.
+        for error in [AttentionRecord::read(&path).unwrap_err(), read_manifest(&path).unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("torn.attn") && error.contains("not an attention file"), "{error}");
+        }
     }
     std::fs::write(&path, [0xff; 64]).unwrap();
     assert!(read_manifest(&path).unwrap_err().to_string().contains("header would have"));
+}
+
+#[test]
+fn files_of_older_programs_have_no_shares() {
+    let mut sample = sample();
+    let bytes = sample.to_bytes(Precision::F32).unwrap();
+    assert_eq!(AttentionRecord::from_bytes(&bytes).unwrap().capture.head_shares.len(), 3 * 4 * 6);
+    sample.capture.head_shares.clear();
+    let older = AttentionRecord::from_bytes(&sample.to_bytes(Precision::F32).unwrap()).unwrap();
+    assert!(older == sample);
+    sample.capture.head_shares = vec![0.5; 7];
+    let fits_not = sample.to_bytes(Precision::F32);
+    assert!(fits_not.is_err() || AttentionRecord::from_bytes(&fits_not.unwrap()).is_err());
 }
 
 #[test]
@@ -111,6 +128,7 @@ fn the_standalone_page_has_its_texts_as_data_only() {
     let data: serde_json::Value = serde_json::from_str(&page[start..end]).unwrap();
     assert_eq!(data["manifest"]["record"]["response"], sample().info.response);
     assert_eq!(data["tensors"]["layer_rows"]["shape"], serde_json::json!([12, 3, 71]));
+    assert_eq!(data["tensors"]["head_span_sums/2"]["shape"], serde_json::json!([12, 4, 8]));
 }
 
 proptest! {

@@ -50,6 +50,7 @@ pub(crate) fn record(number: u64, size: Size, info: RecordInfo) -> AttentionReco
     };
     let columns = capture.columns();
     capture.head_profile = vec![0.0; layers * heads * columns];
+    capture.head_shares = vec![0.0; layers * heads * capture.spans.len()];
     for row in 0..rows {
         for layer in 0..layers {
             let mut mean = vec![0f32; prompt + row];
@@ -63,6 +64,10 @@ pub(crate) fn record(number: u64, size: Size, info: RecordInfo) -> AttentionReco
                 for ((profile, sum), value) in profile.iter_mut().zip(&mut sums).zip(&of_head) {
                     *profile += value / rows as f32;
                     *sum += value / heads as f32;
+                }
+                let shares = &mut capture.head_shares[(layer * heads + head) * (columns - 2)..][..columns - 2];
+                for (share, mass) in shares.iter_mut().zip(&of_head[AttentionCapture::SPANS..]) {
+                    *share += mass / (1.0 - of_head[AttentionCapture::SINKS]) / rows as f32;
                 }
                 if full {
                     capture.head_rows.extend(&weights);

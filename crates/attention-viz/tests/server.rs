@@ -66,6 +66,14 @@ fn it_gives_records_and_refuses_the_rest() {
     assert_eq!(tensor.body.len(), 12 * 3 * 71 * 2);
     assert!(get("/api/tensor/0/record-1/head_rows?layer=2").head.contains("x-shape: 12,4,71"));
     assert_eq!(get("/api/tensor/0/record-2/head_rows?layer=2").status, 204, "a lower level is no error");
+    let sums = get("/api/tensor/0/record-1/head_span_sums?layer=2");
+    assert!(sums.head.contains("x-shape: 12,4,8") && sums.head.contains("x-dtype: f32"), "{}", sums.head);
+    // Row 1 of the layer, head 3.
+    let start = ((3 + 2) * 4 + 3) * 8;
+    let expected: Vec<u8> =
+        sample.capture.head_span_sums[start..start + 8].iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(sums.body[(4 + 3) * 8 * 4..][..8 * 4], expected);
+    assert!(get("/api/tensor/0/record-1/head_shares").head.contains("x-shape: 3,4,6"));
     let page = get("/");
     assert!(page.head.contains("content-security-policy: default-src 'self'") && page.head.contains("nosniff"));
     assert!(get("/api/html/0/record-1").head.contains("attachment; filename=\"attention-record-1.html\""));
@@ -74,6 +82,8 @@ fn it_gives_records_and_refuses_the_rest() {
         "/api/tensor/0/record-1/other",
         "/api/tensor/0/record-1/head_rows",
         "/api/tensor/0/record-1/head_rows?layer=9",
+        "/api/tensor/0/record-1/head_span_sums",
+        "/api/tensor/0/record-1/span_sums?layer=1",
         "/api/record/0/unknown",
         "/api/record/7/record-1",
         "/api/record/0/..%2F..%2Fsecret.txt",
@@ -103,4 +113,33 @@ fn a_folder_without_attention_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let error = RunIndex::open(&[folder.path().to_owned()]).unwrap_err().to_string();
     assert!(error.contains("--attention layers"), "{error}");
+}
+
+#[test]
+fn a_file_that_changes_after_the_start_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [1, 2].map(|number| {
+        let file = folder.path().join(format!("{number}.attn"));
+        record(number, SMALL, info(number, 1, 4, "c1_hf", "Offer Hope")).write(&file, Precision::F16).unwrap();
+        file
+    });
+    let secret = tempfile::tempdir().unwrap();
+    let elsewhere = secret.path().join("x.attn");
+    record(9, SMALL, info(9, 1, 4, "c1_hf", "secret")).write(&elsewhere, Precision::F16).unwrap();
+    let address = serve_folder(folder.path());
+    let bytes = std::fs::read(&files[0]).unwrap();
+    std::fs::write(&files[0], &bytes[..bytes.len() - 100]).unwrap();
+    std::fs::remove_file(&files[1]).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &files[1]).unwrap();
+    for (path, says) in [
+        ("/api/record/0/record-1", "ends within its arrays"),
+        ("/api/tensor/0/record-1/span_sums", "1.attn"),
+        ("/api/html/0/record-1", "1.attn"),
+        ("/api/record/0/record-2", "now leads to"),
+        ("/api/tensor/0/record-2/span_sums", "now leads to"),
+    ] {
+        let answer = ask(address, &format!("GET {path}"), &address.to_string());
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status == 422 && body.contains(says), "{path}: {} {body}", answer.status);
+    }
 }

@@ -17,6 +17,7 @@ pub struct Axis {
     pub(crate) kind: AxisKind,
     pub(crate) low: Option<f64>,
     pub(crate) high: Option<f64>,
+    pub(crate) is_whole: bool,
 }
 
 impl Axis {
@@ -28,6 +29,11 @@ impl Axis {
     /// A logarithmic axis.
     pub fn log10(title: impl Into<String>) -> Self {
         Self { title: title.into(), kind: AxisKind::Log10, ..Self::default() }
+    }
+
+    /// Labels whole numbers only, as for turns, layers or counts: there is no turn 3.2.
+    pub fn whole_numbers(self) -> Self {
+        Self { is_whole: true, ..self }
     }
 
     /// Where the axis begins and ends, instead of around the values. Values outside are not drawn (bars and intervals

@@ -46,6 +46,7 @@ pub(crate) struct Scale {
     kind: AxisKind,
     low: f64,
     high: f64,
+    is_whole: bool,
 }
 
 impl Scale {
@@ -66,7 +67,7 @@ impl Scale {
             _ => (low, high),
         };
         let (low, high) = widened(low, high);
-        Self { kind, low, high }
+        Self { kind, low, high, is_whole: axis.is_whole }
     }
 
     /// Where a value lies: 0 at the lower end, 1 at the upper one.
@@ -107,6 +108,7 @@ impl Scale {
 
     fn linear_ticks(&self, low: f64, high: f64, count: f64) -> Vec<Tick> {
         let distance = round_distance((high - low) / count.max(1.0));
+        let distance = if self.is_whole { distance.max(1.0) } else { distance };
         let (first, last) = ((low / distance - SLACK).ceil() as i64, (high / distance + SLACK).floor() as i64);
         let values = (first..=last).map(|index| index as f64 * distance);
         values
@@ -198,6 +200,17 @@ mod tests {
     fn linear_ticks_are_round() {
         assert_eq!(labels(&Axis::linear(""), &[0.0, 1.0], 5.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"].map(zero));
         assert_eq!(labels(&Axis::linear(""), &[-2.0, 2.0], 4.0), ["−2", "−1", "0", "1", "2"]);
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks() {
+        let turns = Axis::linear("turn").whole_numbers();
+        assert_eq!(labels(&turns, &[3.0, 4.0], 10.0), ["3", "4"]);
+        assert_eq!(labels(&turns, &[3.0, 8.0], 10.0), ["3", "4", "5", "6", "7", "8"]);
+        assert_eq!(labels(&turns, &[0.0, 100.0], 5.0), ["0", "20", "40", "60", "80", "100"]);
+        // All in one turn.
+        assert_eq!(labels(&turns, &[3.0], 10.0), ["3"]);
+        assert_eq!(labels(&turns, &[30.0], 10.0).first().map(String::as_str), Some("27"));
     }
 
     #[test]

@@ -20,6 +20,12 @@ pub(crate) const LINE: f64 = 1.25;
 static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(REGULAR, 0).ok());
 static BOLD_FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(BOLD, 0).ok());
 
+/// Width of a text in the font that pictures are drawn with, in the unit of its size. For pictures that are laid out
+/// elsewhere and drawn by [`png_of_svg`](crate::png_of_svg) with the family `DejaVu Sans`.
+pub fn text_width(text: &str, size: f64) -> f64 {
+    width(text, size)
+}
+
 /// Width of a text in the regular font.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     measured(FACE.as_ref(), text, size)

@@ -115,6 +115,9 @@ pub struct AttentionCapture {
     pub span_sums: Vec<f32>,
     /// `[layers, heads, columns]`: attention mass, mean over rows.
     pub head_profile: Vec<f32>,
+    /// `[layers, heads, spans]`: what part of a row's attention beside the sinks goes to a span, mean over rows. It does not
+    /// follow from [`Self::head_profile`]: a mean of ratios is not the ratio of means.
+    pub head_shares: Vec<f32>,
     /// `[rows, layers, heads, columns]`: attention mass.
     pub head_span_sums: Vec<f32>,
     /// Rows one after the other, row `t` as `[layers, keys(t)]`: mean over heads.

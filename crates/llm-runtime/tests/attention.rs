@@ -160,6 +160,18 @@ fn assert_consistent(capture: &AttentionCapture) {
         let sum: f32 = (0..capture.rows).map(|row| capture.head_span_sums[row * stride + at]).sum();
         close(*mean, sum / capture.rows as f32);
     }
+    let heads = (0..capture.layers).flat_map(|layer| (0..capture.heads).map(move |head| (layer, head)));
+    for ((layer, head), shares) in heads.zip(capture.head_shares.chunks_exact(capture.spans.len())) {
+        for (share, span) in shares.iter().zip(&capture.spans) {
+            let of_row = |row: usize| {
+                let mut weights = capture.head_row(row, layer, head).unwrap().to_vec();
+                capture.sinks.iter().for_each(|sink| weights[*sink] = 0.0);
+                weights[span.tokens.clone()].iter().sum::<f32>() / weights.iter().sum::<f32>()
+            };
+            close(*share, (0..capture.rows).map(of_row).sum::<f32>() / capture.rows as f32);
+        }
+    }
+    assert_eq!(capture.head_shares.len(), capture.layers * capture.heads * capture.spans.len());
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Error {
     #[error("{0} different labels: at least two are needed")]
     Labels(usize),
     /// There are too few groups to split.
-    #[error("{found} groups, but the split needs at least {needed}: take more conversations")]
+    #[error("too few groups to split ({found}, at least {needed} are needed): take more conversations")]
     Groups {
         /// Groups in the data.
         found: usize,

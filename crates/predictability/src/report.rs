@@ -20,8 +20,8 @@ pub struct Report {
     pub groups: usize,
     /// Share of right predictions, 0 to 1.
     pub accuracy: f64,
-    /// 95 % interval of the accuracy, by bootstrap over groups.
-    pub interval: (f64, f64),
+    /// 95 % interval of the accuracy, by bootstrap over groups; none where there is one group only.
+    pub interval: Option<(f64, f64)>,
     /// Mean of the classes' F1; a class that neither occurs nor is predicted is left out.
     pub macro_f1: f64,
     /// One in so many classes.
@@ -72,7 +72,7 @@ impl Report {
             items: labels.len(),
             groups: by_group.len(),
             accuracy: accuracy(by_group.iter()),
-            interval: interval(&by_group),
+            interval: (by_group.len() > 1).then(|| interval(&by_group)),
             macro_f1: known.iter().sum::<f64>() / known.len() as f64,
             chance: 1.0 / names.len() as f64,
             majority: classes.iter().map(|class| class.support).max().unwrap_or(0) as f64 / labels.len() as f64,

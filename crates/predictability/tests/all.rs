@@ -102,7 +102,8 @@ fn the_best_strength_is_chosen_by_folds() {
     let model = LogisticRegression::fit_best(&features, &labels, 3, &strengths, &folds, options).unwrap();
     assert!(strengths.contains(&model.c));
     let report = Report::new(&["a", "b", "c"].map(str::to_owned), &labels, &model.predict(&features), &groups).unwrap();
-    assert!(report.accuracy > 0.7 && report.interval.0 < report.accuracy && report.accuracy < report.interval.1);
+    let (low, high) = report.interval.unwrap();
+    assert!(report.accuracy > 0.7 && low < report.accuracy && report.accuracy < high);
 }
 
 #[test]
@@ -116,6 +117,8 @@ fn a_report_by_hand() {
         1e-12,
     );
     close(&[report.macro_f1], &[(2.0 / 3.0 + 0.8) / 2.0], 1e-12);
+    let alone = Report::new(&names, &[0, 0, 1, 1], &[0, 1, 1, 1], &["x"; 4]).unwrap();
+    assert_eq!((alone.accuracy, alone.interval), (0.75, None), "one group does not tell how much groups differ");
 }
 
 #[test]

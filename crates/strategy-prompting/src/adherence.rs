@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::instruction::StrategyText;
 use crate::interval::Interval;
 use crate::record::ContinuationRecord;
-use crate::row_file::RowKind;
+use crate::row_file::{RowFile, RowKind};
 use crate::sra::{SraOptions, sra, strategy_spans};
 
 /// How one response fares behind every strategy's prompt.
@@ -32,6 +32,13 @@ pub struct AdherenceRow {
     pub layout: String,
     /// The strategy that the response was asked for.
     pub strategy: String,
+    /// Name of the model that made the response; empty in rows of earlier versions.
+    #[serde(default)]
+    pub model: String,
+    /// Hash of the model that made the response (its name where it has no hash). The same request to two models has the
+    /// same record id. Empty in rows of earlier versions.
+    #[serde(default)]
+    pub made_by: String,
     /// Hash of the model that scored (its name where it has no hash).
     pub scored_by: String,
     /// Tokens of the response.
@@ -71,8 +78,21 @@ impl AdherenceRow {
 }
 
 /// Rows of adherence in a [`RowFile`](crate::RowFile).
-pub const ADHERENCE_ROWS: RowKind<AdherenceRow> =
-    RowKind { name: "row of `sra adherence`", id: |row| &row.id, made_by: |row| &row.scored_by };
+pub const ADHERENCE_ROWS: RowKind<AdherenceRow> = RowKind {
+    name: "row of `sra adherence`",
+    id: |row| response_key(&row.made_by, &row.id),
+    made_by: |row| &row.scored_by,
+};
+
+/// A response among those of several models: records of one example under one strategy have one id, whoever made them.
+fn response_key(made_by: &str, id: &str) -> String {
+    format!("{made_by} {id}")
+}
+
+/// Whether a record's response is scored in a file; rows of earlier versions do not tell who made it.
+pub fn is_scored(file: &RowFile<AdherenceRow>, record: &ContinuationRecord) -> bool {
+    [scored_by(&record.model).as_str(), ""].iter().any(|made_by| file.contains(&response_key(made_by, &record.id)))
+}
 
 /// What [`score_adherence`] does beside scoring.
 #[derive(Debug, Clone, Default)]
@@ -146,6 +166,8 @@ fn score_record(
         turn: record.turn,
         layout: record.layout.name().to_owned(),
         strategy: record.strategy.clone(),
+        model: record.model.name.clone(),
+        made_by: self::scored_by(&record.model),
         scored_by: scored_by.to_owned(),
         tokens: 0,
         log_likelihood: BTreeMap::new(),

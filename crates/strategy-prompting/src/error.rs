@@ -50,6 +50,14 @@ pub enum Error {
         /// What was given and what is allowed.
         problem: String,
     },
+    /// A response has nothing of what is to be measured; others may have.
+    #[error("{problem}{}", listed(known))]
+    Unmeasured {
+        /// What it lacks.
+        problem: String,
+        /// What it has instead, separated by commas; may be empty.
+        known: String,
+    },
     /// A generation option is out of range.
     #[error(transparent)]
     Generation(#[from] InvalidOption),
@@ -134,6 +142,10 @@ pub enum Error {
     /// The model answered something that was not asked.
     #[error("the model broke its contract: {0}")]
     Contract(String),
+}
+
+fn listed(known: &str) -> String {
+    if known.is_empty() { String::new() } else { format!(" (it has: {known})") }
 }
 
 impl Error {

@@ -54,6 +54,7 @@ mod interval;
 mod journal;
 mod layout;
 mod mersenne_twister;
+mod model_names;
 mod postprocess;
 mod record;
 mod row_file;
@@ -64,7 +65,9 @@ mod sra_table;
 mod sweep;
 mod training_data;
 
-pub use adherence::{ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, score_adherence, scored_by};
+pub use adherence::{
+    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, is_scored, score_adherence, scored_by,
+};
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
 pub use attention::{AttentionLevel, CapturedRecord, KeepAttention};
 pub use dialogue::{Dialogue, Turn};
@@ -78,6 +81,7 @@ pub use interval::{Interval, pearson};
 pub use journal::{CONTINUATIONS, ExistingRun, FAILURES, FailureRecord, Journal, MANIFEST, RunManifest};
 pub use layout::{HistoryFormat, Layout, SystemRole, build};
 pub use mersenne_twister::MersenneTwister;
+pub use model_names::ModelNames;
 pub use postprocess::{PostprocessSummary, compat_response, postprocess_file, tidy_response};
 pub use record::{CREATED_BY, ContinuationRecord, InstructionSource, Records, TornLine, read_records};
 pub use row_file::{RowFile, RowKind, read_rows};
@@ -86,8 +90,8 @@ pub use sampling::{
     PYTHON_COMPAT_SEED, Pair, PairSampling, PythonDraw, Shard, TurnRange, python_compat_draws, sample_pairs,
 };
 pub use sra::{
-    CONTROL_AFTER, CONTROL_BEFORE, NormaliseOrder, SRA_PRESETS, SinkHandling, SpanEnd, Sra, SraOptions, SraRows, sra,
-    strategy_spans,
+    CONTROL_AFTER, CONTROL_BEFORE, NormaliseOrder, SRA_PRESETS, SinkHandling, SpanEnd, Sra, SraControls, SraOptions,
+    SraRows, part_labels, sra, sra_controls, strategy_spans,
 };
 pub use sra_table::{GroupBy, PairCorrelation, SraCorrelation, SraGroup, SraRow, audit_steps, group_sra};
 pub use sweep::{CostEstimate, SweepExample, SweepItem, SweepPlan, SweepSettings, UNCONDITIONAL};

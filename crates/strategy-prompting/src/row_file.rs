@@ -15,7 +15,7 @@ pub struct RowKind<R> {
     /// What a row is called in errors, e.g. `row of sra adherence`.
     pub name: &'static str,
     /// What it is about; unique in a file.
-    pub id: fn(&R) -> &str,
+    pub id: fn(&R) -> String,
     /// Who made it: a model's hash or name, and whatever else decides the row.
     pub made_by: fn(&R) -> &str,
 }
@@ -85,7 +85,7 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
                 format!("holds rows made by {}, not by {made_by}: choose another file", (kind.made_by)(other));
             return Err(Error::Format { path: path.to_owned(), problem });
         }
-        let ids = rows.iter().map(|row| (kind.id)(row).to_owned()).collect();
+        let ids = rows.iter().map(kind.id).collect();
         Ok(Self { path: path.to_owned(), file, kind, rows, ids })
     }
 
@@ -104,7 +104,7 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
         let kept = self.rows.len();
         let path = &self.path;
         self.file.write_all(&line).map_err(|source| Error::Journal { path: path.clone(), kept, source })?;
-        self.ids.insert((self.kind.id)(&row).to_owned());
+        self.ids.insert((self.kind.id)(&row));
         self.rows.push(row);
         Ok(())
     }

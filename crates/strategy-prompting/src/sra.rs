@@ -2,6 +2,9 @@
 //!
 //! The published work (arXiv 2402.10453, §4 and equation 5) and its code compute three different numbers under this name.
 //! Here is one function whose choices are explicit; the published ones are presets. [`SraOptions::ours`] is the default.
+//! [`sra_controls`] is the same measure beside the span.
+
+use std::ops::Range;
 
 use llm_runtime::{AttentionCapture, PromptReport, Selection, Span, SpanChoice};
 use serde::{Deserialize, Serialize};
@@ -27,22 +30,44 @@ pub fn strategy_spans() -> SpanChoice {
 fn spans(prompt: &PromptReport) -> Vec<Span> {
     let mut spans = prompt.spans.clone();
     // These are places among tokens: they have no text of their own.
-    let mut add = |label: String, tokens: std::ops::Range<usize>| spans.push(Span { label, bytes: 0..0, tokens });
+    let mut add = |label: String, tokens: Range<usize>| spans.push(Span { label, bytes: 0..0, tokens });
     for name in [part::STRATEGY_NAME, part::STRATEGY_NAME_WORD] {
         if let Some(span) = prompt.spans.iter().find(|span| span.label == name) {
             add(format!("{name}{WITHOUT_LAST}"), span.tokens.start..span.tokens.end.saturating_sub(1));
         }
     }
     if let Some(span) = prompt.spans.iter().find(|span| span.label == part::STRATEGY_NAME) {
-        let std::ops::Range { start, end } = span.tokens;
-        if start >= end - start {
-            add(CONTROL_BEFORE.to_owned(), start - (end - start)..start);
-        }
-        if end + (end - start) <= prompt.tokens.len() {
-            add(CONTROL_AFTER.to_owned(), end..end + (end - start));
+        let sides = [(CONTROL_BEFORE, before(&span.tokens)), (CONTROL_AFTER, after(&span.tokens, prompt.tokens.len()))];
+        for (label, tokens) in sides {
+            if let Some(tokens) = tokens {
+                add(label.to_owned(), tokens);
+            }
         }
     }
     spans
+}
+
+/// As many positions directly before a range, if there are.
+fn before(range: &Range<usize>) -> Option<Range<usize>> {
+    Some(range.start.checked_sub(range.len())?..range.start)
+}
+
+/// As many positions directly after a range, if the prompt has them.
+fn after(range: &Range<usize>, prompt_tokens: usize) -> Option<Range<usize>> {
+    let end = range.end + range.len();
+    (end <= prompt_tokens).then_some(range.end..end)
+}
+
+/// The labels of a prompt's parts, each once: the spans of a capture without those that only help measurements.
+pub fn part_labels(capture: &AttentionCapture) -> Vec<&str> {
+    let mut labels: Vec<&str> = Vec::new();
+    for Span { label, .. } in &capture.spans {
+        let helps = label.ends_with(WITHOUT_LAST) || label == CONTROL_BEFORE || label == CONTROL_AFTER;
+        if !helps && !labels.contains(&label.as_str()) {
+            labels.push(label);
+        }
+    }
+    labels
 }
 
 /// Which rows count. Row `t` predicts the `t`-th new token.
@@ -126,6 +151,12 @@ impl SraOptions {
         }
     }
 
+    /// Whether whole rows tell more than sums do: controls beside another span than the strategy's name, and such a span
+    /// without its last token.
+    pub fn wants_rows(&self) -> bool {
+        self.span != part::STRATEGY_NAME
+    }
+
     /// The preset of that name, one of [`SRA_PRESETS`]:
     ///
     /// - `ours`: [`Self::ours`];
@@ -176,47 +207,158 @@ pub struct Sra {
 
 /// Computes SRA of one response.
 ///
+/// A span whose last token does not count is added up at capture for the strategy's name (with and without the word);
+/// for any other it takes whole rows.
+///
 /// # Errors
-/// The capture does not have the span, the rows, the layers or the heads asked for, or the span holds a position that
-/// is to be dropped.
+/// - [`Error::Unmeasured`]: the response has nothing of what is asked for (no such span, no such row), others may.
+/// - The capture does not hold what the options need, the model does not have the layers or heads, or the span holds a
+///   position that is to be dropped.
 pub fn sra(capture: &AttentionCapture, options: &SraOptions) -> Result<Sra, Error> {
-    let label = match options.span_end {
-        SpanEnd::Inclusive => options.span.clone(),
-        SpanEnd::WithoutLast => format!("{}{WITHOUT_LAST}", options.span),
+    let (column, span) = chosen_span(capture, options)?;
+    let place = match options.span_end {
+        SpanEnd::Inclusive => Place { tokens: span.tokens.clone(), source: Source::Column(column) },
+        SpanEnd::WithoutLast => without_last(capture, options, column, &span.tokens)?,
     };
-    let (column, span) = capture.span(&label).ok_or_else(|| missing_span(capture, &label))?;
-    let sinks = dropped(capture, options.sink);
-    if sinks.iter().any(|sink| span.tokens.contains(sink)) {
-        return Err(refuse(format!("the span `{label}` holds a position that is to be dropped as a sink")));
+    measured(capture, options, &place)
+}
+
+/// What the same measure gives beside the span.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SraControls {
+    /// SRA of as many tokens directly before the span; none where there are fewer, or one of them is a sink.
+    pub before: Option<f64>,
+    /// SRA of as many tokens directly after it in the prompt.
+    pub after: Option<f64>,
+    /// The capture does not hold whole rows, which controls beside any span but the strategy's name are added up from.
+    pub needs_rows: bool,
+}
+
+impl SraControls {
+    /// Mean of the controls that there are.
+    pub fn mean(&self) -> Option<f64> {
+        let found: Vec<f64> = [self.before, self.after].into_iter().flatten().collect();
+        (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
     }
+}
+
+/// Measures as many tokens directly before and directly after the span, with the same rows, layers, heads and sink
+/// handling: attention that the span's place alone draws. The whole span's length counts, also where its last token does
+/// not.
+///
+/// # Errors
+/// As [`sra`].
+pub fn sra_controls(capture: &AttentionCapture, options: &SraOptions) -> Result<SraControls, Error> {
+    let (_, span) = chosen_span(capture, options)?;
+    let is_name = options.span == part::STRATEGY_NAME;
+    if !is_name && !has_rows(capture, options) {
+        return Ok(SraControls { needs_rows: true, ..SraControls::default() });
+    }
+    let measure = |label: &str, tokens: Option<Range<usize>>| {
+        let Some(tokens) = tokens.filter(|tokens| !holds_sink(capture, options, tokens)) else { return Ok(None) };
+        let source = match capture.span(label) {
+            Some((column, _)) if is_name => Source::Column(column),
+            _ if has_rows(capture, options) => Source::Rows,
+            _ => return Ok(None),
+        };
+        Ok::<_, Error>(Some(measured(capture, options, &Place { tokens, source })?.value))
+    };
+    Ok(SraControls {
+        before: measure(CONTROL_BEFORE, before(&span.tokens))?,
+        after: measure(CONTROL_AFTER, after(&span.tokens, capture.first_position + 1))?,
+        needs_rows: false,
+    })
+}
+
+/// Positions, and what their mass is added up from.
+struct Place {
+    tokens: Range<usize>,
+    source: Source,
+}
+
+enum Source {
+    /// A column of the sums.
+    Column(usize),
+    /// A column of the sums less one position, which is in the rows: exact but for that position's rounding.
+    ColumnLess(usize, usize),
+    /// The rows.
+    Rows,
+}
+
+fn chosen_span<'a>(capture: &'a AttentionCapture, options: &SraOptions) -> Result<(usize, &'a Span), Error> {
+    let found = capture.span(&options.span).filter(|(_, span)| !span.tokens.is_empty());
+    found.ok_or_else(|| Error::Unmeasured {
+        problem: format!("the prompt has no part `{}`", options.span),
+        known: part_labels(capture).join(", "),
+    })
+}
+
+fn without_last(
+    capture: &AttentionCapture,
+    options: &SraOptions,
+    column: usize,
+    tokens: &Range<usize>,
+) -> Result<Place, Error> {
+    let (label, last) = (&options.span, tokens.end - 1);
+    if last == tokens.start {
+        let problem = format!("`{label}` is one token, and a span's last token does not count");
+        return Err(Error::Unmeasured { problem, known: String::new() });
+    }
+    let source = match capture.span(&format!("{label}{WITHOUT_LAST}")) {
+        Some((shortened, _)) => Source::Column(shortened),
+        None if has_rows(capture, options) => Source::ColumnLess(column, last),
+        None => {
+            return Err(refuse(format!(
+                "a span's last token does not count in this preset, and the capture has no whole rows to take that of \
+                 `{label}` from: capture with `--attention {}`, or choose a preset with whole spans (ours, paper)",
+                if options.heads == Selection::All { "layers" } else { "full" }
+            )));
+        }
+    };
+    Ok(Place { tokens: tokens.start..last, source })
+}
+
+/// Whether the capture holds the whole rows of the chosen heads.
+fn has_rows(capture: &AttentionCapture, options: &SraOptions) -> bool {
+    let rows = if options.heads == Selection::All { &capture.layer_rows } else { &capture.head_rows };
+    !rows.is_empty()
+}
+
+fn holds_sink(capture: &AttentionCapture, options: &SraOptions, tokens: &Range<usize>) -> bool {
+    dropped(capture, options.sink).iter().any(|sink| tokens.contains(sink))
+}
+
+fn measured(capture: &AttentionCapture, options: &SraOptions, place: &Place) -> Result<Sra, Error> {
+    if holds_sink(capture, options, &place.tokens) {
+        return Err(refuse(format!(
+            "the part `{}` holds a position that is to be dropped as a sink: measure it with `--sink keep`",
+            options.span
+        )));
+    }
+    let sinks = dropped(capture, options.sink).len();
     let rows = chosen_rows(capture, options.rows)?;
     let layers = chosen("layers", &options.layers, capture.layers)?;
-    let masses = Masses { capture, options, column, heads: chosen_heads(capture, &options.heads)?, layers };
+    let masses = Masses { capture, options, place, heads: chosen_heads(capture, &options.heads)?, layers };
+    let (count, span_tokens) = (rows.len() as f64, place.tokens.len() as f64);
     let (mut mass, mut ratio) = (0.0, 0.0);
     for row in rows.clone() {
         let of_row = masses.row(row);
         mass += of_row;
-        ratio += of_row * (capture.keys(row) - sinks.len()) as f64 / span.tokens.len() as f64;
+        ratio += of_row * (capture.keys(row) - sinks) as f64 / span_tokens;
     }
-    let count = rows.len() as f64;
-    let value = mass / count / span.tokens.len() as f64;
+    let value = mass / count / span_tokens;
     Ok(Sra {
         value,
         log_value: value.ln(),
         mass: mass / count,
         uniform_ratio: ratio / count,
-        span_tokens: span.tokens.len(),
+        span_tokens: place.tokens.len(),
         rows: rows.len(),
     })
 }
 
 fn refuse(problem: String) -> Error {
     Error::Setting { setting: "SRA", problem }
-}
-
-fn missing_span(capture: &AttentionCapture, label: &str) -> Error {
-    let known: Vec<&str> = capture.spans.iter().map(|span| span.label.as_str()).collect();
-    refuse(format!("the prompt has no span `{label}` (it has: {})", known.join(", ")))
 }
 
 fn dropped(capture: &AttentionCapture, sink: SinkHandling) -> &[usize] {
@@ -227,14 +369,17 @@ fn dropped(capture: &AttentionCapture, sink: SinkHandling) -> &[usize] {
     }
 }
 
-fn chosen_rows(capture: &AttentionCapture, rows: SraRows) -> Result<std::ops::Range<usize>, Error> {
+fn chosen_rows(capture: &AttentionCapture, rows: SraRows) -> Result<Range<usize>, Error> {
     let range = match rows {
         SraRows::All => 0..capture.rows,
         SraRows::First(count) => 0..count.min(capture.rows),
         SraRows::Only(row) => row..row.saturating_add(1).min(capture.rows),
     };
     if range.is_empty() {
-        return Err(refuse(format!("no row is left: the response has {} tokens", capture.rows)));
+        return Err(match rows {
+            SraRows::First(0) => refuse("no row is left: at least the first new token must count".into()),
+            _ => Error::Unmeasured { problem: "the response has no such row".into(), known: String::new() },
+        });
     }
     Ok(range)
 }
@@ -264,7 +409,7 @@ fn chosen_heads(capture: &AttentionCapture, selection: &Selection) -> Result<Opt
 struct Masses<'a> {
     capture: &'a AttentionCapture,
     options: &'a SraOptions,
-    column: usize,
+    place: &'a Place,
     layers: Vec<usize>,
     heads: Option<Vec<usize>>,
 }
@@ -289,19 +434,40 @@ impl Masses<'_> {
             SinkHandling::DropFirst => Some(AttentionCapture::FIRST),
             SinkHandling::DropAll => Some(AttentionCapture::SINKS),
         };
-        (self.sum(row, layer, self.column), sink.map_or(0.0, |sink| self.sum(row, layer, sink)))
+        let span = match self.place.source {
+            Source::Column(column) => self.column(row, layer, column),
+            Source::ColumnLess(column, last) => {
+                // The column is a sum of f32, the position may be stored in half precision.
+                (self.column(row, layer, column) - self.positions(row, layer, last..last + 1)).max(0.0)
+            }
+            Source::Rows => self.positions(row, layer, self.place.tokens.clone()),
+        };
+        (span, sink.map_or(0.0, |sink| self.column(row, layer, sink)))
     }
 
-    fn sum(&self, row: usize, layer: usize, column: usize) -> f64 {
+    fn column(&self, row: usize, layer: usize, column: usize) -> f64 {
         let AttentionCapture { layers, heads, span_sums, head_span_sums, .. } = self.capture;
         let columns = self.capture.columns();
         let at = row * layers + layer;
+        self.over_heads(
+            || f64::from(span_sums[at * columns + column]),
+            |head| f64::from(head_span_sums[(at * heads + head) * columns + column]),
+        )
+    }
+
+    fn positions(&self, row: usize, layer: usize, positions: Range<usize>) -> f64 {
+        let sum = |weights: Option<&[f32]>| {
+            let chosen = weights.and_then(|weights| weights.get(positions.clone())).unwrap_or_default();
+            chosen.iter().map(|weight| f64::from(*weight)).sum::<f64>()
+        };
+        self.over_heads(|| sum(self.capture.layer_row(row, layer)), |head| sum(self.capture.head_row(row, layer, head)))
+    }
+
+    /// The mean over all heads, which is there, or that over the chosen ones.
+    fn over_heads(&self, all: impl Fn() -> f64, of_head: impl Fn(usize) -> f64) -> f64 {
         match &self.heads {
-            None => f64::from(span_sums[at * columns + column]),
-            Some(chosen) => {
-                let of_head = |head: &usize| f64::from(head_span_sums[(at * heads + head) * columns + column]);
-                chosen.iter().map(of_head).sum::<f64>() / chosen.len() as f64
-            }
+            None => all(),
+            Some(chosen) => chosen.iter().map(|head| of_head(*head)).sum::<f64>() / chosen.len() as f64,
         }
     }
 }

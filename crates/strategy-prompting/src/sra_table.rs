@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use llm_runtime::{AttentionCapture, Selection};
 use serde::Serialize;
 
+use crate::adherence::scored_by;
 use crate::error::Error;
 use crate::interval::{Interval, pearson};
 use crate::record::ContinuationRecord;
-use crate::sra::{CONTROL_AFTER, CONTROL_BEFORE, SRA_PRESETS, SinkHandling, SpanEnd, Sra, SraOptions, sra};
+use crate::sra::{SRA_PRESETS, SinkHandling, Sra, SraControls, SraOptions, sra, sra_controls};
 
 /// The published analyses also look at the first so many layers only.
 const FIRST_LAYERS: [usize; 4] = [1, 5, 10, 20];
 
 /// SRA of one response.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SraRow {
     /// What the run is called in tables.
     pub run: String,
-    /// The model's name.
+    /// What the model is called in tables.
     pub model: String,
+    /// Hash of the model (its name where it has no hash). The same request to two models has the same record id.
+    pub made_by: String,
     /// The record's id.
     pub id: String,
     /// The example's id.
@@ -34,32 +37,27 @@ pub struct SraRow {
     pub strategy: String,
     /// SRA with the options asked for.
     pub sra: Sra,
-    /// SRA under every preset that the prompt has a span for.
+    /// SRA of the strategy's name under every preset that the prompt has a span for.
     pub presets: BTreeMap<String, Sra>,
-    /// The same measure on the tokens directly before the name, where there are enough.
-    pub control_before: Option<f64>,
-    /// The same measure on the tokens directly after the name.
-    pub control_after: Option<f64>,
+    /// The same measure beside the span.
+    pub controls: SraControls,
     /// The same measure over the first so many layers only.
     pub first_layers: BTreeMap<usize, f64>,
 }
 
 impl SraRow {
-    /// Measures one response.
+    /// Measures one response; `run` and `model` are what tables call where it comes from.
     ///
     /// # Errors
-    /// As [`sra`]; a preset or control whose span the prompt does not have is left out.
+    /// As [`sra`]; a preset whose span the prompt does not have is left out.
     pub fn new(
         run: &str,
+        model: &str,
         record: &ContinuationRecord,
         capture: &AttentionCapture,
         options: &SraOptions,
     ) -> Result<Self, Error> {
         let value = |options: SraOptions| sra(capture, &options).ok();
-        let control = |label: &str| {
-            let options = SraOptions { span: label.to_owned(), span_end: SpanEnd::Inclusive, ..options.clone() };
-            Some(value(options)?.value)
-        };
         let preset = |name: &&str| Some(((*name).to_owned(), value(SraOptions::preset(name).ok()?)?));
         let first = |count: &usize| {
             let layers = Selection::Only(std::iter::once(0..*count).collect());
@@ -67,7 +65,8 @@ impl SraRow {
         };
         Ok(Self {
             run: run.to_owned(),
-            model: record.model.name.clone(),
+            model: model.to_owned(),
+            made_by: scored_by(&record.model),
             id: record.id.clone(),
             example: record.example.clone(),
             conversation: record.conversation.clone(),
@@ -76,8 +75,7 @@ impl SraRow {
             strategy: record.strategy.clone(),
             sra: sra(capture, options)?,
             presets: SRA_PRESETS.iter().filter_map(preset).collect(),
-            control_before: control(CONTROL_BEFORE),
-            control_after: control(CONTROL_AFTER),
+            controls: sra_controls(capture, options)?,
             first_layers: FIRST_LAYERS.iter().filter_map(first).collect(),
         })
     }
@@ -123,7 +121,7 @@ pub struct SraGroup {
     pub mass: Interval,
     /// Ratio to a uniform row.
     pub uniform_ratio: Interval,
-    /// SRA minus the mean of the controls beside the name.
+    /// SRA minus the mean of the controls beside the span, of the responses that have one.
     pub above_control: Option<Interval>,
     /// Smallest, lower quartile, median, upper quartile, largest SRA.
     pub quartiles: [f64; 5],
@@ -149,15 +147,9 @@ fn summed_up(rows: &[&SraRow]) -> Option<SraGroup> {
         log_value: over(&|row| row.sra.log_value),
         mass: over(&|row| row.sra.mass)?,
         uniform_ratio: over(&|row| row.sra.uniform_ratio)?,
-        above_control: over(&|row| row.sra.value - control(row).unwrap_or(f64::NAN)),
+        above_control: over(&|row| row.sra.value - row.controls.mean().unwrap_or(f64::NAN)),
         quartiles: [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&values, share)),
     })
-}
-
-/// Mean of the controls beside the name.
-fn control(row: &SraRow) -> Option<f64> {
-    let controls: Vec<f64> = [row.control_before, row.control_after].into_iter().flatten().collect();
-    (!controls.is_empty()).then(|| controls.iter().sum::<f64>() / controls.len() as f64)
 }
 
 /// Linear between the sorted values.
@@ -167,15 +159,15 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     below + (above - below) * at.fract()
 }
 
-/// Pearson's correlation of SRA with another value of the same responses (by record id): over all of them, and for every
-/// pair of layouts between the differences of matched responses (same example and strategy).
+/// Pearson's correlation of log SRA with another value of the same responses: over all of them, and for every pair of
+/// layouts between the differences of matched responses (same example and strategy).
 ///
 /// A pooled correlation can be high only because layouts differ in both; within a pair that is taken away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SraCorrelation {
     /// Over all responses.
     pub pooled: Option<f64>,
-    /// Responses that have both values.
+    /// Responses that have both values, and SRA above 0.
     pub responses: usize,
     /// For each pair of layouts.
     pub pairs: Vec<PairCorrelation>,
@@ -193,10 +185,11 @@ pub struct PairCorrelation {
 }
 
 impl SraCorrelation {
-    /// Correlates log SRA with `other`.
-    pub fn new(rows: &[SraRow], other: &BTreeMap<String, f64>) -> Self {
-        let both = rows.iter().filter_map(|row| Some((row, (row.sra.log_value, *other.get(&row.id)?))));
-        let both: Vec<(&SraRow, (f64, f64))> = both.collect();
+    /// Correlates log SRA with `other`; rows that it has no value for are left out.
+    pub fn new<'a>(rows: impl IntoIterator<Item = &'a SraRow>, other: &dyn Fn(&SraRow) -> Option<f64>) -> Self {
+        let both = rows.into_iter().filter_map(|row| Some((row, (row.sra.log_value, other(row)?))));
+        let is_finite = |values: &(f64, f64)| values.0.is_finite() && values.1.is_finite();
+        let both: Vec<(&SraRow, (f64, f64))> = both.filter(|(_, values)| is_finite(values)).collect();
         let mut layouts: Vec<&str> = both.iter().map(|(row, _)| row.layout.as_str()).collect();
         layouts.sort_unstable();
         layouts.dedup();

@@ -23,9 +23,9 @@ use crate::text_model::{AnyModel, Delivery};
 use crate::{interrupt, progress};
 
 const JUDGEMENTS: RowKind<PairJudgement> =
-    RowKind { name: "row of `sra judge`", id: |row| &row.id, made_by: |row| &row.judge };
+    RowKind { name: "row of `sra judge`", id: |row| row.id.clone(), made_by: |row| &row.judge };
 const RATINGS: RowKind<Rating> =
-    RowKind { name: "rating of `sra judge`", id: |row| &row.id, made_by: |row| &row.judge };
+    RowKind { name: "rating of `sra judge`", id: |row| row.id.clone(), made_by: |row| &row.judge };
 
 pub(crate) fn run(options: &Judge, format: Format) -> Result<ExitCode, Failure> {
     let template = JudgeTemplate::by_name_or_path(options.template_name()).map_err(Failure::wrong_use)?;

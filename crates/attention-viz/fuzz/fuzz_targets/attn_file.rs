@@ -2,7 +2,8 @@
 #![no_main]
 
 use attention_viz::{
-    AttentionRecord, Choice, Precision, SinkHandling, layer_heads, layer_profile, span_steps, token_rows,
+    AttentionRecord, Choice, Precision, SinkHandling, head_difference, layer_heads, layer_profile, span_differences,
+    span_steps, token_differences, token_rows, token_values,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -11,13 +12,19 @@ fuzz_target!(|bytes: &[u8]| {
     let capture = &record.capture;
     for sink in [SinkHandling::Drop, SinkHandling::Keep] {
         let choice = Choice { sink, ..Choice::default() };
-        let _ = token_rows(capture, &choice);
+        if let Ok(rows) = token_rows(capture, &choice) {
+            let _ = token_values(capture, &rows, None);
+            let _ = token_values(capture, &rows, Some(&(0..1)));
+        }
         let _ = span_steps(capture, &choice);
+        let _ = span_differences(&record, &record, &choice);
+        let _ = token_differences(&record, &record, &choice);
         let head = Choice { heads: "0".parse().unwrap_or_default(), ..choice };
         let _ = token_rows(capture, &head);
         if let Some(span) = capture.spans.first() {
             let _ = layer_heads(capture, &span.label, sink);
             let _ = layer_profile(capture, &span.label, sink);
+            let _ = head_difference(&record, &record, &span.label, &Choice { sink, ..Choice::default() });
         }
     }
     // What could be read can be written, and reads the same.

@@ -4,39 +4,43 @@
 // Spans by new tokens.
 Attn.spanHeatmap = (record, state, actions) => {
   const spans = record.shownSpans();
-  const steps = spans.map(({ label }) => record.spanSteps(label, state));
+  const choice = record.choice(state);
+  const steps = spans.map(({ label }) => record.spanSteps(label, choice));
   const largest = Math.max(...steps.map((row) => Math.max(...row)));
   const columns = record.manifest.rows;
-  const [cell, height, left, top] = [Math.max(5, Math.min(22, Math.floor(820 / columns))), 20, 170, 92];
-  const svg = Attn.canvas(left + columns * cell + 20, top + spans.length * height + 14);
-  const { fg, chosen } = Attn.palette();
+  const text = (column) => record.tokens[record.prompt + column];
+  const [cell, height, left, top] = [Math.max(5, Math.min(22, Math.floor(650 / columns))), 20, 140, 92];
+  const svg = Attn.canvas(Math.max(480, left + columns * cell + 30), top + spans.length * height + 14);
+  const { chosen } = Attn.palette();
+  svg.append(Attn.text(8, 14, `mass of attention, 0 to ${Attn.number(largest)} (root scale); a click selects the new token`));
   const every = Math.ceil(13 / cell);
   for (let column = 0; column < columns; column += every) {
     const x = left + column * cell + cell / 2 + 4;
-    svg.append(Attn.text(x, top - 6, Attn.shown(record.tokens[record.prompt + column]).slice(0, 12), { transform: `rotate(-60 ${x} ${top - 6})` }));
+    svg.append(Attn.text(x, top - 6, Attn.shown(text(column)).slice(0, 12), { transform: `rotate(-60 ${x} ${top - 6})` }));
   }
-  spans.forEach((span, number) => {
+  const cells = spans.map((span, number) => {
     const y = top + number * height;
     svg.append(Attn.text(left - 8, y + 14, span.label, { 'text-anchor': 'end' }));
-    steps[number].forEach((value, column) => {
-      const rect = Attn.svg('rect', { x: left + column * cell, y, width: cell - (cell > 7 ? 1 : 0), height: height - 2, fill: Attn.heat(value, largest), 'data-click': '' });
-      rect.addEventListener('click', () => actions.drill(record.prompt + column, span));
-      rect.addEventListener('mousemove', (event) => Attn.tip.show(event,
-        `${span.label} ← “${Attn.shown(record.tokens[record.prompt + column])}” (new token ${column}): ${Attn.number(value)}`));
-      rect.addEventListener('mouseleave', Attn.tip.hide);
-      svg.append(rect);
-    });
+    return Array.from(steps[number], (value, column) => ({
+      element: Attn.svg('rect', { x: left + column * cell, y, width: cell - (cell > 7 ? 1 : 0), height: height - 2, fill: Attn.heat(value, largest) }),
+      key: `span/${span.label}/${column}`,
+      label: `${span.label} ← “${Attn.shown(text(column))}” (new token ${column}): ${Attn.number(value)}`,
+      act: () => actions.drill(record.prompt + column, span),
+    }));
   });
+  Attn.grid(svg, cells);
   const marked = Attn.selection(record, state.sel);
   if (marked.kind === 'new') {
     svg.append(Attn.svg('rect', { x: left + (marked.first - record.prompt) * cell, y: top - 2, width: (marked.last - marked.first + 1) * cell,
-      height: spans.length * height + 2, fill: 'none', stroke: chosen, 'stroke-width': 2 }));
+      height: spans.length * height + 2, fill: 'none', stroke: chosen, 'stroke-width': 2, 'pointer-events': 'none' }));
   }
-  svg.append(Attn.text(left, 14, `mass of attention, 0 to ${Attn.number(largest)} (root scale)`, { fill: fg }));
   const table = () => ({ columns: ['span', 'new token', 'text', 'attention'],
-    rows: spans.flatMap((span, number) => Array.from(steps[number], (value, column) => [span.label, column, record.tokens[record.prompt + column], value])) });
-  return Attn.figure('Attention of each new token to each span', `spans-${record.id}`, svg, table);
+    rows: spans.flatMap((span, number) => Array.from(steps[number], (value, column) => [span.label, column, text(column), value])) });
+  return Attn.figure(`Attention of each new token to each span${Attn.restriction(choice)}`, `spans-${record.id}`, svg, { table });
 };
+
+// What a figure shows of layers and heads, as part of its title.
+Attn.restriction = ({ layer, head }) => (layer === null ? '' : head === null ? ` (layer ${layer})` : ` (layer ${layer}, head ${head})`);
 
 // Orders of a matrix.
 const orders = {
@@ -49,53 +53,55 @@ const orders = {
 };
 Attn.orderNames = { number: 'by number', layers: 'layers by mean', heads: 'heads by mean' };
 
-// Layers by heads; `colour` and `largest` let a difference use it too.
-Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, extra = [] }) => {
-  const { layers, heads } = orders[state.order](matrix);
+// Layers by heads; `colour`, `largest` and `table` let a difference use it too.
+Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, table, room, extra = [] }) => {
+  const order = orders[state.order](matrix);
   const [left, top] = [64, 46];
-  const cell = Math.max(9, Math.min(26, Math.floor(640 / heads.length)));
-  const svg = Attn.canvas(Math.max(560, left + heads.length * cell + 30), top + layers.length * cell + 12);
+  const cell = Math.max(9, Math.min(34, Math.floor((room - left - 20) / order.heads.length)));
+  const svg = Attn.canvas(Math.max(room, left + order.heads.length * cell + 20), top + order.layers.length * cell + 12);
   const { chosen } = Attn.palette();
-  svg.append(Attn.text(left, 14, what));
+  svg.append(Attn.text(8, 14, what));
   const every = Math.ceil(16 / cell);
-  heads.forEach((head, at) => {
+  order.heads.forEach((head, at) => {
     if (at % every === 0) svg.append(Attn.text(left + at * cell + cell / 2, top - 6, head, { 'text-anchor': 'middle', 'font-size': 10 }));
   });
-  layers.forEach((layer, at) => {
+  const cells = order.layers.map((layer, at) => {
     const y = top + at * cell;
     const label = Attn.text(left - 8, y + cell / 2 + 4, `layer ${layer}`, { 'text-anchor': 'end', 'font-size': Math.min(11, cell + 1), 'data-click': '' });
-    label.addEventListener('click', () => actions.restrict(layer, null));
+    label.addEventListener('click', () => Attn.guard(() => actions.restrict(layer, null)));
     svg.append(label);
-    heads.forEach((head, place) => {
+    return order.heads.map((head, place) => {
       const value = matrix[layer][head];
-      const rect = Attn.svg('rect', { x: left + place * cell, y, width: cell - 1, height: cell - 1, fill: colour(value, largest), 'data-click': '', 'data-layer': layer, 'data-head': head });
-      if (state.layer === layer && (state.head === null || state.head === head)) { rect.setAttribute('stroke', chosen); rect.setAttribute('stroke-width', 2); }
-      rect.addEventListener('click', () => actions.restrict(layer, head));
-      rect.addEventListener('mousemove', (event) => Attn.tip.show(event, `layer ${layer}, head ${head}: ${Attn.number(value)}`));
-      rect.addEventListener('mouseleave', Attn.tip.hide);
-      svg.append(rect);
+      const element = Attn.svg('rect', { x: left + place * cell, y, width: cell - 1, height: cell - 1, fill: colour(value, largest), 'data-layer': layer, 'data-head': head });
+      if (state.layer === layer && (state.head === null || state.head === head)) { element.setAttribute('stroke', chosen); element.setAttribute('stroke-width', 2); }
+      return { element, key: `head/${layer}/${head}`, label: `layer ${layer}, head ${head}: ${Attn.number(value)}`, act: () => actions.restrict(layer, head) };
     });
   });
-  const order = Attn.element('select', { 'aria-label': 'Order', onchange: (event) => actions.set({ order: event.target.value }) },
-    ...Object.entries(Attn.orderNames).map(([value, text]) => Attn.element('option', { value, selected: value === state.order }, text)));
-  const table = () => ({ columns: ['layer', 'head', 'attention'], rows: layers.flatMap((layer) => heads.map((head) => [layer, head, matrix[layer][head]])) });
-  return Attn.figure(title, name, svg, table, [...extra, order]);
+  Attn.grid(svg, cells);
+  const chooser = Attn.chooser('Order', Object.entries(Attn.orderNames), state.order, (value) => actions.set({ order: value }));
+  return Attn.figure(title, name, svg, { table: () => table(order), extra: [...extra, chooser] });
 };
 
-Attn.spanChooser = (record, state, actions) => Attn.element('select', { 'aria-label': 'Span', onchange: (event) => actions.set({ span: event.target.value }) },
-  ...record.shownSpans().map(({ label }) => Attn.element('option', { value: label, selected: label === state.span }, label)));
+Attn.spanChooser = (spans, now, actions) => Attn.chooser('Span', spans.map(({ label }) => [label, label]), now, (span) => actions.set({ span }));
 
-Attn.headMatrix = (record, state, actions) => {
-  const matrix = record.headMatrix(state.span, state.sink);
+// How a mean that is none of the rows' values is told in titles, tables and legends.
+Attn.meanRemark = { rows: '', ratio: ' (ratio of means)' };
+
+Attn.headMatrix = (record, span, state, actions) => {
+  const mean = record.headMean(state.sink);
+  const remark = Attn.meanRemark[mean];
+  const matrix = record.headMatrix(span, state.sink, mean);
   const largest = Math.max(...matrix.flat());
-  const what = `mean mass of new tokens, 0 to ${Attn.number(largest)} (root scale); click restricts every view`;
-  return Attn.headGrid(`Attention to ${state.span}`, `heads-${record.id}`, matrix, state, actions,
-    { colour: Attn.heat, largest, what, extra: [Attn.spanChooser(record, state, actions)] });
+  const what = `mass, mean over new tokens${remark}, 0 to ${Attn.number(largest)} (root scale); a click restricts every view`;
+  const table = ({ layers, heads }) => ({ columns: ['layer', 'head', `attention${remark}`],
+    rows: layers.flatMap((layer) => heads.map((head) => [layer, head, matrix[layer][head]])) });
+  return Attn.headGrid(`Attention to ${span}${remark}`, `heads-${record.id}`, matrix, state, actions,
+    { colour: Attn.heat, largest, what, table, room: 560, extra: [Attn.spanChooser(record.shownSpans(), span, actions)] });
 };
 
 // Layers as a line.
-Attn.layerProfile = (record, state, actions) => {
-  const values = record.layerProfile(state.span, state.sink);
+Attn.layerProfile = (record, span, state, actions) => {
+  const values = record.layerProfile(span, state.sink);
   const largest = Math.max(...values, 1e-12);
   const [width, height, left, bottom] = [700, 220, 64, 34];
   const svg = Attn.canvas(width, height);
@@ -107,18 +113,16 @@ Attn.layerProfile = (record, state, actions) => {
     svg.append(Attn.text(left - 6, y(tick) + 4, Attn.number(tick), { 'text-anchor': 'end' }));
   }
   svg.append(Attn.svg('polyline', { points: values.map((value, layer) => `${x(layer)},${y(value)}`).join(' '), fill: 'none', stroke: accent, 'stroke-width': 2 }));
-  const every = Math.ceil(values.length / 16);
-  values.forEach((value, layer) => {
-    const dot = Attn.svg('circle', { cx: x(layer), cy: y(value), r: state.layer === layer ? 6 : 4, fill: state.layer === layer ? chosen : accent, 'data-click': '' });
-    dot.addEventListener('click', () => actions.restrict(layer, null));
-    dot.addEventListener('mousemove', (event) => Attn.tip.show(event, `layer ${layer}: ${Attn.number(value)}`));
-    dot.addEventListener('mouseleave', Attn.tip.hide);
-    svg.append(dot);
-    if (layer % every === 0) svg.append(Attn.text(x(layer), height - bottom + 18, layer, { 'text-anchor': 'middle' }));
-  });
+  for (const layer of Attn.ticks(0, values.length - 1, true)) svg.append(Attn.text(x(layer), height - bottom + 18, layer, { 'text-anchor': 'middle' }));
+  Attn.grid(svg, [values.map((value, layer) => ({
+    element: Attn.svg('circle', { cx: x(layer), cy: y(value), r: state.layer === layer ? 6 : 4, fill: state.layer === layer ? chosen : accent }),
+    key: `layer/${layer}`,
+    label: `layer ${layer}: ${Attn.number(value)}`,
+    act: () => actions.restrict(layer, null),
+  }))], { isMatrix: false });
   svg.append(Attn.text((left + width) / 2, height - 4, 'layer', { 'text-anchor': 'middle' }));
   const table = () => ({ columns: ['layer', 'attention'], rows: values.map((value, layer) => [layer, value]) });
-  return Attn.figure(`Attention to ${state.span} by layer (mean over heads and new tokens)`, `layers-${record.id}`, svg, table);
+  return Attn.figure(`Attention to ${span} by layer (mean over heads and new tokens)`, `layers-${record.id}`, svg, { table });
 };
 
 // Mass per step as a small line.

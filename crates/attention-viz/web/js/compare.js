@@ -22,84 +22,128 @@ Attn.partnerChooser = (index, state, actions) => {
     group('others', partners.filter((entry) => !own || entry.example !== own.example)));
 };
 
-// Spans that both have, with their masses.
-Attn.spanDifferences = (a, b, state) => a.shownSpans().filter(({ label }) => b.column(label) >= 0).map(({ label }) => {
-  const [left, right] = [a, b].map((record) => Attn.mean(record.spanSteps(label, state)));
-  return { label, left, right, difference: right - left };
-});
+// What of a choice both records can show: a layer or head counts only where both have it.
+Attn.commonChoice = (a, b, state) => {
+  const [first, second] = [a.choice(state), b.choice(state)];
+  if (first.layer === null || second.layer === null) return { ...first, layer: null, head: null };
+  return second.head === null ? { ...first, head: null } : first;
+};
 
-Attn.differenceBars = (a, b, state) => {
-  const rows = Attn.spanDifferences(a, b, state);
+// Spans that both have.
+Attn.commonSpans = (a, b) => a.shownSpans().filter(({ label }) => b.span(label));
+
+Attn.differenceBars = (a, b, choice) => {
+  const rows = Attn.commonSpans(a, b).map(({ label }) => {
+    const [left, right] = [a, b].map((record) => Attn.mean(record.spanSteps(label, choice)));
+    return { label, left, right, difference: right - left };
+  });
   const largest = Math.max(...rows.map(({ left, right }) => Math.max(left, right)), 1e-12);
-  const [bar, height, left, width] = [360, 34, 170, 760];
-  const svg = Attn.canvas(width, rows.length * height + 40);
+  const [bar, height, left, width] = [100, 29, 132, 372];
+  const svg = Attn.canvas(width, rows.length * height + 32);
   const { series, more, less } = Attn.palette();
   svg.append(Attn.svg('rect', { x: left, y: 8, width: 12, height: 10, fill: series[0] }), Attn.text(left + 18, 17, 'A'));
   svg.append(Attn.svg('rect', { x: left + 46, y: 8, width: 12, height: 10, fill: series[1] }), Attn.text(left + 64, 17, 'B'));
-  svg.append(Attn.text(left + bar + 110, 17, 'B − A', { 'text-anchor': 'end' }));
+  svg.append(Attn.text(width - 6, 17, 'B − A', { 'text-anchor': 'end' }));
   rows.forEach(({ label, left: first, right: second, difference }, number) => {
-    const y = 28 + number * height;
-    svg.append(Attn.text(left - 8, y + 18, label, { 'text-anchor': 'end' }));
+    const y = 26 + number * height;
+    svg.append(Attn.text(left - 8, y + 16, label, { 'text-anchor': 'end' }));
     [first, second].forEach((value, side) => {
-      svg.append(Attn.svg('rect', { x: left, y: y + 3 + side * 13, width: Math.max(1, bar * value / largest), height: 11, fill: series[side] }));
-      svg.append(Attn.text(left + bar * value / largest + 5, y + 12 + side * 13, Attn.number(value), { 'font-size': 10 }));
+      svg.append(Attn.svg('rect', { x: left, y: y + 2 + side * 12, width: Math.max(1, bar * value / largest), height: 10, fill: series[side] }));
+      svg.append(Attn.text(left + bar * value / largest + 5, y + 11 + side * 12, Attn.number(value), { 'font-size': 10 }));
     });
-    svg.append(Attn.text(left + bar + 110, y + 18, (difference > 0 ? '+' : '') + Attn.number(difference),
+    svg.append(Attn.text(width - 6, y + 16, (difference > 0 ? '+' : '') + Attn.number(difference),
       { 'text-anchor': 'end', fill: `rgb(${difference > 0 ? more : less})`, 'font-weight': 600 }));
   });
-  const table = () => ({ columns: ['span', 'A', 'B', 'B − A'], rows: rows.map((row) => [row.label, row.left, row.right, row.difference]) });
-  return Attn.figure('Attention to spans (mass, mean over new tokens)', `compare-${a.id}-${b.id}`, svg, table);
+  const table = () => ({ columns: ['span', 'A', 'B', 'difference'], rows: rows.map((row) => [row.label, row.left, row.right, row.difference]) });
+  return Attn.figure(`Spans: mean mass${Attn.restriction(choice)}`, `compare-${a.id}-${b.id}`, svg, { table });
 };
 
-Attn.headDifference = (a, b, state, actions) => {
-  const [first, second] = [a, b].map((record) => record.headMatrix(state.span, state.sink));
+Attn.headDifference = (a, b, span, state, actions) => {
+  // A mean of rows and a ratio of means must not be subtracted from each other.
+  const mean = [a, b].every((record) => record.headMean(state.sink) === 'rows') ? 'rows' : 'ratio';
+  const remark = Attn.meanRemark[mean];
+  const [first, second] = [a, b].map((record) => record.headMatrix(span, state.sink, mean));
   const matrix = first.map((row, layer) => row.map((value, head) => second[layer][head] - value));
   const largest = Math.max(...matrix.flat().map(Math.abs), 1e-12);
-  const what = `B − A, −${Attn.number(largest)} (blue) to +${Attn.number(largest)} (orange), root scale`;
-  return Attn.headGrid(`Difference of attention to ${state.span}`, `compare-heads-${a.id}-${b.id}`, matrix, state, actions,
-    { colour: Attn.diverging, largest, what, extra: [Attn.spanChooser(a, state, actions)] });
+  const what = `B − A: blue, more in A; orange, more in B; up to ±${Attn.number(largest)}`;
+  const table = ({ layers, heads }) => ({ columns: ['layer', 'head', ...['A', 'B', 'difference'].map((name) => name + remark)],
+    rows: layers.flatMap((layer) => heads.map((head) => [layer, head, first[layer][head], second[layer][head], matrix[layer][head]])) });
+  return Attn.headGrid(`Heads: ${span}${remark}`, `compare-heads-${a.id}-${b.id}`, matrix, state, actions,
+    { colour: Attn.diverging, largest, what, table, room: 372 });
 };
 
-// Tokens of spans that read the same in both, coloured by the difference.
-Attn.tokenDifference = (a, b, state) => {
-  const [rowsA, rowsB] = [a.rows(state), b.rows(state)];
-  if (!rowsA || !rowsB) return Attn.element('p', { class: 'quiet' }, 'Single tokens are compared where both records have whole rows.');
-  const means = [[a, rowsA], [b, rowsB]].map(([record, rows]) => {
-    const mean = new Float64Array(record.keys);
-    for (let row = 0; row < record.manifest.rows; row++) for (let key = 0; key < record.keys; key++) mean[key] += rows[row * record.keys + key] / record.manifest.rows;
-    return mean;
+// Spans that read the same in both, by place, without those that others are part of.
+Attn.sameTexts = (a, b) => {
+  const texts = (record, { tokens }) => record.tokens.slice(tokens.start, tokens.end).join('\0');
+  const size = ({ tokens }) => tokens.end - tokens.start;
+  const holds = (outer, inner) => outer.tokens.start <= inner.tokens.start && inner.tokens.end <= outer.tokens.end && size(inner) < size(outer);
+  const same = a.shownSpans().map((span) => ({ span, other: b.manifest.spans.find(({ label }) => label === span.label) }))
+    .filter(({ span, other }) => other && texts(a, span) === texts(b, other));
+  const parts = same.filter(({ span }) => !same.some((part) => holds(span, part.span)))
+    .sort((left, right) => left.span.tokens.start - right.span.tokens.start);
+  let end = 0;
+  return parts.filter(({ span }) => {
+    const isFree = span.tokens.start >= end;
+    if (isFree) end = span.tokens.end;
+    return isFree;
   });
-  const textOf = (record, { tokens }) => record.tokens.slice(tokens.start, tokens.end);
-  const blocks = [];
-  for (const span of a.shownSpans().sort((left, right) => left.tokens.start - right.tokens.start)) {
-    const other = b.manifest.spans.find(({ label }) => label === span.label);
-    if (!other || ['system', 'instruction', 'history'].includes(span.label)) continue;
-    const texts = textOf(a, span);
-    if (texts.join('\0') !== textOf(b, other).join('\0')) continue;
-    blocks.push({ label: span.label, tokens: texts.map((text, at) => ({ text, difference: means[1][other.tokens.start + at] - means[0][span.tokens.start + at] })) });
-  }
-  const largest = Math.max(...blocks.flatMap(({ tokens }) => tokens.map(({ difference }) => Math.abs(difference))), 1e-12);
-  const { more, less } = Attn.palette();
-  const token = ({ text, difference }) => Attn.element('span', { class: 't', title: Attn.number(difference),
-    style: `background-color: rgba(${difference > 0 ? more : less}, ${0.55 * Attn.shade(Math.abs(difference), largest)})` }, text);
-  return Attn.element('div', { class: 'figure' }, Attn.element('h2', {}, 'Difference by token, in spans that read the same'),
-    Attn.element('div', { class: 'map', style: 'cursor: default' }, ...blocks.flatMap(({ label, tokens }) => [
-      Attn.element('h3', {}, label), ...tokens.map(token)])),
-    Attn.element('p', { class: 'quiet' }, `blue: less in B, orange: more in B; up to ±${Attn.number(largest)}, root scale`));
 };
 
+// Tokens of those spans, coloured by the difference.
+Attn.tokenDifference = (a, b, choice) => {
+  const [rowsA, rowsB] = [a.rows(choice), b.rows(choice)];
+  if (!rowsA || !rowsB) return Attn.element('p', { class: 'quiet' }, 'Single tokens are compared where both records have whole rows.');
+  const [meanA, meanB] = [Attn.received(a, rowsA), Attn.received(b, rowsB)];
+  const blocks = Attn.sameTexts(a, b).map(({ span, other }) => ({ heading: span.label,
+    tokens: a.tokens.slice(span.tokens.start, span.tokens.end).map((text, offset) => {
+      const [at, to] = [span.tokens.start + offset, other.tokens.start + offset];
+      return { text, at, to, left: meanA[at], right: meanB[to], difference: meanB[to] - meanA[at] };
+    }) }));
+  if (!blocks.length) return Attn.element('p', { class: 'quiet' }, 'No span reads the same in both, so there are no tokens to compare.');
+  const largest = Math.max(...blocks.flatMap(({ tokens }) => tokens.map(({ difference }) => Math.abs(difference))), 1e-12);
+  const what = `B − A, mean over new tokens: blue, more in A; orange, more in B; up to ±${Attn.number(largest)} (root scale)`;
+  const { more, less } = Attn.palette();
+  const token = ({ text, at, to, difference }) => Attn.element('span', { class: 't', title: `A ${at}, B ${to}: ${difference > 0 ? '+' : ''}${Attn.number(difference)}`,
+    style: `background-color: rgba(${difference > 0 ? more : less}, ${(Attn.underText * Attn.shade(Math.abs(difference), largest)).toFixed(3)})` }, Attn.shown(text));
+  const shown = Attn.element('div', {}, Attn.element('p', { class: 'quiet' }, what),
+    Attn.element('div', { class: 'map tokens', id: 'token-difference', tabindex: 0, role: 'group', 'aria-label': 'Tokens by difference' },
+      ...blocks.map(({ heading, tokens }) => Attn.element('p', {}, Attn.element('span', { class: 'chip', style: `--c:${Attn.spanColour(heading)}` }, heading), ...tokens.map(token)))));
+  const fill = (difference) => (difference ? Attn.diverging(difference * Attn.underText ** 2, largest) : null);
+  const picture = () => Attn.flow(what, blocks.map(({ heading, tokens }) => ({ heading, tokens: tokens.map(({ text, difference }) => ({ text, fill: fill(difference) })) })));
+  const table = () => ({ columns: ['span', 'position in A', 'position in B', 'token', 'A', 'B', 'difference'],
+    rows: blocks.flatMap(({ heading, tokens }) => tokens.map(({ at, to, text, left, right, difference }) => [heading, at, to, text, left, right, difference])) });
+  return Attn.figure(`Tokens of spans that read the same${Attn.restriction(choice)}`, `compare-tokens-${a.id}-${b.id}`, shown, { picture, table });
+};
+
+// What is restricted in A only, because B does not have it.
+const limits = (a, b, state, choice) => {
+  const own = a.choice(state);
+  if (own.layer === choice.layer && own.head === choice.head) return null;
+  const what = own.layer === choice.layer ? `B has no rows of single heads: both show the whole layer ${own.layer}.` : `B has no layer ${own.layer}: both show all layers.`;
+  return Attn.element('p', { class: 'note' }, what);
+};
+
+const side = (letter, { strategy, layout, turn, model, response }) => Attn.element('div', { class: 'side' },
+  Attn.element('p', {}, Attn.element('strong', {}, `${letter}: ${strategy}`), ` · ${layout} · turn ${turn} · ${model}`),
+  Attn.element('p', { class: 'response', title: response }, response));
+
+// The view of A and what it is compared with: a record, nothing yet, or the reason why it can't be had.
 Attn.compareView = (a, b, index, state, actions) => {
-  const chooser = Attn.element('div', { class: 'figure-head' }, Attn.partnerChooser(index, state, actions),
-    b ? Attn.element('button', { type: 'button', onclick: () => actions.set({ run: b.run, id: b.id, b: `${a.run}/${a.id}`, sel: '' }) }, 'swap A and B') : null);
-  if (!b) return [chooser, Attn.element('p', { class: 'quiet' }, 'Choose a second record: another strategy or layout of the same dialogue, say.')];
-  const side = (letter, record) => {
-    const { strategy, layout, turn, model, response } = record.manifest.record;
-    return Attn.element('div', { class: 'figure' }, Attn.element('h2', {}, `${letter}: ${strategy}`),
-      Attn.element('p', { class: 'quiet' }, `${layout} · turn ${turn} · ${model}`), Attn.element('p', {}, response));
-  };
-  if (!a.shownSpans().length || !b.shownSpans().length) return [chooser, side('A', a), side('B', b)];
-  const same = a.manifest.layers === b.manifest.layers && a.manifest.heads === b.manifest.heads && b.column(state.span) >= 0;
-  return [chooser, Attn.element('div', { class: 'sides' }, side('A', a), side('B', b)), Attn.differenceBars(a, b, state),
-    same ? Attn.headDifference(a, b, state, actions) : Attn.element('p', { class: 'quiet' }, 'The models have different layers or heads.'),
-    Attn.tokenDifference(a, b, state)];
+  const head = Attn.element('div', { class: 'figure-head' }, Attn.partnerChooser(index, state, actions));
+  const say = (text, role = null) => Attn.element('p', { class: 'quiet', role }, text);
+  if (b instanceof Error) return [head, Attn.element('p', { class: 'note', role: 'alert' }, `B could not be shown: ${b.message}`)];
+  if (!b) return [head, say('Choose a second record: another strategy or layout of the same dialogue, say.')];
+  head.append(Attn.element('button', { type: 'button', onclick: () => actions.set({ run: b.run, id: b.id, b: `${a.run}/${a.id}`, sel: '' }) }, 'swap A and B'));
+  const sides = Attn.element('div', { class: 'sides' }, side('A', a.manifest.record), side('B', b.manifest.record));
+  const spans = Attn.commonSpans(a, b);
+  if (!spans.length) return [head, sides, say('A and B have no span in common.')];
+  const choice = Attn.commonChoice(a, b, state);
+  const span = spans.some(({ label }) => label === state.span) ? state.span : spans[0].label;
+  head.append(Attn.spanChooser(spans, span, actions));
+  const { layers, heads } = a.manifest;
+  const other = b.manifest;
+  const matrix = layers === other.layers && heads === other.heads ? Attn.headDifference(a, b, span, state, actions)
+    : say(`Single heads can't be compared: A has ${layers} layers × ${heads} heads, B ${other.layers} × ${other.heads}.`);
+  return [head, limits(a, b, state, choice), sides, Attn.tokenDifference(a, b, choice),
+    Attn.element('div', { class: 'pair' }, matrix, Attn.differenceBars(a, b, choice))].filter((part) => part);
 };

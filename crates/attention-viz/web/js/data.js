@@ -19,41 +19,37 @@ Attn.bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => characte
 Attn.typed = (buffer, dtype) => (dtype === 'F16' ? new Uint16Array(buffer)
   : dtype === 'U32' ? new Uint32Array(buffer) : new Float32Array(buffer));
 
-// A page that carries its record, or a server that has many.
+// A page that carries its record, or a server that has many. An array that a record was captured without is null.
 Attn.source = (() => {
   const element = document.getElementById('embedded');
   if (element) {
     const { manifest, tensors } = JSON.parse(element.textContent);
-    const has = tensors.layer_rows ? ['spans', 'layers'] : ['spans'];
     const { layers, heads, rows, prompt_tokens } = manifest;
-    const entry = { ...manifest.record, layers, heads, rows, prompt_tokens, has };
+    const entry = { ...manifest.record, layers, heads, rows, prompt_tokens };
     return {
       embedded: true,
       index: async () => ({ runs: [{ name: 'this record', records: [entry] }], problems: [] }),
       manifest: async () => manifest,
-      tensor: async (run, id, name) => {
-        const found = tensors[name];
-        return found ? { shape: found.shape, values: Attn.typed(Attn.bytesOf(found.data), found.dtype) } : null;
+      array: async (run, id, name, layer) => {
+        const found = tensors[layer === undefined ? name : `${name}/${layer}`];
+        return found ? Attn.typed(Attn.bytesOf(found.data), found.dtype) : null;
       },
     };
   }
-  const fetched = async (path) => {
-    const response = await fetch(path);
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  const fetched = async (path, signal) => {
+    const response = await fetch(path, { signal });
+    if (!response.ok) throw new Error(await response.text() || `${path}: ${response.status}`);
     return response;
   };
   const path = (kind, run, id) => `api/${kind}/${run}/${encodeURIComponent(id)}`;
   return {
     embedded: false,
     index: async () => (await fetched('api/index')).json(),
-    manifest: async (run, id) => (await fetched(path('record', run, id))).json(),
-    tensor: async (run, id, name, layer) => {
+    manifest: async (run, id, signal) => (await fetched(path('record', run, id), signal)).json(),
+    array: async (run, id, name, layer, signal) => {
       const query = layer === undefined ? '' : `?layer=${layer}`;
-      const response = await fetch(`${path('tensor', run, id)}/${name}${query}`);
-      if (response.status === 204) return null;
-      if (!response.ok) throw new Error(await response.text());
-      const shape = response.headers.get('x-shape').split(',').map(Number);
-      return { shape, values: Attn.typed(await response.arrayBuffer(), response.headers.get('x-dtype')) };
+      const response = await fetched(`${path('tensor', run, id)}/${name}${query}`, signal);
+      return response.status === 204 ? null : Attn.typed(await response.arrayBuffer(), response.headers.get('x-dtype'));
     },
     standalone: (run, id) => path('html', run, id),
   };
@@ -61,66 +57,80 @@ Attn.source = (() => {
 
 // A record and what of its arrays has come so far.
 Attn.Record = class {
-  constructor(run, id, manifest) {
-    Object.assign(this, { run, id, manifest, sums: null, profile: null, layerRows: null, headRows: new Map() });
-    this.prompt = manifest.prompt_tokens;
-    this.keys = manifest.first_position + manifest.rows;
-    this.tokens = manifest.token_texts;
-    this.aggregates = new Map();
+  constructor(run, id) {
+    Object.assign(this, { run, id, sums: null, profile: null, shares: null, layerRows: null, heads: new Map(), aggregates: new Map() });
   }
 
-  static async open(run, id) {
-    return new Attn.Record(run, id, await Attn.source.manifest(run, id));
+  // Asks for everything at once; `onTexts` hears when there is something to show before the numbers come.
+  async load(signal, onTexts = () => {}) {
+    const names = ['span_sums', 'head_profile', 'head_shares', 'layer_rows'];
+    const arrays = Promise.all(names.map((name) => Attn.source.array(this.run, this.id, name, undefined, signal)));
+    // They are waited for below; should the texts fail first, nobody else listens.
+    arrays.catch(() => {});
+    this.manifest = await Attn.source.manifest(this.run, this.id, signal);
+    const { prompt_tokens: prompt, token_texts: tokens, first_position: first, rows } = this.manifest;
+    Object.assign(this, { prompt, tokens, keys: first + rows });
+    onTexts();
+    [this.sums, this.profile, this.shares, this.layerRows] = await arrays;
+    if (!this.sums || !this.profile) throw new Error('the record has no new tokens');
+    return this;
   }
 
-  async loadSums() {
-    const [sums, profile] = await Promise.all(['span_sums', 'head_profile']
-      .map((name) => Attn.source.tensor(this.run, this.id, name)));
-    this.sums = sums.values;
-    this.profile = profile.values;
+  // Rows and sums of single heads, one layer at a time.
+  async loadHeads(layer, signal) {
+    if (layer >= this.manifest.layers || this.heads.has(layer)) return;
+    const [rows, sums] = await Promise.all(['head_rows', 'head_span_sums'].map((name) => Attn.source.array(this.run, this.id, name, layer, signal)));
+    this.heads.set(layer, { rows, sums });
   }
 
-  async loadRows() {
-    const rows = await Attn.source.tensor(this.run, this.id, 'layer_rows');
-    this.layerRows = rows && rows.values;
-  }
-
-  async loadHeads(layer) {
-    if (this.headRows.has(layer)) return;
-    const rows = await Attn.source.tensor(this.run, this.id, 'head_rows', layer);
-    this.headRows.set(layer, rows && rows.values);
-    this.aggregates.clear();
+  // What of a choice this record can show: a single head has all its arrays or counts as not kept, so that no view shows
+  // the head while another shows the whole layer.
+  choice({ layer, head, sink }) {
+    const { layers, heads } = this.manifest;
+    if (layer === null || layer >= layers) return { layer: null, head: null, sink };
+    const kept = this.heads.get(layer);
+    const hasHead = head !== null && head < heads && kept && kept.sums && (kept.rows || !this.layerRows);
+    return { layer, head: hasHead ? head : null, sink };
   }
 
   get columns() { return 2 + this.manifest.spans.length; }
 
-  column(label) {
-    const at = this.manifest.spans.findIndex((span) => span.label === label);
-    return at < 0 ? -1 : 2 + at;
+  // A span's number, and how many times the mass on position 0, and that on all sinks, is part of its column but no mass of
+  // its own once sinks are dropped.
+  span(label) {
+    const { spans, sinks } = this.manifest;
+    const number = spans.findIndex((span) => span.label === label);
+    if (number < 0) return null;
+    const { start, end } = spans[number].tokens;
+    const inside = sinks.filter((sink) => sink >= start && sink < end).length;
+    const hasFirst = sinks[0] === 0;
+    let inColumn = [0, 0];
+    if (inside && inside === sinks.length) inColumn = [0, 1];
+    else if (inside === 1 && hasFirst && start === 0) inColumn = [1, 0];
+    else if (inside && inside === sinks.length - 1 && hasFirst && start > 0) inColumn = [-1, 1];
+    return { number, inColumn };
   }
 
   // Attention of each new token to each position, [rows, keys]; null without whole rows.
-  rows({ layer, head, sink }) {
+  rows(choice) {
     if (!this.layerRows) return null;
-    const key = `${layer}/${head}/${sink}`;
+    const key = `${choice.layer}/${choice.head}/${choice.sink}`;
     if (!this.aggregates.has(key)) {
       if (this.aggregates.size > 8) this.aggregates.clear();
-      this.aggregates.set(key, this.aggregated(layer, head, sink));
+      this.aggregates.set(key, this.aggregated(choice));
     }
     return this.aggregates.get(key);
   }
 
-  aggregated(layer, head, sink) {
+  aggregated({ layer, head, sink }) {
     const { rows, layers, heads, sinks, first_position: first } = this.manifest;
     const out = new Float32Array(rows * this.keys);
-    const ofHead = head !== null && this.headRows.get(layer);
     const chosen = layer === null ? [...Array(layers).keys()] : [layer];
+    const [values, width] = head === null ? [this.layerRows, layers] : [this.heads.get(layer).rows, heads];
     for (let row = 0; row < rows; row++) {
-      const seen = first + row + 1;
       for (const number of chosen) {
-        const [values, at] = ofHead ? [ofHead, (row * heads + head) * this.keys]
-          : [this.layerRows, (row * layers + number) * this.keys];
-        this.addRow(out, row * this.keys, values, at, seen, sink === 'drop' ? sinks : [], chosen.length);
+        const at = (row * width + (head === null ? number : head)) * this.keys;
+        this.addRow(out, row * this.keys, values, at, first + row + 1, sink === 'drop' ? sinks : [], chosen.length);
       }
     }
     return out;
@@ -129,44 +139,52 @@ Attn.Record = class {
   // Adds a row without its sinks, renormalised, as one of `count` layers.
   addRow(out, to, values, from, seen, sinks, count) {
     const table = Attn.halves;
-    let lost = 0;
-    let sum = 0;
-    for (const sink of sinks) lost += table[values[from + sink]];
-    for (let key = 0; key < seen; key++) sum += table[values[from + key]];
-    const left = sinks.length ? sum - lost : 1;
-    const scale = left > 0 ? 1 / left / count : 0;
+    let scale = 1 / count;
+    if (sinks.length) {
+      let left = 0;
+      for (let key = 0; key < seen; key++) left += table[values[from + key]];
+      for (const sink of sinks) left -= table[values[from + sink]];
+      scale = left > 0 ? scale / left : 0;
+    }
     for (let key = 0; key < seen; key++) out[to + key] += table[values[from + key]] * scale;
     for (const sink of sinks) out[to + sink] = 0;
   }
 
   // Mass of each new token on a span, from sums.
-  spanSteps(label, { layer, sink }) {
-    const { rows, layers } = this.manifest;
-    const column = this.column(label);
+  spanSteps(label, { layer, head, sink }) {
+    const { rows, layers, heads } = this.manifest;
+    const span = this.span(label);
+    if (head !== null) {
+      const { sums } = this.heads.get(layer);
+      return Float64Array.from({ length: rows }, (_, row) => this.mass(sums, row * heads + head, span, sink));
+    }
     const chosen = layer === null ? [...Array(layers).keys()] : [layer];
-    return Float64Array.from({ length: rows }, (_, row) => {
-      let sum = 0;
-      for (const number of chosen) sum += this.kept(this.sums, (row * layers + number) * this.columns, column, sink);
-      return sum / chosen.length;
-    });
+    const ofRow = (row) => chosen.reduce((sum, number) => sum + this.mass(this.sums, row * layers + number, span, sink), 0);
+    return Float64Array.from({ length: rows }, (_, row) => ofRow(row) / chosen.length);
   }
 
-  // One sum, renormalised if sinks are dropped.
-  kept(sums, at, column, sink) {
-    const lost = sink === 'drop' ? sums[at + 1] : 0;
-    return lost < 1 ? sums[at + column] / (1 - lost) : 0;
+  // The span's mass in one line of sums, renormalised if sinks are dropped.
+  mass(sums, line, { number, inColumn }, sink) {
+    const at = line * this.columns;
+    const [first, all, own] = [sums[at], sums[at + 1], sums[at + 2 + number]];
+    if (sink === 'keep') return own;
+    return all < 1 ? (own - inColumn[0] * first - inColumn[1] * all) / (1 - all) : 0;
   }
+
+  // Means of single heads are those of the rows' values where the record has what that needs, else ratios of means.
+  headMean(sink) { return sink === 'keep' || this.shares ? 'rows' : 'ratio'; }
 
   // Mass on a span by layer and head, mean over new tokens.
-  headMatrix(label, sink) {
-    const { layers, heads } = this.manifest;
-    const column = this.column(label);
-    const of = (layer, head) => this.kept(this.profile, (layer * heads + head) * this.columns, column, sink);
-    return Array.from({ length: layers }, (_, layer) => Array.from({ length: heads }, (__, head) => of(layer, head)));
+  headMatrix(label, sink, mean = this.headMean(sink)) {
+    const { layers, heads, spans } = this.manifest;
+    const span = this.span(label);
+    const of = (line) => (sink === 'drop' && mean === 'rows' ? this.shares[line * spans.length + span.number]
+      : this.mass(this.profile, line, span, sink));
+    return Array.from({ length: layers }, (_, layer) => Array.from({ length: heads }, (__, head) => of(layer * heads + head)));
   }
 
   layerProfile(label, sink) {
-    const of = (layer) => Attn.mean(this.spanSteps(label, { layer, sink }));
+    const of = (layer) => Attn.mean(this.spanSteps(label, { layer, head: null, sink }));
     return Array.from({ length: this.manifest.layers }, (_, layer) => of(layer));
   }
 

@@ -1,62 +1,5 @@
 'use strict';
-// The prompt with its spans, the new tokens below it, and what is selected.
-
-// What a selection means: new tokens (their rows count) or prompt tokens (the mass they receive counts).
-Attn.selection = (record, text) => {
-  const found = /^(\d+)-(\d+)$/.exec(text || '');
-  if (!found) return { kind: 'all', first: record.prompt, last: record.tokens.length - 1 };
-  let [first, last] = [Number(found[1]), Number(found[2])].sort((left, right) => left - right);
-  last = Math.min(last, record.tokens.length - 1);
-  if (last >= record.prompt) return { kind: 'new', first: Math.max(first, record.prompt), last };
-  return { kind: 'prompt', first: Math.min(first, last), last };
-};
-
-// A value for every token of the page, and the numbers beside it.
-Attn.measured = (record, state) => {
-  const chosen = Attn.selection(record, state.sel);
-  const rows = record.rows(state);
-  const values = new Float32Array(record.tokens.length);
-  if (chosen.kind === 'prompt') {
-    const steps = Attn.massOf(record, state, chosen.first, chosen.last, rows);
-    if (steps) steps.forEach((mass, row) => { values[record.prompt + row] = mass; });
-    return { chosen, values, steps };
-  }
-  const [from, to] = [chosen.first - record.prompt, chosen.last - record.prompt];
-  if (!rows) {
-    Attn.spanMeans(record, state, values, from, to);
-    return { chosen, values, steps: null };
-  }
-  for (let row = from; row <= to; row++) {
-    const at = row * record.keys;
-    const seen = record.prompt + row;
-    for (let key = 0; key < seen; key++) values[key] += rows[at + key];
-  }
-  const count = to - from + 1;
-  for (let key = 0; key < values.length; key++) values[key] /= count;
-  return { chosen, values, steps: null };
-};
-
-// Mass that every new token gives to a range of prompt tokens; null where it can't be known.
-Attn.massOf = (record, state, first, last, rows) => {
-  if (rows) {
-    return Float64Array.from({ length: record.manifest.rows }, (_, row) => {
-      let sum = 0;
-      for (let key = first; key <= last; key++) sum += rows[row * record.keys + key];
-      return sum;
-    });
-  }
-  const span = record.manifest.spans.find(({ tokens }) => tokens.start === first && tokens.end === last + 1);
-  return span ? record.spanSteps(span.label, state) : null;
-};
-
-// Without whole rows, a span's tokens all get its mean; smaller spans win over larger ones.
-Attn.spanMeans = (record, state, values, from, to) => {
-  const spans = record.shownSpans().sort((left, right) => (right.tokens.end - right.tokens.start) - (left.tokens.end - left.tokens.start));
-  for (const { label, tokens } of spans) {
-    const steps = record.spanSteps(label, state).slice(from, to + 1);
-    values.fill(Attn.mean(steps) / (tokens.end - tokens.start), tokens.start, tokens.end);
-  }
-};
+// The prompt with its spans, the new tokens beside it, and what is selected.
 
 Attn.Map = class {
   constructor(record, actions) {
@@ -77,15 +20,14 @@ Attn.Map = class {
       note(starts, span.tokens.start, span);
       note(ends, span.tokens.end, span);
     }
-    const content = document.createDocumentFragment();
-    content.append(Attn.element('h3', {}, `Prompt · ${record.prompt} tokens`));
+    const prompt = Attn.element('div', { class: 'prompt' }, Attn.element('h3', {}, `Prompt · ${record.prompt} tokens`));
+    const answer = Attn.element('div', { class: 'answer' }, Attn.element('h3', {}, `New · ${record.manifest.rows} tokens`));
     record.tokens.forEach((text, at) => {
-      (ends.get(at) || []).forEach((span) => content.append(this.end(span)));
-      if (at === record.prompt) content.append(Attn.element('h3', {}, `New · ${record.manifest.rows} tokens`));
-      (starts.get(at) || []).forEach((span) => content.append(this.chip(span)));
-      content.append(...this.token(text, at));
+      (ends.get(at) || []).forEach((span) => prompt.append(this.end(span)));
+      (starts.get(at) || []).forEach((span) => prompt.append(this.chip(span)));
+      (at < record.prompt ? prompt : answer).append(...this.token(text, at));
     });
-    this.root.append(content);
+    this.root.append(prompt, answer);
   }
 
   chip(span) {
@@ -119,6 +61,7 @@ Attn.Map = class {
       event.preventDefault();
       this.root.focus({ preventScroll: true });
       dragging = event.shiftKey && this.anchor !== null ? this.anchor : token;
+      addEventListener('mouseup', () => { dragging = null; }, { once: true });
       this.select(dragging, token);
     });
     this.root.addEventListener('mousemove', (event) => {
@@ -128,7 +71,6 @@ Attn.Map = class {
       return Attn.tip.show(event, this.actions.describe(token));
     });
     this.root.addEventListener('mouseleave', () => Attn.tip.hide());
-    addEventListener('mouseup', () => { dragging = null; });
     this.root.addEventListener('keydown', (event) => this.key(event));
   }
 
@@ -192,7 +134,7 @@ Attn.Map = class {
       const level = bucket * 2 + (isChosen ? 1 : 0);
       if (level === this.buckets[at]) return;
       this.buckets[at] = level;
-      element.style.backgroundColor = bucket ? `rgba(var(--mark), ${(0.55 * bucket / levels).toFixed(3)})` : '';
+      element.style.backgroundColor = bucket ? `rgba(var(--mark), ${(Attn.underText * bucket / levels).toFixed(3)})` : '';
       element.classList.toggle('chosen', isChosen);
     });
     for (const { chip, span } of this.chips) {
@@ -203,48 +145,19 @@ Attn.Map = class {
 
   scrollTo(at) { this.elements[at].scrollIntoView({ block: 'center' }); }
 
-  // The map as a picture: lines of fixed width, each token on its colour.
-  picture(measured, largest) {
-    const [size, leading, width] = [7.2, 19, 112];
-    const lines = [[]];
-    let used = 0;
-    this.record.tokens.forEach((text, at) => {
-      if (at === this.record.prompt) { lines.push([], []); used = 0; }
-      const shown = Attn.shown(text);
-      if (used + shown.length > width) { lines.push([]); used = 0; }
-      lines[lines.length - 1].push({ at, shown, x: used });
-      used += shown.length;
-      if (text.includes('\n')) { lines.push([]); used = 0; }
-    });
-    const svg = Attn.canvas(width * size + 24, lines.length * leading + 20);
-    lines.forEach((line, number) => line.forEach(({ at, shown, x }) => {
-      const value = measured.values[at];
-      const [left, top] = [12 + x * size, 8 + number * leading];
-      if (value > 0) svg.append(Attn.svg('rect', { x: left, y: top, width: shown.length * size, height: leading - 3, fill: Attn.heat(value, largest) }));
-      svg.append(Attn.text(left, top + 12, shown, { 'font-family': 'DejaVu Sans Mono, monospace', 'font-size': 12, 'xml:space': 'preserve',
-        textLength: shown.length * size, lengthAdjust: 'spacingAndGlyphs' }));
-    }));
-    return svg;
+  // The map as a picture.
+  picture({ chosen, values }, largest) {
+    const { prompt, tokens, manifest } = this.record;
+    const fill = (at) => (values[at] > 0 ? Attn.heat(values[at] * Attn.underText ** 2, largest) : null);
+    const block = (heading, first, last) => ({ heading, tokens: tokens.slice(first, last).map((text, at) => ({ text, fill: fill(first + at) })) });
+    return Attn.flow(`${Attn.mapLegend(chosen)}, from 0 to ${Attn.number(largest)} (root scale)`,
+      [block(`Prompt · ${prompt} tokens`, 0, prompt), block(`New · ${manifest.rows} tokens`, prompt, tokens.length)]);
   }
 };
 
-// Largest value that a colour stands for: sinks, where kept, would leave nothing for the rest.
-Attn.largest = (record, values, sink) => {
-  const without = new Set(sink === 'keep' ? record.manifest.sinks : []);
-  let largest = 0;
-  for (let at = 0; at < values.length; at++) if (values[at] > largest && !without.has(at)) largest = values[at];
-  return largest;
-};
-
-Attn.legend = (largest, what) => {
-  const { bg, mark } = Attn.palette();
-  const ramp = Attn.element('canvas', { class: 'ramp', width: 140, height: 12, 'aria-hidden': 'true' });
-  const context = ramp.getContext('2d');
-  for (let x = 0; x < 140; x++) {
-    context.fillStyle = bg;
-    context.fillRect(x, 0, 1, 12);
-    context.fillStyle = `rgba(${mark.join(',')}, ${0.55 * Math.sqrt(x / 139)})`;
-    context.fillRect(x, 0, 1, 12);
-  }
-  return Attn.element('div', { class: 'legend' }, '0', ramp, Attn.number(largest), `· ${what} (root scale)`);
-};
+// What the colours are the amount of.
+Attn.mapLegend = ({ kind, first, last }) => ({
+  all: 'attention that all new tokens give to each token',
+  new: `attention that new tokens ${first} to ${last} give to each token`,
+  prompt: `mass that each new token gives to tokens ${first} to ${last}`,
+}[kind]);

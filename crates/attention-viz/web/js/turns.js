@@ -25,6 +25,9 @@ Attn.interval = (entries, value) => {
   return { mean: ratio(all), low: means[10], high: means[389], count: entries.length };
 };
 
+// What makes a line of its own.
+Attn.lineKinds = ['layout', 'strategy', 'model', 'run'];
+
 Attn.valueNames = (index) => [...new Set(index.runs.flatMap((run) => run.records.flatMap((entry) => Object.keys(entry.values))))];
 
 // Lines of the chart: one per layout, strategy, model or run.
@@ -39,7 +42,7 @@ Attn.turnLines = (index, { value, by }) => {
   }));
   const points = (line) => [...line].sort((left, right) => left[0] - right[0])
     .map(([turn, entries]) => ({ turn, entries, ...Attn.interval(entries, value) }));
-  return [...lines].sort((left, right) => left[0].localeCompare(right[0])).map(([name, line]) => ({ name, points: points(line) }));
+  return [...lines].sort(([left], [right]) => (left < right ? -1 : 1)).map(([name, line]) => ({ name, points: points(line) }));
 };
 
 Attn.turnsView = (index, state, actions) => {
@@ -47,23 +50,23 @@ Attn.turnsView = (index, state, actions) => {
   if (!names.length) return [Attn.element('p', { class: 'quiet' }, 'These records have no numbers to plot.')];
   const chosen = names.includes(state.value) ? state.value : names[0];
   const lines = Attn.turnLines(index, { value: chosen, by: state.by });
-  const select = (label, options, now, set) => Attn.element('label', {}, `${label} `, Attn.element('select', { 'aria-label': label, onchange: (event) => set(event.target.value) },
-    ...options.map((option) => Attn.element('option', { value: option, selected: option === now }, option))));
-  const choosers = [select('value', names, chosen, (value) => actions.set({ value })),
-    select('lines', ['layout', 'strategy', 'model', 'run'], state.by, (by) => actions.set({ by }))];
+  const same = (names) => names.map((name) => [name, name]);
+  const labelled = (label, options, now, set) => Attn.element('label', {}, `${label} `, Attn.chooser(label, same(options), now, set));
+  const choosers = [labelled('value', names, chosen, (value) => actions.set({ value })),
+    labelled('lines', Attn.lineKinds, state.by, (by) => actions.set({ by }))];
   const list = Attn.element('ul', { id: 'at-point' });
-  const svg = Attn.turnsChart(lines, chosen, (line, point) => {
+  const svg = Attn.turnsChart(lines, (line, point) => {
     const open = (entry) => Attn.element('li', {}, Attn.element('button', { type: 'button', onclick: () => actions.open(entry.run, entry.id) },
       `${entry.strategy} · ${entry.layout} · ${entry.conversation.slice(0, 12)} · ${Attn.number(entry.values[chosen])}`));
     list.replaceChildren(Attn.element('h3', {}, `${line.name}, turn ${point.turn}: ${point.count} records`), ...point.entries.slice(0, 200).map(open));
   });
   const table = () => ({ columns: [state.by, 'turn', chosen, 'low', 'high', 'records'],
     rows: lines.flatMap(({ name, points }) => points.map((point) => [name, point.turn, point.mean, point.low, point.high, point.count])) });
-  return [Attn.figure(`${chosen} over turns (95 % bands by conversation)`, 'turns', svg, table, choosers),
-    Attn.element('p', { class: 'quiet' }, 'A click on a point lists its records.'), list];
+  return [Attn.figure(`${chosen} over turns`, 'turns', svg, { table, extra: choosers }),
+    Attn.element('p', { class: 'quiet' }, 'Bands are 95 % intervals by conversation. A click (or Enter) on a point lists its records.'), list];
 };
 
-Attn.turnsChart = (lines, value, click) => {
+Attn.turnsChart = (lines, list) => {
   const all = lines.flatMap(({ points }) => points);
   const turns = all.map(({ turn }) => turn);
   const [low, high] = [Math.min(0, ...all.map((point) => point.low)), Math.max(...all.map((point) => point.high))];
@@ -73,13 +76,14 @@ Attn.turnsChart = (lines, value, click) => {
   const svg = Attn.canvas(width, height);
   const { series, line: grid } = Attn.palette();
   const [first, last] = [Math.min(...turns), Math.max(...turns)];
-  const x = (turn) => left + (last > first ? (turn - first) / (last - first) : 0.5) * (width - left - 30);
+  // Points keep some distance to the axis.
+  const x = (turn) => left + 14 + (last > first ? (turn - first) / (last - first) : 0.5) * (width - left - 58);
   const y = (at) => height - 44 - (high > low ? (at - low) / (high - low) : 0.5) * (height - 60 - top);
   for (const tick of Attn.ticks(low, high)) {
     svg.append(Attn.svg('line', { x1: left, x2: width - 30, y1: y(tick), y2: y(tick), stroke: grid }));
     svg.append(Attn.text(left - 6, y(tick) + 4, Attn.number(tick), { 'text-anchor': 'end' }));
   }
-  for (const turn of new Set(turns)) svg.append(Attn.text(x(turn), height - 26, turn, { 'text-anchor': 'middle' }));
+  for (const turn of Attn.ticks(first, last, true)) svg.append(Attn.text(x(turn), height - 26, turn, { 'text-anchor': 'middle' }));
   svg.append(Attn.text((left + width) / 2, height - 8, 'supporter turn', { 'text-anchor': 'middle' }));
   lines.forEach((line, number) => {
     const colour = series[number % series.length];
@@ -91,13 +95,11 @@ Attn.turnsChart = (lines, value, click) => {
     svg.append(Attn.svg('line', { x1: legendX, x2: legendX + 20, y1: legendY - 4, y2: legendY - 4, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash }));
     svg.append(Attn.text(legendX + 26, legendY, line.name.length > 22 ? `${line.name.slice(0, 21)}…` : line.name));
   });
-  lines.forEach((line, number) => line.points.forEach((point) => {
-    const dot = Attn.svg('circle', { cx: x(point.turn), cy: y(point.mean), r: 5, fill: series[number % series.length], 'data-click': '' });
-    dot.addEventListener('click', () => click(line, point));
-    dot.addEventListener('mousemove', (event) => Attn.tip.show(event,
-      `${line.name}, turn ${point.turn}: ${Attn.number(point.mean)} [${Attn.number(point.low)}, ${Attn.number(point.high)}], ${point.count} records`));
-    dot.addEventListener('mouseleave', Attn.tip.hide);
-    svg.append(dot);
-  }));
+  Attn.grid(svg, lines.map((line, number) => line.points.map((point) => ({
+    element: Attn.svg('circle', { cx: x(point.turn), cy: y(point.mean), r: 5, fill: series[number % series.length] }),
+    key: `turn/${line.name}/${point.turn}`,
+    label: `${line.name}, turn ${point.turn}: ${Attn.number(point.mean)} [${Attn.number(point.low)}, ${Attn.number(point.high)}], ${point.count} records`,
+    act: () => list(line, point),
+  }))), { isMatrix: false });
   return svg;
 };

@@ -104,6 +104,7 @@ impl Edit {
 #[derive(Debug, Default)]
 pub(super) struct RowCapture {
     head_span_sums: Vec<f32>,
+    head_shares: Vec<f32>,
     span_sums: Vec<f32>,
     layer_rows: Vec<f32>,
     head_rows: Vec<f32>,
@@ -126,11 +127,8 @@ impl Probe {
     /// Adds the next row.
     pub(super) fn add(&self, capture: &mut AttentionCapture, row: RowCapture) {
         capture.rows += 1;
-        capture.head_profile.resize(row.head_span_sums.len(), 0.0);
-        let share = 1.0 / capture.rows as f32;
-        for (mean, new) in capture.head_profile.iter_mut().zip(&row.head_span_sums) {
-            *mean += (new - *mean) * share;
-        }
+        update_mean(&mut capture.head_profile, &row.head_span_sums, capture.rows);
+        update_mean(&mut capture.head_shares, &row.head_shares, capture.rows);
         if self.wish.head_sums {
             capture.head_span_sums.extend(row.head_span_sums);
         }
@@ -145,6 +143,13 @@ impl Probe {
     pub(super) fn next_position(&self, kept: usize) -> usize {
         self.first_position + kept
     }
+}
+
+/// Takes value number `count` into a mean.
+fn update_mean(mean: &mut Vec<f32>, new: &[f32], count: usize) {
+    mean.resize(new.len(), 0.0);
+    let share = 1.0 / count as f32;
+    mean.iter_mut().zip(new).for_each(|(mean, new)| *mean += (new - *mean) * share);
 }
 
 /// A row of a step that is watched or edited.
@@ -162,6 +167,7 @@ struct WatchedRow {
 #[derive(Debug, Default)]
 struct HeadRow {
     sums: Vec<f32>,
+    shares: Vec<f32>,
     weights: Vec<f32>,
     top: Vec<(u32, f32)>,
 }
@@ -243,6 +249,14 @@ impl HeadRow {
         self.sums.push(sum(seen(0..1)));
         self.sums.push(probe.sinks.iter().map(|position| sum(seen(*position..position + 1))).sum());
         self.sums.extend(probe.spans.iter().map(|span| sum(seen(span.tokens.clone()))));
+        let rest = 1.0 - self.sums[AttentionCapture::SINKS];
+        let without_sinks = |(span, mass): (&Span, &f32)| {
+            let sinks = probe.sinks.iter().filter(|position| span.tokens.contains(position));
+            mass - sinks.map(|position| sum(seen(*position..position + 1))).sum::<f32>()
+        };
+        let masses = probe.spans.iter().zip(&self.sums[AttentionCapture::SPANS..]).map(without_sinks);
+        self.shares.clear();
+        self.shares.extend(masses.map(|mass| if rest > 0.0 { mass / rest } else { 0.0 }));
         if probe.wish.layer_rows || probe.wish.head_rows {
             self.weights.clear();
             self.weights.resize(start, 0.0);
@@ -263,6 +277,7 @@ impl WatchedRow {
         let columns = heads.first().map_or(0, |head| head.sums.len());
         push_mean(&mut self.capture.span_sums, columns, share, heads.iter().map(|head| head.sums.as_slice()));
         heads.iter().for_each(|head| self.capture.head_span_sums.extend_from_slice(&head.sums));
+        heads.iter().for_each(|head| self.capture.head_shares.extend_from_slice(&head.shares));
         if probe.wish.layer_rows {
             let rows = heads.iter().map(|head| head.weights.as_slice());
             push_mean(&mut self.capture.layer_rows, self.position + 1, share, rows);

@@ -1,0 +1,54 @@
+//! Runs of which there is nothing to measure: why, and what to do.
+
+use std::path::{Path, PathBuf};
+
+use strategy_prompting::{FAILURES, FailureRecord, TornLine, UNCONDITIONAL, read_records};
+
+use crate::adherence::records_file;
+use crate::failure::Failure;
+
+/// The failure of a command that found nothing in any of these runs.
+pub(crate) fn nothing_to_measure(runs: &[PathBuf]) -> Failure {
+    let reasons = runs.iter().map(|run| why_nothing(run)).collect::<Result<Vec<String>, Failure>>();
+    reasons.map_or_else(|failure| failure, |reasons| Failure::work(reasons.join("\n")))
+}
+
+/// Tells of runs that add nothing while others do.
+pub(crate) fn warn_of_nothing(runs: &[PathBuf]) -> Result<(), Failure> {
+    for run in runs {
+        tracing::warn!("{}", why_nothing(run)?);
+    }
+    Ok(())
+}
+
+/// Why nothing of a run can be measured.
+fn why_nothing(run: &Path) -> Result<String, Failure> {
+    let (mut responses, mut conditional) = (0, 0);
+    for record in read_records(&records_file(run), TornLine::Skip)? {
+        responses += 1;
+        conditional += usize::from(record?.strategy != UNCONDITIONAL);
+    }
+    let name = run.display();
+    Ok(match (responses, conditional, failures(run)) {
+        (0, _, None) => format!("{name}: no response is finished yet: go on with `sra continue … --resume`"),
+        (0, _, Some((count, first))) => format!(
+            "{name}: no response was made, {count} requests failed ({}). The first: {}\n\
+             Mend that and run `sra continue … --resume`.",
+            run.join(FAILURES).display(),
+            first.error
+        ),
+        (_, 0, _) => format!(
+            "{name}: none of its {responses} responses was asked for a strategy: continue with an instruction that names \
+             one, such as `--instruction t4`"
+        ),
+        _ => format!("{name}: its {conditional} responses are empty"),
+    })
+}
+
+/// How many requests of the run could not be served, and the first.
+fn failures(run: &Path) -> Option<(usize, FailureRecord)> {
+    let text = std::fs::read_to_string(run.join(FAILURES)).ok()?;
+    let mut failures = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let first = failures.next()?;
+    Some((1 + failures.count(), first))
+}

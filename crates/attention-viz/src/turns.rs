@@ -1,0 +1,175 @@
+//! A number of all records over the turns of their dialogues.
+
+use std::collections::{BTreeMap, HashMap};
+
+use charts::{Axis, Estimate, Figure, Lines, Panel};
+
+use crate::error::Error;
+use crate::index::{Entry, Listing};
+use crate::sheets::Sheet;
+use crate::table::Table;
+
+/// Draws of conversations behind an interval, and the two of them, by size, that are its ends.
+const DRAWS: usize = 400;
+const LOW: usize = 10;
+const HIGH: usize = 389;
+/// Equal seeds give equal bands.
+const SEED: u32 = 2402;
+
+/// What makes a line of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineBy {
+    /// The layout.
+    #[default]
+    Layout,
+    /// The strategy.
+    Strategy,
+    /// The model.
+    Model,
+    /// The run.
+    Run,
+}
+
+impl LineBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Layout => "layout",
+            Self::Strategy => "strategy",
+            Self::Model => "model",
+            Self::Run => "run",
+        }
+    }
+
+    fn of<'a>(self, run: &'a str, entry: &'a Entry) -> &'a str {
+        match self {
+            Self::Layout => &entry.layout,
+            Self::Strategy => &entry.strategy,
+            Self::Model => &entry.model,
+            Self::Run => run,
+        }
+    }
+}
+
+/// A number over turns for some of the records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnLine {
+    /// The layout, strategy, model or run.
+    pub name: String,
+    /// By turn.
+    pub points: Vec<TurnPoint>,
+}
+
+/// The number in one turn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TurnPoint {
+    /// The supporter turn.
+    pub turn: usize,
+    /// Mean over records.
+    pub mean: f64,
+    /// Lower end of the 95 % interval: percentiles of means over conversations drawn with replacement.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// Records.
+    pub records: usize,
+}
+
+/// A record and its number.
+type Valued<'a> = (&'a Entry, f64);
+
+/// Lines of a number that records hold, e.g. `sra`, by name.
+///
+/// # Errors
+/// No record holds it.
+pub fn over_turns(listing: &Listing, value: &str, by: LineBy) -> Result<Vec<TurnLine>, Error> {
+    let mut turns: BTreeMap<(&str, usize), Vec<Valued<'_>>> = BTreeMap::new();
+    for run in &listing.runs {
+        for entry in &run.records {
+            if let Some(number) = entry.values.get(value) {
+                turns.entry((by.of(&run.name, entry), entry.turn)).or_default().push((entry, *number));
+            }
+        }
+    }
+    if turns.is_empty() {
+        let records = listing.runs.iter().flat_map(|run| &run.records);
+        let mut known: Vec<&str> = records.flat_map(|entry| entry.values.keys()).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        return Err(Error::Missing(format!("no record holds a number `{value}` (they hold: {})", known.join(", "))));
+    }
+    let mut lines: Vec<TurnLine> = Vec::new();
+    for ((name, turn), entries) in turns {
+        let point = point(turn, &entries);
+        match lines.last_mut().filter(|line| line.name == name) {
+            Some(line) => line.points.push(point),
+            None => lines.push(TurnLine { name: name.to_owned(), points: vec![point] }),
+        }
+    }
+    Ok(lines)
+}
+
+fn point(turn: usize, entries: &[Valued<'_>]) -> TurnPoint {
+    let groups = by_conversation(entries);
+    let mean = |draws: &mut dyn Iterator<Item = &(f64, f64)>| {
+        let (sum, count) = draws.fold((0.0, 0.0), |(sum, count), draw| (sum + draw.0, count + draw.1));
+        sum / count
+    };
+    let mut random = Generator(SEED);
+    let mut means: Vec<f64> = (0..DRAWS)
+        .map(|_| mean(&mut (0..groups.len()).map(|_| &groups[(random.next() * groups.len() as f64) as usize])))
+        .collect();
+    means.sort_by(f64::total_cmp);
+    TurnPoint { turn, mean: mean(&mut groups.iter()), low: means[LOW], high: means[HIGH], records: entries.len() }
+}
+
+/// Sum and count of each conversation, in the order in which they come.
+fn by_conversation(entries: &[Valued<'_>]) -> Vec<(f64, f64)> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<(f64, f64)> = Vec::new();
+    for (entry, value) in entries {
+        let place = *places.entry(entry.conversation.as_str()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((sum, count)) => (*sum, *count) = (*sum + value, *count + 1.0),
+            None => groups.push((*value, 1.0)),
+        }
+    }
+    groups
+}
+
+/// Mulberry32, which the page has too, so that both give the same bands.
+struct Generator(u32);
+
+impl Generator {
+    /// At least 0 and below 1.
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x6d2b_79f5);
+        let mut state = (self.0 ^ (self.0 >> 15)).wrapping_mul(self.0 | 1);
+        state ^= state.wrapping_add((state ^ (state >> 7)).wrapping_mul(state | 61));
+        f64::from(state ^ (state >> 14)) / 4_294_967_296.0
+    }
+}
+
+/// The lines as a table and a picture.
+pub(crate) fn sheet(listing: &Listing, value: &str, by: LineBy) -> Result<Sheet, Error> {
+    let lines = over_turns(listing, value, by)?;
+    let cells = lines.iter().flat_map(|line| {
+        line.points.iter().map(|TurnPoint { turn, mean, low, high, records }| {
+            let name = line.name.as_str().into();
+            vec![name, (*turn).into(), (*mean).into(), (*low).into(), (*high).into(), (*records).into()]
+        })
+    });
+    let points = |line: &TurnLine| {
+        let estimate = |point: &TurnPoint| Estimate::new(point.mean).between(point.low, point.high);
+        line.points.iter().map(|point| (point.turn as f64, estimate(point))).collect::<Vec<_>>()
+    };
+    let plot = lines.iter().fold(Lines::new(), |plot, line| plot.series(&line.name, points(line)));
+    let panel = Panel::new("", plot).x(Axis::linear("supporter turn").whole_numbers()).y(Axis::linear(value));
+    Ok(Sheet {
+        name: "turns",
+        table: Table::new([by.name(), "turn", value, "low", "high", "records"], cells.collect()),
+        picture: Figure::new(format!("{value} over turns"))
+            .note("Bands are 95 % intervals by conversation.")
+            .panel(panel)
+            .into(),
+    })
+}
