@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use esc_metrics::interval::Interval;
 use esconv_data::StrategySet;
 use llm_runtime::{ModelIdentity, TextModel};
 use strategy_prompting::{
-    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, Interval,
-    ModelNames, RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, is_scored, read_records, score_adherence,
-    scored_by,
+    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, CONTINUATIONS, ContinuationRecord, ModelNames,
+    RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, is_scored, read_records, score_adherence, scored_by,
 };
 
 use crate::arguments::Format;

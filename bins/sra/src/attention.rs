@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use esc_metrics::interval::Interval;
 use serde::Serialize;
 use strategy_prompting::{
-    ADHERENCE_ROWS, GroupBy, Interval, ModelNames, SraCorrelation, SraGroup, SraOptions, SraRow, group_sra, read_rows,
+    ADHERENCE_ROWS, GroupBy, ModelNames, SraCorrelation, SraGroup, SraOptions, SraRow, group_sra, read_rows,
 };
 
 use crate::adherence::{counted, written};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use charts::{Axis, Bars, Boxes, Estimate, Figure, Format, Histogram, Lines, Panel, Scatter};
+use esc_metrics::interval::Interval;
 use llm_runtime::Selection;
-use strategy_prompting::{GroupBy, Interval, SraOptions, SraRow, group_sra};
+use strategy_prompting::{GroupBy, SraOptions, SraRow, group_sra};
 
 use crate::attention::Margins;
 use crate::failure::Failure;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use esc_metrics::interval::Interval;
 use serde::Serialize;
-use strategy_prompting::{Error, Interval, SRA_PRESETS, SraOptions, audit_steps, sra};
+use strategy_prompting::{Error, SRA_PRESETS, SraOptions, audit_steps, sra};
 
 use crate::adherence::written;
 use crate::arguments::Format;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use esc_metrics::interval::Interval;
 use llm_runtime::{AttentionEdit, Engine, SpanChoice};
 use serde::Serialize;
 use strategy_prompting::{
-    AdherenceOptions, AdherenceRow, AdherenceSummary, ContinuationRecord, Error, Interval, StrategyText,
-    score_adherence, write_json_lines,
+    AdherenceOptions, AdherenceRow, AdherenceSummary, ContinuationRecord, Error, StrategyText, score_adherence,
+    write_json_lines,
 };
 
 use crate::adherence::{by_layout, conditional_records, groups, print_numbers, print_summary, strategies, written};

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
 
+use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::{Engine, LoadOptions};
 use predictability::{
-    Features, LogisticOptions, LogisticRegression, NgramCounter, Report, Split, grouped_folds, grouped_split,
-    response_text, strengths,
+    Features, LogisticOptions, LogisticRegression, NgramCounter, Split, grouped_folds, grouped_split, response_text,
+    strengths,
 };
 use safetensors::SafeTensors;
 use serde::Serialize;
 use strategy_prompting::{ContinuationRecord, ModelNames, tidy_response};
 use text_encoder::{ReadingOptions, SentenceEncoder};
 
-use crate::adherence::{conditional_records, counted, written_ends};
+use crate::adherence::{conditional_records, counted, written};
 use crate::arguments::{Format, ModelOptions};
 use crate::attention_arguments::{Predictability, Reading};
 use crate::failure::Failure;
@@ -127,7 +128,7 @@ struct Set {
 
 #[derive(Serialize)]
 struct Outcome {
-    report: Report,
+    report: GroupedReport,
     /// Strength that cross-validation chose.
     c: f64,
     /// Share of responses without `assistant: `, which the instruction asks for.
@@ -154,7 +155,8 @@ fn predict(records: &[&ContinuationRecord], source: &mut Source, options: &Predi
     let model = LogisticRegression::fit_best(&train, &chosen, names.len(), &strengths(STRENGTHS), &folds, fitting)
         .map_err(Failure::work)?;
     let found = model.predict(&test);
-    let report = Report::new(&names, &of(&labels, &split.test), &found, &of(&groups, &split.test));
+    let report = Labelled::new(&names, &of(&labels, &split.test), &found)
+        .and_then(|labelled| labelled.report_by_group(&of(&groups, &split.test)));
     let errors = records.iter().filter(|record| !response_text(&record.text, "").1).count();
     Ok(Outcome {
         report: report.map_err(Failure::work)?,
@@ -251,12 +253,15 @@ fn by_turn(records: &[&ContinuationRecord], split: &Split, labels: &[usize], fou
 fn print(set: &Set, options: &Predictability) {
     let Set { model, layout, outcome } = set;
     let Outcome { report, c, format_errors, coefficients, by_turn } = outcome;
-    let conversations = counted(report.groups, "conversation");
+    let GroupedReport { report, groups, intervals } = report;
+    let conversations = counted(*groups, "conversation");
     println!("{model} · {layout}: {} of {conversations}", counted(report.items, "held-out response"));
-    let interval = written_ends(report.interval, 3);
     println!(
-        "  accuracy {:.3} {interval}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3}; C {c:.3e})",
-        report.accuracy, report.macro_f1, report.chance, report.majority
+        "  accuracy {}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3}; C {c:.3e})",
+        written(&intervals.accuracy, 1.0, 3),
+        report.macro_f1,
+        report.chance,
+        report.majority
     );
     if let Reading::Lexical = options.reading {
         println!("  {:.1} % of the responses lack `assistant: `", 100.0 * format_errors);

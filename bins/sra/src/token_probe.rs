@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use candle_core::Tensor;
+use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::{Engine, GenerationPrompt, TextModel};
-use predictability::{Report, RidgeClassifier, Split, grouped_split};
+use predictability::{RidgeClassifier, Split, grouped_split};
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use strategy_prompting::{
     ContinuationRecord, Dialogue, HistoryFormat, LabelledText, Layout, SystemRole, build, tidy_response,
 };
 
-use crate::adherence::{conditional_records, written_ends};
+use crate::adherence::{conditional_records, written};
 use crate::arguments::Format;
 use crate::attention_arguments::TokenProbe;
 use crate::failure::Failure;
@@ -113,7 +114,7 @@ pub(crate) fn layer_of(states: &[Tensor], layer: Option<usize>) -> Result<&Tenso
     })
 }
 
-fn probe(tokens: &Tokens, groups: &[&str], conversations: &[&str], seed: u64) -> Result<Report, Failure> {
+fn probe(tokens: &Tokens, groups: &[&str], conversations: &[&str], seed: u64) -> Result<GroupedReport, Failure> {
     let Split { train, test } = grouped_split(groups, TEST_SHARE, seed).map_err(Failure::work)?;
     let vectors = |items: &[usize]| -> Vec<f32> {
         items.iter().flat_map(|item| &tokens.values[item * tokens.width..(item + 1) * tokens.width]).copied().collect()
@@ -123,26 +124,31 @@ fn probe(tokens: &Tokens, groups: &[&str], conversations: &[&str], seed: u64) ->
     ridge.push(&vectors(&train), &labels(&train)).map_err(Failure::work)?;
     let found = ridge.fit().map_err(Failure::work)?.predict(&vectors(&test));
     let owners: Vec<&str> = test.iter().map(|item| conversations[*item]).collect();
-    Report::new(&tokens.names, &labels(&test), &found, &owners).map_err(Failure::work)
+    Labelled::new(&tokens.names, &labels(&test), &found)
+        .and_then(|labelled| labelled.report_by_group(&owners))
+        .map_err(Failure::work)
 }
 
 #[derive(Serialize)]
 struct Told {
     tokens: usize,
     width: usize,
-    by_conversation: Report,
-    over_tokens: Report,
+    by_conversation: GroupedReport,
+    over_tokens: GroupedReport,
 }
 
 fn print(told: &Told, responses: usize) {
     println!("{} tokens of {responses} responses, {} values each", told.tokens, told.width);
-    for (name, report) in
+    for (name, scores) in
         [("by conversation", &told.by_conversation), ("over tokens (published; leaks)", &told.over_tokens)]
     {
-        let interval = written_ends(report.interval, 3);
+        let GroupedReport { report, intervals, .. } = scores;
         println!(
-            "  split {name:<31} accuracy {:.3} {interval}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3})",
-            report.accuracy, report.macro_f1, report.chance, report.majority
+            "  split {name:<31} accuracy {}, macro-F1 {:.3}  (chance {:.3}, always the same {:.3})",
+            written(&intervals.accuracy, 1.0, 3),
+            report.macro_f1,
+            report.chance,
+            report.majority
         );
     }
 }

@@ -243,7 +243,7 @@ fn one_conversation_gives_a_mean_and_no_interval() {
     refused(&["predictability", &run], 1, "demo · c1_hf: ");
     let held_out = json(&["predictability", &several, "--format", "json", "--quiet"]);
     assert_eq!(held_out[0]["report"]["groups"], 1);
-    assert!(held_out[0]["report"]["interval"].is_null());
+    assert!(held_out[0]["report"]["intervals"]["accuracy"]["low"].is_null());
     assert!(done(&["predictability", &several, "--quiet"]).contains(" [–], macro-F1"));
 }
 

@@ -70,8 +70,11 @@ fn a_tiny_classifier_learns_the_demonstration_language() {
     let scores = json(&["classifier", "eval", "--format", "json", "--model", &out, "--data", "demo:100"]);
     assert!(scores["accuracy"].as_f64().unwrap() >= 0.95, "{scores}");
     assert!(scores["macro_f1"].as_f64().unwrap() >= 0.95, "{scores}");
-    let interval = scores["accuracy_interval"].as_array().unwrap();
-    assert!(interval[0].as_f64() <= scores["accuracy"].as_f64() && scores["accuracy"].as_f64() <= interval[1].as_f64());
+    let interval = &scores["intervals"]["accuracy"];
+    assert!(
+        interval["low"].as_f64() <= scores["accuracy"].as_f64()
+            && scores["accuracy"].as_f64() <= interval["high"].as_f64()
+    );
     assert_eq!(scores["classes"].as_array().unwrap().len(), 15);
     let told: u64 = scores["confusion"]
         .as_array()

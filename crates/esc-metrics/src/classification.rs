@@ -94,6 +94,16 @@ impl<'a> Labelled<'a> {
         }
     }
 
+    /// The report with its intervals; macro values are of the classes that occur or are predicted.
+    ///
+    /// # Errors
+    /// There are more or fewer groups than items.
+    pub fn report_by_group(&self, groups: &[&str]) -> Result<GroupedReport, Error> {
+        let averaged = Averaged::Present;
+        let intervals = self.intervals(averaged, groups, &Resampling::default())?;
+        Ok(GroupedReport { report: self.report(averaged), groups: intervals.accuracy.groups, intervals })
+    }
+
     /// Intervals of accuracy and macro-F1 by bootstrap over groups (conversations) that the items belong to.
     ///
     /// # Errors
@@ -117,10 +127,9 @@ impl<'a> Labelled<'a> {
             }
             Some(Averages::of(&sums, averaged).f1)
         });
-        // Labels are never empty, and both are defined for any draw.
-        let missing = || Error::Empty("no item is labelled");
-        let (accuracy, macro_f1) = (accuracy.ok_or_else(missing)?, macro_f1.ok_or_else(missing)?);
-        Ok(ClassificationIntervals { accuracy, macro_f1 })
+        // Labels are never empty.
+        let accuracy = accuracy.ok_or(Error::Empty("no item is labelled"))?;
+        Ok(ClassificationIntervals { accuracy, macro_f1: macro_f1.filter(|_| counts.len() > 1) })
     }
 
     fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
@@ -203,13 +212,25 @@ pub struct ClassReport {
     pub support: usize,
 }
 
+/// How good predictions are, and how far that can be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupedReport {
+    /// How good they are.
+    #[serde(flatten)]
+    pub report: ClassificationReport,
+    /// Groups (conversations) that the items belong to.
+    pub groups: usize,
+    /// 95 % intervals by bootstrap over the groups.
+    pub intervals: ClassificationIntervals,
+}
+
 /// Intervals by group.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationIntervals {
     /// Of the accuracy.
     pub accuracy: Interval,
-    /// Of the macro-F1.
-    pub macro_f1: Estimate,
+    /// Of the macro-F1; none where there is one group only.
+    pub macro_f1: Option<Estimate>,
 }
 
 /// What one class's scores are computed from.

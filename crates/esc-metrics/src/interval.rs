@@ -21,10 +21,12 @@ use crate::significance::distributions::normal_upper_quantile;
 pub struct Interval {
     /// The mean over all values.
     pub mean: f64,
-    /// Lower end; the mean itself where there is one group only.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
+    /// Lower end; none where there is one group only, which does not tell how much groups differ.
+    #[serde(default)]
+    pub low: Option<f64>,
+    /// Upper end, where there is a lower one.
+    #[serde(default)]
+    pub high: Option<f64>,
     /// Values.
     pub values: usize,
     /// Groups (conversations) they come from.
@@ -49,9 +51,15 @@ impl Interval {
         if groups.sums.is_empty() {
             return None;
         }
-        let (low, high) = groups.percentiles(resampling)?;
+        let ends = (groups.sums.len() > 1).then(|| groups.percentiles(resampling)).flatten();
+        let (low, high) = ends.unzip();
         let values = groups.sums.iter().map(|(_, count)| count).sum();
         Some(Self { mean: groups.mean(), low, high, values, groups: groups.sums.len() })
+    }
+
+    /// Lower and upper end, where the interval is defined.
+    pub fn ends(&self) -> Option<(f64, f64)> {
+        self.low.zip(self.high)
     }
 }
 
@@ -248,11 +256,22 @@ mod tests {
         let groups: Vec<String> = (0..40).map(|group| group.to_string()).collect();
         let independent = groups.iter().enumerate().map(|(at, group)| (group.as_str(), (at % 5) as f64));
         let found = Interval::by_group(independent).unwrap();
-        assert!(found.low < 2.0 && 2.0 < found.high && (found.mean - 2.0).abs() < 1e-12);
+        let (low, high) = found.ends().unwrap();
+        assert!(low < 2.0 && 2.0 < high && (found.mean - 2.0).abs() < 1e-12);
         let clustered = groups.iter().enumerate().map(|(at, _)| (groups[at % 5].as_str(), (at % 5) as f64));
         let wider = Interval::by_group(clustered).unwrap();
         assert_eq!((wider.values, wider.groups), (40, 5));
-        assert!(wider.high - wider.low > found.high - found.low);
+        let (wide_low, wide_high) = wider.ends().unwrap();
+        assert!(wide_high - wide_low > high - low);
+    }
+
+    #[test]
+    fn one_group_has_a_mean_and_no_interval() {
+        let found = Interval::by_group([("only", 1.0), ("only", 3.0)]).unwrap();
+        assert_eq!((found.mean, found.ends(), found.values, found.groups), (2.0, None, 2, 1));
+        let written = serde_json::to_value(found).unwrap();
+        assert!(written["low"].is_null() && written["high"].is_null());
+        assert_eq!(serde_json::from_value::<Interval>(written).unwrap(), found);
     }
 
     #[test]

@@ -121,13 +121,20 @@ fn intervals_by_group_hold_accuracy_and_macro_f1() {
     let report = labelled.report(Averaged::Present);
     let resampling = Resampling::default();
     let found = labelled.intervals(Averaged::Present, &groups, &resampling).unwrap();
-    assert_eq!((found.accuracy.mean, found.macro_f1.value), (report.accuracy, report.macro_f1));
+    let macro_f1 = found.macro_f1.unwrap();
+    assert_eq!((found.accuracy.mean, macro_f1.value), (report.accuracy, report.macro_f1));
     assert_eq!((found.accuracy.values, found.accuracy.groups), (90, 18));
-    assert!(found.accuracy.low < report.accuracy && report.accuracy < found.accuracy.high);
-    assert!(found.macro_f1.low < report.macro_f1 && report.macro_f1 < found.macro_f1.high);
+    let (low, high) = found.accuracy.ends().unwrap();
+    assert!(low < report.accuracy && report.accuracy < high);
+    assert!(macro_f1.low < report.macro_f1 && report.macro_f1 < macro_f1.high);
     let right = gold.iter().zip(&predicted).map(|(gold, predicted)| f64::from(gold == predicted));
     assert_eq!(Some(found.accuracy), Interval::by_group(groups.iter().copied().zip(right)));
     assert!(matches!(labelled.intervals(Averaged::Present, &groups[1..], &resampling), Err(Error::Lengths { .. })));
+    let both = labelled.report_by_group(&groups).unwrap();
+    assert_eq!((both.report, both.intervals, both.groups), (report, found, 18));
+    // One group does not tell how much groups differ.
+    let alone = labelled.report_by_group(&["one"; 90]).unwrap();
+    assert_eq!((alone.groups, alone.intervals.accuracy.ends(), alone.intervals.macro_f1), (1, None, None));
 }
 
 #[test]

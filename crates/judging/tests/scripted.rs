@@ -61,6 +61,7 @@ impl<F: FnMut(&str) -> Result<String, RequestError>> TextModel for ScriptedJudge
                     prompt: PromptReport::default(),
                     prompt_tokens: 1,
                     served_by: None,
+                    attempts: 0,
                     attention: None,
                 }),
                 Err(error) => Event::Failed { key: request.key, error },

@@ -21,7 +21,9 @@ fn main() -> Result<(), Error> {
         let mut engine = Engine::load(&LoadOptions::new(model), &|_| ())?;
         // Port 0 takes a free one.
         let options = ServerOptions { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerOptions::new("tiny") };
-        serve(&mut engine, &options, &stopped, |address| drop(sender.send(address)))
+        serve(&mut engine, &options, &stopped, |address| {
+            let _ = sender.send(address);
+        })
     });
     if let Ok(address) = addresses.recv() {
         ask(&format!("http://{address}/v1"))?;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use llm_runtime::server::{ServerOptions, serve};
 use llm_runtime::{
     ApiKey, CancelToken, Completion, Continuation, Engine, EngineOptions, Error, Event, FinishReason,
-    GenerationOptions, KeySource, LoadOptions, Message, Pressure, Prompt, RemoteAddress, RemoteModel, RemoteOptions,
-    Request, RequestSource, RunStatistics, ScoreRequest, Supply, TextModel,
+    GenerationOptions, KeySource, LoadOptions, Message, Prompt, RemoteAddress, RemoteModel, RemoteOptions, Request,
+    RunStatistics, ScoreRequest, TextModel,
 };
 use serde_json::{Value, json};
 

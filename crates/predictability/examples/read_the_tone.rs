@@ -1,15 +1,14 @@
 //! Can a tone be read off short answers? `cargo run -p predictability --example read_the_tone`
 
-use predictability::{
-    LogisticOptions, LogisticRegression, NgramCounter, Report, grouped_folds, grouped_split, strengths,
-};
+use esc_metrics::classification::Labelled;
+use predictability::{LogisticOptions, LogisticRegression, NgramCounter, grouped_folds, grouped_split, strengths};
 
 const WARM: [&str; 3] =
     ["that sounds really hard today", "so sorry this happened yesterday", "your feelings make sense today"];
 const PRACTICAL: [&str; 3] =
     ["call the office before noon", "write a short list first", "take the early train tomorrow"];
 
-fn main() -> Result<(), predictability::Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut texts, mut labels, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for conversation in 0..20 {
         for (label, answers) in [WARM, PRACTICAL].iter().enumerate() {
@@ -32,7 +31,7 @@ fn main() -> Result<(), predictability::Error> {
 
     let names = ["warm".to_owned(), "practical".to_owned()];
     let found = model.predict(&counter.count(&pick(&split.test)));
-    let report = Report::new(&names, &label(&split.test), &found, &group(&split.test))?;
+    let report = Labelled::new(&names, &label(&split.test), &found)?.report_by_group(&group(&split.test))?.report;
     println!("accuracy {:.2} on {} held-out answers (chance {:.2})", report.accuracy, report.items, report.chance);
     for (class, name) in names.iter().enumerate() {
         let top: Vec<&str> =

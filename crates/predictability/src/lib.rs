@@ -7,7 +7,8 @@
 //! [2402.10453](https://arxiv.org/abs/2402.10453); fits are held against scikit-learn.
 //!
 //! ```
-//! use predictability::{Features, LogisticOptions, LogisticRegression, NgramCounter, Report, grouped_split};
+//! use esc_metrics::classification::Labelled;
+//! use predictability::{Features, LogisticOptions, LogisticRegression, NgramCounter, grouped_split};
 //!
 //! let texts: Vec<String> = (0..40)
 //!     .map(|number| if number % 2 == 0 { "brighter days ahead soon" } else { "makes sense feeling upset" }.to_owned())
@@ -26,21 +27,20 @@
 //! let tested: Vec<&str> = split.test.iter().map(|item| groups[*item]).collect();
 //! let names = ["hope".to_owned(), "validation".to_owned()];
 //! let found = model.predict(&counter.count(&of(&split.test)));
-//! assert_eq!(Report::new(&names, &expected, &found, &tested)?.accuracy, 1.0);
+//! let scores = Labelled::new(&names, &expected, &found)?.report_by_group(&tested)?;
+//! assert_eq!((scores.report.accuracy, scores.groups), (1.0, 3));
 //! # let _ = Features::Dense { width: 1, values: vec![0.0] };
-//! # Ok::<(), predictability::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod error;
 mod features;
 mod logistic;
-mod report;
 mod ridge;
 mod split;
 
 pub use error::Error;
 pub use features::{Features, NgramCounter, response_text};
 pub use logistic::{LogisticOptions, LogisticRegression, strengths};
-pub use report::{ClassReport, Report};
 pub use ridge::{RidgeClassifier, RidgeModel};
 pub use split::{Split, grouped_folds, grouped_split};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use predictability::{
-    Error, Features, LogisticOptions, LogisticRegression, NgramCounter, Report, RidgeClassifier, grouped_folds,
-    grouped_split, response_text, strengths,
+    Error, Features, LogisticOptions, LogisticRegression, NgramCounter, RidgeClassifier, grouped_folds, grouped_split,
+    response_text, strengths,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -101,24 +101,9 @@ fn the_best_strength_is_chosen_by_folds() {
     let options = LogisticOptions::default();
     let model = LogisticRegression::fit_best(&features, &labels, 3, &strengths, &folds, options).unwrap();
     assert!(strengths.contains(&model.c));
-    let report = Report::new(&["a", "b", "c"].map(str::to_owned), &labels, &model.predict(&features), &groups).unwrap();
-    let (low, high) = report.interval.unwrap();
-    assert!(report.accuracy > 0.7 && low < report.accuracy && report.accuracy < high);
-}
-
-#[test]
-fn a_report_by_hand() {
-    let names = ["a", "b", "c"].map(str::to_owned);
-    let report = Report::new(&names, &[0, 0, 1, 1], &[0, 1, 1, 1], &["x", "x", "y", "y"]).unwrap();
-    assert_eq!((report.accuracy, report.majority, report.groups), (0.75, 0.5, 2));
-    close(
-        &[report.classes[0].f1, report.classes[1].precision, report.classes[1].f1],
-        &[2.0 / 3.0, 2.0 / 3.0, 0.8],
-        1e-12,
-    );
-    close(&[report.macro_f1], &[(2.0 / 3.0 + 0.8) / 2.0], 1e-12);
-    let alone = Report::new(&names, &[0, 0, 1, 1], &[0, 1, 1, 1], &["x"; 4]).unwrap();
-    assert_eq!((alone.accuracy, alone.interval), (0.75, None), "one group does not tell how much groups differ");
+    let found = model.predict(&features);
+    let right = found.iter().zip(&labels).filter(|(found, label)| found == label).count();
+    assert!(right as f64 / labels.len() as f64 > 0.7);
 }
 
 #[test]

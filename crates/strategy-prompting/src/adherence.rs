@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use esc_metrics::interval::Interval;
 use llm_runtime::{AttentionEdit, Continuation, ModelIdentity, Prompt, ScoreRequest, TextModel};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::instruction::StrategyText;
-use crate::interval::Interval;
 use crate::record::ContinuationRecord;
 use crate::row_file::{RowFile, RowKind};
 use crate::sra::{SraOptions, sra, strategy_spans};

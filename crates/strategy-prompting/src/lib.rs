@@ -50,7 +50,6 @@ mod digest;
 mod error;
 mod export;
 mod instruction;
-mod interval;
 mod journal;
 mod layout;
 mod mersenne_twister;
@@ -77,7 +76,6 @@ pub use export::{
     export_reference, gather_by_example, write_conversation_array, write_json_lines,
 };
 pub use instruction::{InstructionTemplate, LabelledText, StrategyText, part};
-pub use interval::{Interval, pearson};
 pub use journal::{CONTINUATIONS, ExistingRun, FAILURES, FailureRecord, Journal, MANIFEST, RunManifest};
 pub use layout::{HistoryFormat, Layout, SystemRole, build};
 pub use mersenne_twister::MersenneTwister;

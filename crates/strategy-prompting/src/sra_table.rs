@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use esc_metrics::correlation::pearson;
+use esc_metrics::interval::{Interval, quantile};
 use llm_runtime::{AttentionCapture, Selection};
 use serde::Serialize;
 
 use crate::adherence::scored_by;
 use crate::error::Error;
-use crate::interval::{Interval, pearson};
 use crate::record::ContinuationRecord;
 use crate::sra::{SRA_PRESETS, SinkHandling, Sra, SraControls, SraOptions, sra, sra_controls};
 
@@ -148,15 +149,8 @@ fn summed_up(rows: &[&SraRow]) -> Option<SraGroup> {
         mass: over(&|row| row.sra.mass)?,
         uniform_ratio: over(&|row| row.sra.uniform_ratio)?,
         above_control: over(&|row| row.sra.value - row.controls.mean().unwrap_or(f64::NAN)),
-        quartiles: [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&values, share)),
+        quartiles: [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&values, share).unwrap_or(f64::NAN)),
     })
-}
-
-/// Linear between the sorted values.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = (sorted.len() - 1) as f64 * share;
-    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    below + (above - below) * at.fract()
 }
 
 /// Pearson's correlation of log SRA with another value of the same responses: over all of them, and for every pair of

@@ -145,8 +145,11 @@ fn controls_have_the_names_length_and_stand_beside_it() {
     assert_eq!((at("strategy_name:without_last"), at("strategy_name_word:without_last")), (10..13, 10..14));
 }
 
+/// A new token's rows by layer and head.
+type Rows = Vec<Vec<Vec<f32>>>;
+
 /// Two rows of 7 and 8 keys, one layer, two heads; the description at 2..5.
-fn described() -> (Vec<Vec<Vec<Vec<f32>>>>, Vec<Span>) {
+fn described() -> (Vec<Rows>, Vec<Span>) {
     let rows = vec![
         vec![vec![vec![0.2, 0.1, 0.1, 0.2, 0.1, 0.2, 0.1], vec![0.4, 0.1, 0.0, 0.2, 0.1, 0.1, 0.1]]],
         vec![vec![vec![0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 0.05, 0.05], vec![0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0]]],

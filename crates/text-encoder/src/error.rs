@@ -44,7 +44,7 @@ pub enum EncoderError {
     Training(#[from] training::TrainingError),
     /// Predictions could not be scored.
     #[error(transparent)]
-    Scores(#[from] predictability::Error),
+    Scores(#[from] esc_metrics::Error),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

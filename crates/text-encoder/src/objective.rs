@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use esc_metrics::classification::{Averaged, Labelled};
 use llm_runtime::ops;
 use training::{Batches, Dataset, LossParts, Metric, Objective, Pass, SetScores, TrainingError};
 
-use crate::{EncoderBatch, EncoderError, Scores, SequenceClassifier};
+use crate::{EncoderBatch, EncoderError, SequenceClassifier};
 
 /// Name of the accuracy among the metrics.
 pub const ACCURACY: &str = "accuracy";
@@ -111,7 +112,8 @@ impl Objective for ClassificationObjective {
             predicted.extend(found.into_iter().map(|found| found as usize));
         }
         let names: Vec<String> = (0..self.classifier.classes()).map(|class| class.to_string()).collect();
-        let scores = Scores::new(&names, &labels, &predicted, None)?;
+        let labelled = Labelled::new(&names, &labels, &predicted).map_err(EncoderError::from)?;
+        let scores = labelled.report(Averaged::Present);
         let metrics = vec![(ACCURACY.to_owned(), scores.accuracy), (MACRO_F1.to_owned(), scores.macro_f1)];
         Ok(SetScores { loss: loss / labels.len() as f64, metrics })
     }

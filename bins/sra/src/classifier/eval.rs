@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use esc_metrics::classification::{GroupedReport, Labelled};
 use serde::Serialize;
-use text_encoder::Scores;
 
 use super::data::{self, LeftOut, Response};
 use super::{model, rows};
+use crate::adherence::written;
 use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierEval;
 use crate::export::print_json;
@@ -23,7 +24,7 @@ struct Answer<'a> {
     labels: &'a [String],
     left_out: LeftOut,
     #[serde(flatten)]
-    scores: Scores,
+    scores: GroupedReport,
 }
 
 pub(super) fn run(options: &ClassifierEval, format: Format) -> Result<ExitCode, Failure> {
@@ -51,7 +52,9 @@ pub(super) fn run(options: &ClassifierEval, format: Format) -> Result<ExitCode, 
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     let groups: Vec<&str> = responses.iter().map(|response| response.conversation.as_str()).collect();
-    let scores = Scores::new(&classifier.labels, &classes, &found, Some(&groups))?;
+    let scores =
+        Labelled::new(&classifier.labels, &classes, &found).and_then(|labelled| labelled.report_by_group(&groups));
+    let scores = scores.map_err(Failure::work)?;
     let answer = Answer { classifier: &options.model, labels: &classifier.labels, left_out, scores };
     match format {
         Format::Json => print_json(&answer)?,
@@ -61,26 +64,22 @@ pub(super) fn run(options: &ClassifierEval, format: Format) -> Result<ExitCode, 
 }
 
 fn print(answer: &Answer<'_>) {
-    let Answer { classifier, labels, left_out, scores } = answer;
+    let Answer { classifier, labels, left_out, scores: GroupedReport { report: scores, intervals, .. } } = answer;
     println!("{classifier}: {} responses", scores.items);
     if left_out.total() > 0 {
         println!("  {left_out}");
     }
-    let (low, high) = scores.accuracy_interval;
-    println!(
-        "  accuracy   {:.4} [{low:.4}, {high:.4}]  (always the same class: {:.4})",
-        scores.accuracy, scores.majority
-    );
+    println!("  accuracy   {}  (always the same class: {:.4})", written(&intervals.accuracy, 1.0, 4), scores.majority);
     println!(
         "  macro      precision {:.4}, recall {:.4}, F1 {:.4}",
         scores.macro_precision, scores.macro_recall, scores.macro_f1
     );
     println!("\n  {:<32}{:>10}{:>9}{:>9}{:>9}   taken for", "class", "precision", "recall", "F1", "texts");
     for (class, row) in scores.classes.iter().zip(&scores.confusion) {
-        let taken = taken_for(&class.label, labels, row);
+        let taken = taken_for(&class.name, labels, row);
         println!(
             "  {:<32}{:>10.3}{:>9.3}{:>9.3}{:>9}   {taken}",
-            class.label, class.precision, class.recall, class.f1, class.support
+            class.name, class.precision, class.recall, class.f1, class.support
         );
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use esc_metrics::interval::Interval;
 use serde::Serialize;
-use strategy_prompting::Interval;
 use text_encoder::weights_sha256;
 
 use super::rows::{self, Row, RowFile};

@@ -3,7 +3,7 @@
 use llm_runtime::{GenerationOptions, Prompt, Request, seeded_stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use strategy_prompting::{Layout, SystemRole};
+use strategy_prompting::SystemRole;
 
 use crate::chat::command::Command;
 use crate::chat::state::{Answer, Chat, Exchange, Kept, Question, Start, Step};
@@ -122,10 +122,6 @@ impl Duel {
 
     pub(super) fn strategy_or_none(&self) -> &str {
         self.chats[0].strategy_or_none()
-    }
-
-    pub(super) fn layout(&self) -> Layout {
-        self.chats[0].layout()
     }
 
     pub(super) fn situation(&self) -> &str {

@@ -130,7 +130,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
         id: fn(&Item) -> &String,
     ) -> Result<Self, Failure> {
         let file = RowFile::open(&options.out, options.resume, judge, kind)?;
-        let is_known = |row: &Row| items.iter().any(|item| id(item) == (kind.id)(row));
+        let is_known = |row: &Row| items.iter().any(|item| *id(item) == (kind.id)(row));
         if let Some(other) = file.rows().iter().find(|row| !is_known(row)) {
             let (out, other) = (options.out.display(), (kind.id)(other));
             return Err(Failure::work(format!(

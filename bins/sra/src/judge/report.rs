@@ -7,6 +7,7 @@ use esc_metrics::judge::{JudgeReport, VerdictPair};
 use judging::{PairJudgement, Rating};
 use serde::Serialize;
 
+use crate::adherence::written;
 use crate::arguments::Format;
 use crate::failure::Failure;
 
@@ -115,9 +116,7 @@ pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format
     let all = std::iter::once(("all", &found.all));
     for (label, interval) in all.chain(found.by_strategy.iter().map(|(label, interval)| (*label, interval))) {
         match interval {
-            Some(Interval { mean, low, high, values, .. }) => {
-                println!("{label:<NAME$}{values:>8}  {mean:.2} [{low:.2}, {high:.2}]");
-            }
+            Some(found) => println!("{label:<NAME$}{:>8}  {}", found.values, written(found, 1.0, 2)),
             None => println!("{label:<NAME$}{:>8}  none", 0),
         }
     }

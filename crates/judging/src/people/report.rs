@@ -102,8 +102,11 @@ fn winner(preference: i32, side: usize) -> Winner {
     }
 }
 
+/// Who was preferred, and, where both answers have values, the difference of the values and the preference.
+type Judged = (Winner, Option<(f64, f64)>);
+
 fn pairs(preferences: &[Preference]) -> Result<BTreeMap<String, PairReport>, Error> {
-    let mut pairs: BTreeMap<String, Vec<(Winner, Option<(f64, f64)>)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<String, Vec<Judged>> = BTreeMap::new();
     for row in preferences {
         let flipped = row.systems[0] > row.systems[1];
         let [left, right] = &row.systems;
@@ -114,7 +117,7 @@ fn pairs(preferences: &[Preference]) -> Result<BTreeMap<String, PairReport>, Err
             .map(|[left, right]| (towards_second * (right - left), towards_second * f64::from(row.preference)));
         pairs.entry(name).or_default().push((winner(row.preference, usize::from(flipped)), point));
     }
-    let report = |(name, rows): (String, Vec<(Winner, Option<(f64, f64)>)>)| {
+    let report = |(name, rows): (String, Vec<Judged>)| {
         let judged = JudgeReport::of_winners(rows.iter().map(|(winner, _)| Some(*winner)))?;
         let points: Vec<(f64, f64)> = rows.iter().filter_map(|(_, point)| *point).collect();
         Ok((name, PairReport { judged, correlation: pearson(&points) }))
