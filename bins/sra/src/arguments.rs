@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use attention_viz::Precision;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use esc_metrics::front::ScoreArguments;
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
@@ -12,6 +11,7 @@ use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predict
 use crate::classifier_arguments::Classifier;
 use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::remote_arguments::{Serve, Server};
+use crate::score_arguments::Score;
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     /// See how well the strategy can be read off single tokens' hidden states
     TokenProbe(Box<TokenProbe>),
     /// Score generated responses against references
-    Score(Box<ScoreArguments>),
+    Score(Box<Score>),
     /// Let a language model judge how well strategies are followed
     Judge(Box<Judge>),
     /// Let people compare two runs: tasks for Label Studio, and what their answers say

@@ -41,6 +41,7 @@ mod remote_arguments;
 mod run_folder;
 mod runs;
 mod score;
+mod score_arguments;
 mod serve;
 mod statistics;
 mod text_model;

@@ -82,7 +82,8 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
     }
 }
 
-fn sentence_encoder(name: &str, options: &ModelOptions) -> Result<SentenceEncoder, Failure> {
+/// The sentence encoder of a folder or hub id.
+pub(crate) fn sentence_encoder(name: &str, options: &ModelOptions) -> Result<SentenceEncoder, Failure> {
     let source = LoadOptions {
         hub_endpoint: options.hub_endpoint.clone(),
         hub_cache: options.hub_cache.clone(),

@@ -1,14 +1,19 @@
 //! `sra score`: responses against references.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use esc_metrics::front::ScoreArguments;
+use esc_metrics::{MeanBertScore, Metric, ModelPerplexity, SentenceSimilarity};
+use text_encoder::ScoringEncoder;
 
 use crate::arguments::Format;
 use crate::failure::Failure;
+use crate::predictability::sentence_encoder;
+use crate::score_arguments::Score;
+use crate::text_model::{AnyModel, Delivery};
 
-pub(crate) fn run(options: &ScoreArguments, format: Format) -> Result<ExitCode, Failure> {
-    let outcome = options.run().map_err(|error| match error {
+pub(crate) fn run(options: &Score, format: Format) -> Result<ExitCode, Failure> {
+    let outcome = options.score.run(&by_models(options)?).map_err(|error| match error {
         esc_metrics::Error::Setting(problem) => Failure::wrong_use(problem),
         other => Failure::work(other),
     })?;
@@ -17,4 +22,20 @@ pub(crate) fn run(options: &ScoreArguments, format: Format) -> Result<ExitCode, 
         Format::Json => crate::export::print_json(&outcome)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Metrics that need a model.
+fn by_models(options: &Score) -> Result<Vec<Arc<dyn Metric>>, Failure> {
+    let mut metrics: Vec<Arc<dyn Metric>> = Vec::new();
+    if let Some(name) = &options.encoder {
+        let encoder = sentence_encoder(name, &options.runtime.model)?;
+        let encoder = Arc::new(ScoringEncoder::new(encoder, name, options.encoder_layer)?);
+        metrics.push(Arc::new(MeanBertScore::new(encoder.clone())));
+        metrics.push(Arc::new(SentenceSimilarity::new(encoder)));
+    }
+    if let Some(name) = &options.model {
+        let model = AnyModel::load(name, &options.runtime, &options.server, Delivery::Whole)?;
+        metrics.push(Arc::new(ModelPerplexity::new(Box::new(model))));
+    }
+    Ok(metrics)
 }

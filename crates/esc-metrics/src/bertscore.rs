@@ -76,6 +76,11 @@ impl TokenEmbeddings {
         self.weights.len()
     }
 
+    /// The places of tokens that weigh 0.
+    pub(crate) fn weightless(&self) -> impl Iterator<Item = usize> + '_ {
+        self.weights.iter().enumerate().filter(|(_, weight)| **weight == 0.0).map(|(place, _)| place)
+    }
+
     fn vectors(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks_exact(self.width)
     }

@@ -33,6 +33,9 @@ pub enum Error {
     /// A setting is out of range or unknown.
     #[error("{0}")]
     Setting(String),
+    /// A model that scores failed.
+    #[error("the model that scores: {0}")]
+    Model(String),
     /// A resource (tables of NLTK, METEOR or WordNet, word vectors) can't be read.
     #[error("{path}: {problem}")]
     Resource {
@@ -41,4 +44,11 @@ pub enum Error {
         /// What is wrong and what was expected.
         problem: String,
     },
+}
+
+impl Error {
+    /// A failure of a model.
+    pub fn model(error: impl std::fmt::Display) -> Self {
+        Self::Model(error.to_string())
+    }
 }

@@ -32,6 +32,9 @@
 //! ([`Preset`]). Beside scores of texts there are [`classification`] and [`preference_bias`] of strategies, [`perplexity`], [`agreement`] of
 //! annotators, [`judge`] reports, [`correlation`]s, [`interval`]s and tests of [`significance`].
 //!
+//! Models score too: [`MeanBertScore`] and [`SentenceSimilarity`] ask an [`Encoder`] (the crate `text-encoder` has one), and with the feature `model` any
+//! `llm_runtime::TextModel` gives a [`perplexity`].
+//!
 //! Tables of NLTK, METEOR and WordNet are not part of the crate; [`Resources::find`] reads them where they are installed, and signatures tell what was missing. With the
 //! feature `front` a program gets the command line of `score`.
 
@@ -46,6 +49,7 @@ pub mod correlation;
 mod diversity;
 pub mod embedding;
 mod embedding_metric;
+mod encoder_metrics;
 mod error;
 #[cfg(feature = "front")]
 pub mod front;
@@ -55,6 +59,8 @@ mod lcs;
 pub mod meteor;
 mod meteor_metrics;
 mod metric;
+#[cfg(feature = "model")]
+mod model_perplexity;
 mod named;
 pub mod ngram;
 pub mod perplexity;
@@ -72,9 +78,12 @@ pub use cider::{Cider, DocumentFrequencies};
 pub use corpus::{Item, TokenId, TokenItem, Vocabulary};
 pub use diversity::{Distinct, DistinctPerResponse, Entropy, Length, TooShort, self_bleu};
 pub use embedding_metric::MeanEmbedding;
+pub use encoder_metrics::{EncodedText, Encoder, MeanBertScore, SentenceSimilarity};
 pub use error::Error;
 pub use meteor_metrics::{CorpusMeteor, MeanNltkMeteor};
 pub use metric::{ItemView, Metric, Statistics};
+#[cfg(feature = "model")]
+pub use model_perplexity::ModelPerplexity;
 pub use named::{METRICS, NamedMetric, Resources};
 pub use rouge::{PrecisionRecall, RougeL, RougeScore};
 pub use scorer::{Measured, Scorer};

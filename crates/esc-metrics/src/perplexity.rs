@@ -73,6 +73,11 @@ impl Nll {
         self.responses.len()
     }
 
+    /// Nats and target tokens of each response.
+    pub fn of_each(&self) -> impl Iterator<Item = (f64, usize)> + '_ {
+        self.responses.iter().map(|response| (response.sum, response.tokens))
+    }
+
     /// Target tokens.
     pub fn tokens(&self) -> usize {
         tokens(&self.responses)

@@ -44,7 +44,7 @@ impl Desk {
             if path.exists() { path.to_string_lossy().into_owned() } else { (*word).to_owned() }
         });
         let program = Program::try_parse_from(std::iter::once("score".to_owned()).chain(words));
-        program.map_err(|error| error.to_string())?.score.run().map_err(|error| error.to_string())
+        program.map_err(|error| error.to_string())?.score.run(&[]).map_err(|error| error.to_string())
     }
 
     fn report(&self, words: &[&str]) -> ScoreReport {

@@ -184,8 +184,8 @@ fn head_of(config: &EncoderConfig) -> &'static str {
 /// An encoder that gives each text one vector: the mean of its last hidden states, scaled to length 1, as sentence-transformers'
 /// `all-*` models of BERT and RoBERTa have it.
 pub struct SentenceEncoder {
-    encoder: TextEncoder,
-    tokenizer: EncoderTokenizer,
+    pub(crate) encoder: TextEncoder,
+    pub(crate) tokenizer: EncoderTokenizer,
 }
 
 impl SentenceEncoder {

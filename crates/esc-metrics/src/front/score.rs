@@ -11,6 +11,7 @@ use crate::embedding::WordVectors;
 use crate::error::Error;
 use crate::interval::Resampling;
 use crate::meteor::{MeteorResources, WordNet};
+use crate::metric::Metric;
 use crate::named::{METRICS, Resources};
 use crate::suite::{STAND_IN, Scored, Suite};
 use crate::tokenize::PunktParameters;
@@ -20,27 +21,27 @@ const PUNKT: &str = "tokenizers/punkt_tab/english";
 const WORDNET: &str = "corpora/wordnet";
 
 impl ScoreArguments {
-    /// Reads, scores and, if asked to, compares.
+    /// Reads, scores and, if asked to, compares; by metrics of the program's own too.
     ///
     /// # Errors
     /// A file can't be read, rows do not fit each other, or a metric or resource is unknown or damaged.
-    pub fn run(&self) -> Result<Outcome, Error> {
+    pub fn run(&self, further: &[Arc<dyn Metric>]) -> Result<Outcome, Error> {
         match &self.hypotheses {
-            Some(hypotheses) if !self.list => self.score(hypotheses),
+            Some(hypotheses) if !self.list => self.score(hypotheses, further),
             _ => Ok(Outcome::Metrics(METRICS.iter().map(MetricRow::from).collect())),
         }
     }
 
-    fn score(&self, hypotheses: &Path) -> Result<Outcome, Error> {
+    fn score(&self, hypotheses: &Path, further: &[Arc<dyn Metric>]) -> Result<Outcome, Error> {
         let (layout, other_layout) = self.layouts()?;
         let rows = self.rows(hypotheses, layout)?;
         let Some(other) = &self.against else {
-            let suite = self.suite(&[&rows])?;
+            let suite = self.suite(&[&rows], further)?;
             let scored = suite.score(rows.iter().map(Row::item))?;
             return Ok(Outcome::Scores(self.report(hypotheses, &rows, &scored)?));
         };
         let others = answers_to(&rows, hypotheses, read_rows(other, other_layout)?, other)?;
-        let suite = self.suite(&[&rows, &others])?;
+        let suite = self.suite(&[&rows, &others], further)?;
         let scored = suite.score(rows.iter().map(Row::item))?;
         let other_scored = suite.score(others.iter().map(Row::item))?;
         let units = Units::of(&rows);
@@ -87,13 +88,13 @@ impl ScoreArguments {
         }
     }
 
-    fn suite(&self, systems: &[&[Row]]) -> Result<Suite, Error> {
+    fn suite(&self, systems: &[&[Row]], further: &[Arc<dyn Metric>]) -> Result<Suite, Error> {
         let resources = self.resources(systems)?;
-        if self.metric.is_empty() {
-            Suite::preset(self.preset, &resources)
-        } else {
-            Suite::of_names(&self.metric, &resources)
-        }
+        let suite = match self.metric.as_slice() {
+            [] => Suite::preset(self.preset, &resources),
+            names => Suite::of_names(names, &resources),
+        };
+        Ok(further.iter().cloned().fold(suite?, Suite::with))
     }
 
     fn resources(&self, systems: &[&[Row]]) -> Result<Resources, Error> {
