@@ -18,8 +18,11 @@ const SLICE: usize = 256;
 
 /// An encoder of texts.
 pub trait Encoder: Send + Sync {
-    /// What decides its vectors, for signatures: model and layer.
+    /// The model, for signatures.
     fn name(&self) -> String;
+
+    /// The layer whose states are the tokens' embeddings; 0 is the first embedding.
+    fn layer(&self) -> usize;
 
     /// The tokens of each text and their embeddings. Tokens that frame a text weigh 0.
     ///
@@ -99,7 +102,7 @@ impl MeanBertScore {
 impl Metric for MeanBertScore {
     fn signature(&self) -> String {
         let idf = if self.idf.is_some() { "references" } else { "none" };
-        format!("bertscore|encoder:{}|idf:{idf}|rescaled:no", self.encoder.name())
+        format!("bertscore|encoder:{}|layer:{}|idf:{idf}|rescaled:no", self.encoder.name(), self.encoder.layer())
     }
 
     fn names(&self) -> Vec<String> {

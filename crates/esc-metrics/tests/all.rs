@@ -7,11 +7,14 @@ mod classification;
 mod correlation;
 mod diversity;
 mod embedding;
+mod encoder;
 #[cfg(feature = "front")]
 mod front;
 mod goldens;
 mod judge;
 mod meteor;
+#[cfg(feature = "model")]
+mod model_perplexity;
 mod perplexity;
 mod rouge;
 mod significance;

@@ -57,7 +57,11 @@ fn encoded(tokens: Vec<u32>, values: &[f32]) -> Result<EncodedText, EncoderError
 
 impl esc_metrics::Encoder for ScoringEncoder {
     fn name(&self) -> String {
-        format!("{}:{}", self.name, self.layer)
+        self.name.clone()
+    }
+
+    fn layer(&self) -> usize {
+        self.layer
     }
 
     fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<EncodedText>, Error> {
