@@ -50,7 +50,7 @@ pub(crate) struct Judge {
     #[arg(long, default_value_t = 1024, value_name = "N")]
     pub(crate) max_new_tokens: usize,
     /// Softmax temperature of the judge; 0 is greedy
-    #[arg(long, default_value_t = 0.1, value_name = "T")]
+    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true, value_name = "T")]
     pub(crate) temperature: f32,
     /// Seed of sampling
     #[arg(long, default_value_t = 0, value_name = "N")]

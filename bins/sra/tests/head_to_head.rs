@@ -27,8 +27,13 @@ impl Arena {
     fn command(&self, more: &[&str]) -> Command {
         let (model, gguf, out) = (model(), gguf(), self.out());
         let (model, gguf) = (model.to_string_lossy(), gguf.to_string_lossy());
-        let usual = ["head2head", "--model", &model, "--against", &gguf, "--out", &out, "--kv-memory", "64M"];
-        let mut command = sra(&[&usual[..], &["--max-new-tokens", "12"], more].concat());
+        let mut words = vec!["head2head", "--model", &model, "--against", &gguf, "--out", &out];
+        for usual in [["--kv-memory", "64M"], ["--max-new-tokens", "12"]] {
+            if !more.contains(&usual[0]) {
+                words.extend(usual);
+            }
+        }
+        let mut command = sra(&[&words[..], more].concat());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

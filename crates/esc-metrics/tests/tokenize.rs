@@ -2,7 +2,6 @@
 //! rouge-score 0.1.2 and the COCO caption tools.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use esc_metrics::Error;
 use esc_metrics::tokenize::{
@@ -283,18 +282,18 @@ fn magic_cleans_in_its_order() {
 }
 
 #[test]
-fn long_hostile_texts_take_no_longer_than_long_texts() {
+fn long_hostile_texts_come_to_an_end() {
+    // Where the time grew with the square of the length, these would take minutes each.
     let parts = [
         ".", "\"", "'", "-", "(", "`", ". ", "?) ", "!", "'' ", "<", "<a ", "&", "a@--", "a.", "1 ", "www.,", "\n",
         "é", "“", "don't. ", "a+", "I. He ", "-\n", "a.b", "...", "1.", "$", "@", "#", "😀",
     ];
     for tokenizer in all_tokenizers() {
         for part in parts {
-            let text = part.repeat(40_000 / part.len());
-            let start = Instant::now();
-            tokenizer.tokenize(&text, &mut |_| ());
-            // Where the time grew with the square of the length, this would be more.
-            assert!(start.elapsed() < Duration::from_secs(5), "{} {part:?}", tokenizer.name());
+            let text = part.repeat(400_000 / part.len());
+            let mut tokens = 0;
+            tokenizer.tokenize(&text, &mut |_| tokens += 1);
+            assert!(tokens <= 3 * text.len(), "{} {part:?}", tokenizer.name());
         }
     }
 }

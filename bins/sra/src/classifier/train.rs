@@ -44,6 +44,7 @@ struct Settings {
 pub(crate) fn run(options: &ClassifierTrain, format: Format) -> Result<ExitCode, Failure> {
     let trainer = options.loop_.options(options.size);
     trainer.check()?;
+    about_a_base(options)?;
     let texts = Texts::read(options)?;
     let base = options.base.as_ref().map(|base| model::folder(base, &options.machine)).transpose()?;
     let model = begin(options, &texts, base.as_ref(), &trainer)?;
@@ -62,6 +63,17 @@ pub(crate) fn run(options: &ClassifierTrain, format: Format) -> Result<ExitCode,
         End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
         End::Finished | End::Early => ExitCode::SUCCESS,
     })
+}
+
+/// Refuses options about a base where there is none.
+fn about_a_base(options: &ClassifierTrain) -> Result<(), Failure> {
+    let given = [("--new-head", options.new_head), ("--add-tokens", !options.add_tokens.is_empty())];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) if options.base.is_none() => Err(Failure::wrong_use(format!(
+            "{option} is about an encoder to begin with: name it with --base in place of --size"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What is learned from and what is held out, as texts.

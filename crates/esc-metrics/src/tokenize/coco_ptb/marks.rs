@@ -50,11 +50,13 @@ fn is_year(letters: &str, rest: &str) -> bool {
     is_alone && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Markup is one token, whatever stands in it.
+/// Markup is one token, whatever stands in it but tabs and ends of lines.
 fn tag_end(text: &str, at: usize) -> Option<usize> {
     let inside = text[at..].strip_prefix('<')?;
     let name = inside.strip_prefix(['/', '!']).unwrap_or(inside);
-    let length = inside.find(['<', '>']).filter(|&length| inside[length..].starts_with('>'))?;
+    let breaks = |letter: char| letter.is_whitespace() && !matches!(letter, ' ' | '\u{a0}');
+    let end = inside.find(|letter: char| matches!(letter, '<' | '>') || breaks(letter));
+    let length = end.filter(|&length| inside[length..].starts_with('>'))?;
     name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '-').then_some(at + 1 + length + 1)
 }
 
