@@ -279,7 +279,7 @@ fn bad_input_gets_a_clear_answer() {
         (train_sized(&data, &out, "tiny --new-head"), 2, "--base"),
         (with(&data, &["--base", &model]), 2, "--base"),
         (based("./no-model", &[]), 2, "no-model"),
-        (based(&folder, &[]), 1, "config.json"),
+        (based(&folder, &[]), 1, "no tokenizer.json"),
         (based(&llama, &[]), 1, "`llama` is not supported"),
         (based(&golden, &[]), 1, "no tokenizer.json"),
         (based(&model, &["--data", &one_class, &other]), 1, "new head"),

@@ -132,6 +132,16 @@ impl Aligner {
         self.trace_back()
     }
 
+    /// What the search finds for two equal texts: each word stands for itself. That has all words, one chunk and no distance at
+    /// every step, so nothing ever ranks before it; but where words repeat, the search would take long to see it.
+    pub(super) fn align_identical(&mut self, length: usize) -> &[PhraseMatch] {
+        let phrases = (0..length as u32).map(|start| Phrase { start, length: 1 });
+        let found = phrases.map(|phrase| PhraseMatch { module: Module::Exact, reference: phrase, hypothesis: phrase });
+        self.alignment.clear();
+        self.alignment.extend(found);
+        &self.alignment
+    }
+
     /// Takes the matches of words that nothing else could match.
     fn fix_undisputed(&mut self, candidates: &Candidates, reference_length: usize) {
         self.fixed.clear();
