@@ -2,7 +2,7 @@
 // Figures as they stand in the page, with their tables, and as they leave it.
 
 // A figure with its title, its exports and its table. `shown` is what the page shows; `picture` draws what is saved, unless
-// `shown` is that itself; `table` gives { columns, rows }.
+// `shown` is that itself; `table` gives { columns, rows }, where a cell without a value is null.
 Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [] }) => {
   const isPicture = shown instanceof SVGElement;
   if (isPicture) {
@@ -72,7 +72,7 @@ Attn.tableOf = (table) => {
     const { columns, rows } = table();
     const most = 2000;
     const isNumber = (cell) => typeof cell === 'number';
-    const cell = (tag, value) => Attn.element(tag, { class: isNumber(value) ? 'number' : null }, isNumber(value) ? Attn.number(value) : String(value));
+    const cell = (tag, value) => Attn.element(tag, { class: isNumber(value) ? 'number' : null }, isNumber(value) ? Attn.number(value) : String(value ?? '–'));
     details.append(Attn.element('div', { class: 'scroll' }, Attn.element('table', {},
       Attn.element('thead', {}, Attn.element('tr', {}, ...columns.map((name) => Attn.element('th', {}, name)))),
       Attn.element('tbody', {}, ...rows.slice(0, most).map((row) => Attn.element('tr', {}, ...row.map((value) => cell('td', value))))))));
