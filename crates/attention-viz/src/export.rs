@@ -168,7 +168,7 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
     if capture.rows == 0 {
         return Err(Error::Missing("the record has no new tokens".into()));
     }
-    let mut text = format!("{}: {}\n", info.id, subtitle(&record));
+    let mut text = format!("{}\n", subtitle(&record));
     let _ = writeln!(
         text,
         "{} prompt tokens, {} new, {} layers × {} heads",

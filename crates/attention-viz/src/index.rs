@@ -18,6 +18,7 @@ const ATTENTION: &str = "attention";
 pub struct RunIndex {
     listing: Listing,
     files: HashMap<(usize, String), PathBuf>,
+    damaged: usize,
 }
 
 /// What the page's list of records shows.
@@ -88,7 +89,10 @@ impl RunIndex {
                     self.files.insert((number, entry.id.clone()), file);
                     records.push(entry);
                 }
-                Err(error) => self.listing.problems.push(error.to_string()),
+                Err(error) => {
+                    self.damaged += usize::from(!matches!(error, Error::Record { .. }));
+                    self.listing.problems.push(error.to_string());
+                }
             }
         }
         records.sort_by(|left, right| left.place().cmp(&right.place()));
@@ -106,6 +110,12 @@ impl RunIndex {
     /// What the list of records shows.
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// How many of the problems are files that can't be read or are no attention files, rather than records that can't be
+    /// shown.
+    pub fn damaged(&self) -> usize {
+        self.damaged
     }
 
     /// The file of a record.

@@ -87,7 +87,8 @@ type Valued<'a> = (&'a Entry, f64);
 /// # Errors
 /// No record holds it.
 pub fn over_turns(listing: &Listing, value: &str, by: LineBy) -> Result<Vec<TurnLine>, Error> {
-    let records = || listing.runs.iter().flat_map(|run| run.records.iter().map(move |entry| (run.name.as_str(), entry)));
+    let records =
+        || listing.runs.iter().flat_map(|run| run.records.iter().map(move |entry| (run.name.as_str(), entry)));
     let valued = || records().filter_map(|(run, entry)| Some((run, entry, *entry.values.get(value)?)));
     let are_several = valued().map(|(_, entry, _)| &entry.model).collect::<BTreeSet<_>>().len() > 1;
     let mut turns: BTreeMap<(String, usize), Vec<Valued<'_>>> = BTreeMap::new();
@@ -178,13 +179,15 @@ pub(crate) fn sheet(listing: &Listing, value: &str, by: LineBy) -> Result<Sheet,
         line.points.iter().map(|point| (point.turn as f64, estimate(point))).collect::<Vec<_>>()
     };
     let plot = lines.iter().fold(Lines::new(), |plot, line| plot.series(&line.name, points(line)));
-    let panel = Panel::new("", plot).x(Axis::linear("supporter turn").whole_numbers()).y(Axis::linear(value));
+    let is_above_zero = lines
+        .iter()
+        .flat_map(|line| &line.points)
+        .all(|point| point.interval.map_or(point.mean, |(low, _)| low) >= 0.0);
+    let y = if is_above_zero { Axis::linear(value).starting_at(0.0) } else { Axis::linear(value) };
+    let panel = Panel::new("", plot).x(Axis::linear("supporter turn").whole_numbers()).y(y);
     Ok(Sheet {
         name: "turns",
         table: Table::new([by.name(), "turn", value, "low", "high", "records"], cells.collect()),
-        picture: Figure::new(format!("{value} over turns"))
-            .note(BANDS)
-            .panel(panel)
-            .into(),
+        picture: Figure::new(format!("{value} over turns")).note(BANDS).panel(panel).into(),
     })
 }

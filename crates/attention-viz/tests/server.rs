@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use attention_viz::{Precision, RunIndex, ServerOptions, serve};
@@ -10,8 +10,12 @@ use attention_viz::{Precision, RunIndex, ServerOptions, serve};
 use crate::sample::{SMALL, info, record};
 
 /// Serves a folder on a free port until the test ends.
-pub(crate) fn serve_folder(folder: &Path) -> SocketAddr {
-    let index = RunIndex::open(&[folder.to_owned()]).unwrap();
+fn serve_folder(folder: &Path) -> SocketAddr {
+    serve_runs(&[folder.to_owned()])
+}
+
+pub(crate) fn serve_runs(runs: &[PathBuf]) -> SocketAddr {
+    let index = RunIndex::open(runs).unwrap();
     let (told, heard) = mpsc::channel();
     let options = ServerOptions { address: "127.0.0.1:0".parse().unwrap(), hosts: vec!["viewer.example".into()] };
     std::thread::spawn(move || serve(index, &options, |address| told.send(address).unwrap()));

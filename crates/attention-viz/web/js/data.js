@@ -86,11 +86,21 @@ Attn.Record = class {
   // What of a choice this record can show: a single head has all its arrays or counts as not kept, so that no view shows
   // the head while another shows the whole layer.
   choice({ layer, head, sink }) {
-    const { layers, heads } = this.manifest;
-    if (layer === null || layer >= layers) return { layer: null, head: null, sink };
+    if (layer === null || layer >= this.manifest.layers) return { layer: null, head: null, sink };
+    return { layer, head: head !== null && this.hasHead(layer, head) ? head : null, sink };
+  }
+
+  hasHead(layer, head) {
     const kept = this.heads.get(layer);
-    const hasHead = head !== null && head < heads && kept && kept.sums && (kept.rows || !this.layerRows);
-    return { layer, head: hasHead ? head : null, sink };
+    return head < this.manifest.heads && kept && kept.sums && (kept.rows || !this.layerRows);
+  }
+
+  // What keeps a choice from being shown as it is; null if nothing does.
+  lack({ layer, head }) {
+    if (layer === null) return null;
+    if (layer >= this.manifest.layers) return `no layer ${layer}`;
+    if (head === null || this.hasHead(layer, head)) return null;
+    return head < this.manifest.heads ? 'no rows of single heads' : `no head ${head}`;
   }
 
   get columns() { return 2 + this.manifest.spans.length; }
@@ -196,10 +206,11 @@ Attn.Record = class {
 
 Attn.mean = (values) => values.reduce((sum, value) => sum + value, 0) / (values.length || 1);
 
-// A number as people read it: four digits.
+// A number as people read it: four digits, and all of those before the point.
 Attn.number = (value) => {
   if (!Number.isFinite(value)) return '–';
   if (value === 0) return '0';
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+  if (size < 1e15 && (size >= 1e4 || Number.isInteger(value))) return String(Math.round(value));
+  return size >= 1e-3 && size < 1e4 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
 };

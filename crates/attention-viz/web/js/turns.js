@@ -82,6 +82,18 @@ const banded = (points) => {
   return bands.filter((band) => band.length);
 };
 
+// Where the names of lines stand: in rows, each name whole.
+const placed = (widths, room) => {
+  let [x, row] = [0, 0];
+  return widths.map((width) => {
+    const end = () => x + 26 + width + 10;
+    if (x > 0 && end() > room) [x, row] = [0, row + 1];
+    const place = { x, row, end: end() };
+    x = place.end + 12;
+    return place;
+  });
+};
+
 const written = ({ low, high }) => (low === null ? '[–]' : `[${Attn.number(low)}, ${Attn.number(high)}]`);
 
 Attn.turnsChart = (lines, list) => {
@@ -89,8 +101,9 @@ Attn.turnsChart = (lines, list) => {
   const turns = all.map(({ turn }) => turn);
   const ends = all.flatMap(({ mean, low: least, high: most }) => (least === null ? [mean] : [least, mean, most]));
   const [low, high] = [Math.min(0, ...ends), Math.max(...ends)];
-  const perRow = 4;
-  const [width, left, top] = [760, 70, 22 + 18 * Math.ceil(lines.length / perRow)];
+  const left = 70;
+  const legend = placed(lines.map(({ name }) => Attn.widthOf(name)), 690);
+  const [width, top] = [left + Math.max(690, ...legend.map((place) => place.end)), 40 + 18 * Math.max(0, ...legend.map(({ row }) => row))];
   const height = top + 330;
   const svg = Attn.canvas(width, height);
   const { series, line: grid } = Attn.palette();
@@ -112,9 +125,9 @@ Attn.turnsChart = (lines, list) => {
       ? Attn.svg('polygon', { points: [...path(points, 'low'), ...path(points, 'high').reverse()].join(' '), fill: colour, opacity: 0.16 })
       : Attn.svg('polyline', { points: [...path(points, 'low'), ...path(points, 'high')].join(' '), stroke: colour }))));
     svg.append(Attn.svg('polyline', { points: path(line.points, 'mean').join(' '), fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash }));
-    const [legendX, legendY] = [left + (number % perRow) * 172, 16 + 18 * Math.floor(number / perRow)];
+    const [legendX, legendY] = [left + legend[number].x, 16 + 18 * legend[number].row];
     svg.append(Attn.svg('line', { x1: legendX, x2: legendX + 20, y1: legendY - 4, y2: legendY - 4, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash }));
-    svg.append(Attn.text(legendX + 26, legendY, line.name.length > 22 ? `${line.name.slice(0, 21)}…` : line.name));
+    svg.append(Attn.text(legendX + 26, legendY, line.name));
   });
   Attn.grid(svg, lines.map((line, number) => line.points.map((point) => ({
     element: Attn.svg('circle', { cx: x(point.turn), cy: y(point.mean), r: 5, fill: series[number % series.length] }),
