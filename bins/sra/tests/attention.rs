@@ -127,7 +127,7 @@ fn responses_fit_their_own_strategy_and_masking_it_undoes_that() {
     assert_eq!(std::fs::read_to_string(&rows).unwrap(), whole);
     let other = root().join("fixtures/models/tiny-llama").to_string_lossy().into_owned();
     again[3] = &other;
-    refused(&again, 1, "scored by");
+    refused(&again, 1, "choose another file");
 
     let told = json(&["attention", &run, "--adherence", &rows, "--format", "json", "--quiet"]);
     assert_eq!(told["correlation"]["responses"], 24);
@@ -194,7 +194,7 @@ fn the_strategy_is_read_off_words_vectors_and_tokens() {
     assert!(probe["by_conversation"]["accuracy"].as_f64() > probe["by_conversation"]["chance"].as_f64());
 
     refused(&["predictability", &run, "--model", "demo"], 2, "lexical");
-    refused(&["predictability", &run, "--reading", "semantic"], 2, "--embeddings or --model");
+    refused(&["predictability", &run, "--reading", "semantic"], 2, "--embeddings, --model or --encoder");
     let file = path(&folder, "vectors.safetensors");
     std::fs::write(&file, b"nothing").unwrap();
     refused(&["predictability", &run, "--reading", "semantic", "--embeddings", &file], 1, "vectors.safetensors");
