@@ -175,6 +175,7 @@ const checks = {
     assert.equal(await page.$$eval('#top li', (rows) => rows.length), 20);
     // Sinks kept: the mass falls, because position 0 has much of it.
     await page.keyboard.press('s');
+    await settled(page);
     assert.ok(Number((await numbersOf(page))['attention (mass)']) < Number(found['attention (mass)']));
     await page.keyboard.press('Escape');
     assert.equal(await page.textContent('#details-title'), 'All new tokens');

@@ -83,11 +83,14 @@ const showWish = async (signal) => {
   if (state.head !== null) await record.loadHeads(state.layer, signal);
   const b = state.view === 'compare' ? await partner(signal) : null;
   if (signal.aborted) return;
-  keepSelection();
-  drawFrame();
   // What can be restricted is known only now that the rows have come.
   const records = b instanceof Attn.Record ? [record, b] : [record];
-  choice = Attn.commonChoice(records, state);
+  const common = Attn.commonChoice(records, state);
+  await record.loadRows(common, signal);
+  if (signal.aborted) return;
+  choice = common;
+  keepSelection();
+  drawFrame();
   Attn.drawRestriction(records, choice, state, actions);
   drawView(b);
   drawSelection();
@@ -107,7 +110,7 @@ const forget = () => {
 const openRecord = async (signal) => {
   const { run, id } = state;
   const opened = new Attn.Record(run, id);
-  await opened.load(signal, () => {
+  await opened.load(state.sink, signal, () => {
     if (signal.aborted) return;
     record = opened;
     map = new Attn.Map(record, actions);
@@ -188,8 +191,9 @@ const partner = async (signal) => {
   const found = Attn.partnerOf(index, state);
   if (!found) return null;
   try {
-    if (!other || other.run !== found.run || other.id !== found.id) other = await new Attn.Record(found.run, found.id).load(signal);
+    if (!other || other.run !== found.run || other.id !== found.id) other = await new Attn.Record(found.run, found.id).load(state.sink, signal);
     if (state.head !== null) await other.loadHeads(state.layer, signal);
+    await other.loadRows(Attn.commonChoice([record, other], state), signal);
     return other;
   } catch (error) {
     other = null;
