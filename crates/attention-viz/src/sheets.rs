@@ -240,12 +240,8 @@ fn heatmap(
 ) -> Figure {
     let (width, height) = (260.0 + 13.0 * columns as f64, 60.0 + 18.0 * rows as f64);
     let plot = match colours {
-        Colours::Amount => {
-            plot.colours(Axis::root("attention (mass, root scale)").starting_at(0.0)).between(BLUE, BLUE)
-        }
-        Colours::Difference => {
-            plot.colours(Axis::root("difference of mass (root scale)")).diverging(0.0).between(BLUE, ORANGE)
-        }
+        Colours::Amount => plot.colours(Axis::root("mass, root scale").starting_at(0.0)).between(BLUE, BLUE),
+        Colours::Difference => plot.colours(Axis::root("B − A, root scale")).diverging(0.0).between(BLUE, ORANGE),
     };
     let panel = Panel::new("", plot).x(Axis::linear(horizontal)).y(Axis::linear(vertical));
     figure.width(width.clamp(760.0, 5000.0)).panel_height(height.clamp(220.0, 3000.0)).panel(panel)
