@@ -230,7 +230,6 @@ pub(crate) fn matrix_figure(figure: Figure, matrix: &Matrix, colours: Colours) -
 }
 
 /// Colours are those of the page, and on its scale of roots, from 0 on.
-
 fn heatmap(
     figure: Figure,
     plot: Heatmap,
