@@ -16,7 +16,7 @@ use strategy_prompting::{
 use crate::arguments::Format;
 use crate::attention_arguments::Adherence;
 use crate::failure::Failure;
-use crate::runs::{nothing_to_measure, warn_of_nothing};
+use crate::runs::{Responses, nothing_to_measure, warn_of_nothing};
 use crate::text_model::{AnyModel, Delivery, must_be_local};
 use crate::{interrupt, progress};
 
@@ -46,12 +46,13 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
 /// Records that were asked for a strategy; with a limit, evenly spread over all.
 pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Result<Vec<ContinuationRecord>, Failure> {
     let mut records = Vec::new();
-    let mut empty = Vec::new();
+    let (mut empty, mut responses) = (Vec::new(), Responses::default());
     for run in runs {
         let before = records.len();
         for record in read_records(&records_file(run), TornLine::Skip)? {
             let record = record?;
             if record.strategy != UNCONDITIONAL && (record.new_tokens > 0 || !record.text.is_empty()) {
+                responses.add(run, &record)?;
                 records.push(record);
             }
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use attention_viz::Precision;
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
@@ -126,7 +127,7 @@ pub(crate) struct Prepare {
     #[arg(long, value_name = "TURN", default_value_t = 1)]
     pub(crate) starting_turn: usize,
     /// Only the first so many conversations
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
 }
 
@@ -196,10 +197,10 @@ pub(crate) struct Sweep {
     #[arg(long, default_value = "3..10", value_name = "FIRST..LAST")]
     pub(crate) turns: TurnRange,
     /// Only the first so many conversations
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) conversations: Option<usize>,
     /// Only the first so many examples (cut points)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Take each pair of example and strategy with this probability instead of all
     #[arg(long, value_name = "P")]
@@ -468,4 +469,9 @@ fn history_format(text: &str) -> Result<HistoryFormat, String> {
         "evaluation" => Ok(HistoryFormat::Evaluation),
         _ => Err("expected prompting or evaluation".into()),
     }
+}
+
+/// Of nothing there is nothing to tell.
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }

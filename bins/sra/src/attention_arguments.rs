@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use llm_runtime::{EditedRows, Selection};
 use strategy_prompting::{NormaliseOrder, SRA_PRESETS, SinkHandling, SraOptions, SraRows};
 
-use crate::arguments::Runtime;
+use crate::arguments::{Runtime, at_least_one};
 use crate::remote_arguments::Server;
 
 /// Measure strategy-relevant attention (SRA) of captured runs
@@ -126,7 +126,7 @@ pub(crate) struct Adherence {
     #[arg(long)]
     pub(crate) resume: bool,
     /// Only so many responses, evenly spread over the runs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file [default: the first run's own]
     #[arg(long, value_name = "SET")]
@@ -173,7 +173,7 @@ pub(crate) struct Intervene {
     #[arg(long, default_value = "new", value_parser = edited_rows, value_name = "new|all")]
     pub(crate) rows: EditedRows,
     /// Only so many responses, evenly spread over the runs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file [default: the first run's own]
     #[arg(long, value_name = "SET")]
@@ -242,7 +242,7 @@ pub(crate) struct TokenProbe {
     #[arg(long, value_name = "N")]
     pub(crate) layer: Option<usize>,
     /// At most so many responses, drawn at random
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one(), value_name = "N")]
     pub(crate) responses: usize,
     /// Seed of the draw and the splits
     #[arg(long, default_value_t = 0, value_name = "N")]

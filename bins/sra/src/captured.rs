@@ -14,7 +14,7 @@ use strategy_prompting::{
 use crate::adherence::{counted, records_file};
 use crate::failure::Failure;
 use crate::progress;
-use crate::runs::{nothing_to_measure, warn_of_nothing};
+use crate::runs::{Responses, nothing_to_measure, warn_of_nothing};
 
 /// Folder of attention files within a run.
 const FOLDER: &str = "attention";
@@ -114,10 +114,12 @@ pub(crate) struct Source<'a> {
 
 impl CapturedRuns {
     pub(crate) fn open(folders: &[PathBuf]) -> Result<Self, Failure> {
-        let mut runs = Vec::new();
+        let (mut runs, mut responses) = (Vec::new(), Responses::default());
         for (folder, name) in folders.iter().zip(names(folders)) {
             let records = read_records(&records_file(folder), TornLine::Skip)?.collect::<Result<Vec<_>, _>>()?;
-            let records = records.into_iter().filter(|record| record.strategy != UNCONDITIONAL).collect();
+            let records: Vec<ContinuationRecord> =
+                records.into_iter().filter(|record| record.strategy != UNCONDITIONAL).collect();
+            records.iter().try_for_each(|record| responses.add(folder, record))?;
             runs.push(Run { name, folder: folder.clone(), records });
         }
         let (empty, full): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.records.is_empty());

@@ -7,6 +7,7 @@ use llm_runtime::DeviceChoice;
 use text_encoder::{ACCURACY, MACRO_F1, ReadingOptions};
 use training::{AdamWOptions, ParameterGroup, Schedule, Selection, TrainerOptions, Warmup};
 
+use crate::arguments::at_least_one;
 use crate::training_arguments::{Tracking, warmup};
 
 /// Train, test and use a classifier that tells which strategy a response follows
@@ -59,7 +60,7 @@ pub(crate) struct ClassifierTrain {
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub(crate) max_length: usize,
     /// Only the first so many training responses
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Folder of the run: model/ (a Hugging Face folder), events.jsonl, curve.svg, checkpoints/ …
     #[arg(long, value_name = "DIR")]
@@ -165,7 +166,7 @@ pub(crate) struct ClassifierEval {
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) data: Vec<PathBuf>,
     /// Only the first so many responses
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) reading: Reading,

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use llm_runtime::GenerationOptions;
 use strategy_prompting::Layout;
 
-use crate::arguments::{Generation, Runtime};
+use crate::arguments::{Generation, Runtime, at_least_one};
 use crate::remote_arguments::Server;
 
 /// Let a language model judge how well strategies are followed
@@ -38,7 +38,7 @@ pub(crate) struct Judge {
     #[arg(long, value_delimiter = ',', value_name = "LAYOUT")]
     pub(crate) layout: Vec<String>,
     /// Only so many, evenly spread
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Judgements, one JSON object a line
     #[arg(long, value_name = "FILE")]

@@ -1,11 +1,42 @@
-//! Runs of which there is nothing to measure: why, and what to do.
+//! Runs that can't be measured together, or of which there is nothing to measure: why, and what to do.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use strategy_prompting::{FAILURES, FailureRecord, TornLine, UNCONDITIONAL, read_records};
+use llm_runtime::ModelIdentity;
+use strategy_prompting::{ContinuationRecord, FAILURES, FailureRecord, TornLine, UNCONDITIONAL, read_records};
 
 use crate::adherence::records_file;
 use crate::failure::Failure;
+
+/// Responses of the runs that are looked at together. None may be among them twice: it would count twice, and intervals would
+/// be too narrow.
+#[derive(Default)]
+pub(crate) struct Responses {
+    /// Where each is, by who made it and its id.
+    runs: HashMap<(ModelIdentity, String), PathBuf>,
+}
+
+impl Responses {
+    /// Takes note of a response; it is refused if it was there before.
+    pub(crate) fn add(&mut self, run: &Path, record: &ContinuationRecord) -> Result<(), Failure> {
+        match self.runs.entry((record.model.clone(), record.id.clone())) {
+            Entry::Vacant(place) => {
+                place.insert(run.to_owned());
+                Ok(())
+            }
+            Entry::Occupied(first) => Err(Failure::wrong_use(format!(
+                "the response {} of {} would count twice: it is in {} and in {}. Name each run once, and only one of several \
+                 captures of the same responses",
+                record.id,
+                record.model.name,
+                first.get().display(),
+                run.display()
+            ))),
+        }
+    }
+}
 
 /// The failure of a command that found nothing in any of these runs.
 pub(crate) fn nothing_to_measure(runs: &[PathBuf]) -> Failure {

@@ -11,7 +11,7 @@ use lora::{ALL_LINEAR, Targets};
 use strategy_prompting::{Layout, Share};
 use training::{AdamWOptions, Schedule, TrainerOptions, Warmup};
 
-use crate::arguments::{Generation, ModelOptions, Runtime};
+use crate::arguments::{Generation, ModelOptions, Runtime, at_least_one};
 use crate::remote_arguments::Server;
 
 /// Make chats to fine-tune on out of continuation runs or a corpus
@@ -45,7 +45,7 @@ pub(crate) struct Dataset {
     #[arg(long, default_value = "0.1", value_parser = share, value_name = "N")]
     pub(crate) test: Share,
     /// Only the first so many responses
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Seed of the split
     #[arg(long, default_value_t = 42, value_name = "N")]
@@ -106,7 +106,7 @@ pub(crate) struct TrainingData {
     #[arg(long)]
     pub(crate) skip_bad: bool,
     /// Only the first so many training examples
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
 }
 
@@ -263,7 +263,7 @@ pub(crate) struct Generate {
     #[arg(long, value_parser = Layout::parse, default_value = "standard", value_name = "LAYOUT")]
     pub(crate) layout: Layout,
     /// Only so many chats, drawn with the seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Seed of draws and sampling
     #[arg(long, default_value_t = 43, value_name = "N")]

@@ -109,6 +109,43 @@ fn adherence_keeps_models_apart_though_their_records_have_the_same_ids() {
 }
 
 #[test]
+fn no_response_counts_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let [full, layers, rows] = ["full", "layers", "rows.jsonl"].map(|name| path(&folder, name));
+    small_run(&full, "demo", &["--attention", "full"]);
+    small_run(&layers, "demo", &["--attention", "layers"]);
+    for (first, second) in [(&full, &full), (&full, &layers)] {
+        let commands: [&[&str]; 5] = [
+            &["attention", first, second],
+            &["audit", first, second],
+            &["adherence", first, second, "--model", "demo", "--out", &rows],
+            &["intervene", first, second, "--model", "demo"],
+            &["predictability", first, second],
+        ];
+        for words in commands {
+            refused(words, 2, "would count twice");
+            refused(words, 2, &format!("it is in {first} and in {second}"));
+        }
+    }
+}
+
+#[test]
+fn of_nothing_nothing_is_told() {
+    let shipped = root().join("fixtures/runs/attention").to_string_lossy().into_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(&folder, "out");
+    let commands: [&[&str]; 4] = [
+        &["adherence", &shipped, "--model", "demo", "--out", &out, "--limit", "0"],
+        &["intervene", &shipped, "--model", "demo", "--limit", "0"],
+        &["continue", "--model", "demo", "--data", "demo:4", "--out", &out, "--limit", "0"],
+        &["token-probe", &shipped, "--model", "demo", "--responses", "0"],
+    ];
+    for words in commands {
+        refused(words, 2, "0 is not in 1..");
+    }
+}
+
+#[test]
 fn a_run_without_responses_says_why_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let failed = path(&folder, "failed");

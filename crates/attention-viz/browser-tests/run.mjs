@@ -1,6 +1,7 @@
-// The page in headless Chromium: node run.mjs BASE_URL STANDALONE_HTML EXPORTS
+// The page in headless Chromium: node run.mjs BASE_URL STANDALONE_HTML EXPORTS SEVERAL_URL
 //
-// EXPORTS is a folder of what `attention-viz export` has made of the same records. The records are those of tests/browser.rs.
+// EXPORTS is a folder of what `attention-viz export` has made of the same records; SEVERAL_URL serves two runs of one name. The
+// records are those of tests/browser.rs.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { launch, ready } from './chromium.mjs';
 
-const [base, standalone, exports] = process.argv.slice(2);
+const [base, standalone, exports, several] = process.argv.slice(2);
 const browser = await launch();
 const problems = [];
 // Machines that build beside the test are slow: the bounds themselves are asked for with STRICT_TIMES=1.
@@ -174,6 +175,7 @@ const checks = {
     assert.equal(await page.$$eval('#top li', (rows) => rows.length), 20);
     // Sinks kept: the mass falls, because position 0 has much of it.
     await page.keyboard.press('s');
+    await settled(page);
     assert.ok(Number((await numbersOf(page))['attention (mass)']) < Number(found['attention (mass)']));
     await page.keyboard.press('Escape');
     assert.equal(await page.textContent('#details-title'), 'All new tokens');
@@ -208,6 +210,13 @@ const checks = {
     assert.match(await page.textContent('#restricted'), /layer 1, head 2/);
     assert.equal(await page.textContent('#top'), top);
     assert.equal(await page.$eval('select[aria-label="Order"]', (select) => select.value), 'layers');
+    // Another record keeps the choice, however it is chosen.
+    for (const go of [() => page.keyboard.press('n'), () => page.keyboard.press('p'), () => page.click('[data-key="0/record-5"]'), () => page.click('[data-key="0/record-3"]')]) {
+      const before = page.url();
+      await go();
+      await page.waitForFunction((address) => location.href !== address && document.querySelector('#view').ariaBusy === 'false', before);
+      assert.match(await page.textContent('#restricted'), /layer 1, head 2/);
+    }
     await page.click('rect[data-layer="1"][data-head="2"]');
     await page.waitForSelector('#restricted', { state: 'hidden' });
     await page.goBack();
@@ -282,8 +291,140 @@ const checks = {
     }
     // B has no single heads: then both sides show the layer, and the page says so.
     await page.selectOption('#partner', '0/record-45');
-    await page.waitForSelector('text=B has no rows of single heads');
+    await page.waitForSelector('text=B has no rows of single heads: both show the whole layer 1');
+    assert.ok(!(await page.textContent('main')).includes('restricted to'), 'what is shown is told once');
     assert.match(await page.textContent('.figure:has(#token-difference) h2'), /\(layer 1\)/);
+    await page.context().close();
+  },
+
+  async 'what can not be restricted is told with its reason'() {
+    const page = await open(`${base}#id=record-3&layer=1&head=77`);
+    const told = async (address) => {
+      await page.goto(`${base}#${address}`);
+      await page.waitForFunction(() => document.querySelector('#view').ariaBusy === 'false' && location.hash.includes(`id=${record.id}`));
+      return (await page.textContent('#restricted')).replace(/show all layers$/, '').trim();
+    };
+    assert.equal(await told('id=record-4&layer=1&head=77'), 'This record has no head 77: it shows the whole layer 1.');
+    assert.equal(await told('id=record-5&layer=7&head=1'), 'This record has no layer 7: it shows all layers.');
+    assert.equal(await told('id=record-45&layer=1&head=1'), 'This record has no rows of single heads: it shows the whole layer 1.');
+    assert.equal(await told('id=record-4&layer=2&head=1&view=compare&b=0/record-44'), 'B has no layer 2: both show all layers.');
+    assert.equal(await told('id=record-44&layer=1&head=3&view=compare&b=0/record-45'), 'A has no head 3, B has no rows of single heads: both show the whole layer 1.');
+    await page.context().close();
+  },
+
+  async 'an open table follows the selection'() {
+    const page = await open(`${base}#id=record-3`);
+    await page.click('#view summary');
+    const cells = () => page.$$eval('#view tbody tr', (rows) => rows.map((row) => row.lastElementChild.textContent));
+    await page.waitForSelector('#view tbody tr');
+    const before = await cells();
+    for (const key of [']', ']', 'Escape']) {
+      await page.keyboard.press(key);
+      const shown = await cells();
+      const saved = (await table(page, '#view')).slice(1).map((row) => Number(row.at(-1)));
+      const expected = await page.evaluate((values) => values.map(Attn.number), saved);
+      assert.deepEqual(shown, expected, `after ${key}`);
+      assert.equal(shown.join() === before.join(), key === 'Escape', 'other values');
+    }
+    await page.context().close();
+  },
+
+  async 'the mark of a selection goes with it'() {
+    const page = await open(`${base}#id=record-3&view=spans&sel=62-64`);
+    const marks = () => page.$$eval('#view rect[fill=none][pointer-events=none]:not(.ring *)', (marks) => marks.length);
+    assert.equal(await marks(), 1);
+    await page.keyboard.press('Escape');
+    assert.equal(await marks(), 0);
+    await page.context().close();
+  },
+
+  async 'saved pictures name what they show'() {
+    const page = await open(`${base}#id=record-3&b=0/record-4&layer=1&head=3&sink=keep`);
+    const drawn = async (selector) => {
+      const svg = (await download(page, `${selector} [data-export=svg]`)).bytes.toString();
+      return page.evaluate((text) => [...new DOMParser().parseFromString(text, 'image/svg+xml').querySelectorAll('text')].map((part) => part.textContent).join(' '), svg);
+    };
+    const [a, b] = ['Share Information · c1_hf · turn 3 · sample · record-3', 'Share Information · standard · turn 3 · sample · record-4'];
+    assert.ok((await drawn('#view')).startsWith(`Prompt and new tokens (layer 1, head 3, sinks kept) ${a}`), await drawn('#view'));
+    await page.keyboard.press('2');
+    await settled(page);
+    assert.ok((await drawn('#view')).startsWith(`Attention of each new token to each span (layer 1, head 3, sinks kept) ${a}`));
+    await page.keyboard.press('3');
+    await settled(page);
+    // All layers and heads are in it.
+    assert.ok((await drawn('#view .figure:first-child')).startsWith(`Attention to strategy_name (sinks kept) ${a}`));
+    await page.keyboard.press('4');
+    await page.waitForSelector('.pair');
+    for (const selector of ['.figure:has(#token-difference)', '.pair .figure:first-child', '.pair .figure:last-child']) {
+      const text = await drawn(selector);
+      assert.ok(text.includes('sinks kept)') && text.replaceAll('\n', ' ').includes(`A: ${a} B: ${b}`), text);
+    }
+    await page.context().close();
+  },
+
+  async 'models and runs of one name are told apart over turns'() {
+    const page = await open(`${several}#view=turns`);
+    const rows = (await table(page, '#view')).slice(1);
+    assert.deepEqual(rows.map(([line, turn, , , , records]) => [line, turn, records]), [['large · c1_hf', '3', '2'], ['large · c1_hf', '4', '1'],
+      ['small · c1_hf', '3', '1'], ['small · c1_hf', '5', '315']]);
+    // One conversation alone gives no interval, in the CSV, the table, the label and the picture.
+    assert.deepEqual(rows.map(([, , , low, high]) => [low === '', high === '']), [[false, false], [true, true], [true, true], [false, false]]);
+    await page.click('#view summary');
+    assert.deepEqual(await page.$$eval('#view tbody tr:nth-child(2) td', (cells) => cells.slice(3, 5).map((cell) => cell.textContent)), ['–', '–']);
+    assert.match(await page.getAttribute('[data-cell="turn/large · c1_hf/4"]', 'aria-label'), /^large · c1_hf, turn 4: [\d.]+ \[–\], 1 record$/);
+    assert.equal(await page.$$eval('#view svg polygon', (bands) => bands.length), 0, 'no band of a single point');
+    await page.selectOption('select[aria-label=lines]', 'run');
+    await page.waitForFunction(() => location.hash.includes('by=run'));
+    await settled(page);
+    assert.deepEqual([...new Set((await table(page, '#view')).slice(1).map(([line]) => line))], ['large · run', 'small · run-2']);
+    await page.selectOption('select[aria-label=lines]', 'strategy');
+    await page.waitForFunction(() => location.hash.includes('by=strategy'));
+    await settled(page);
+    assert.ok((await page.textContent('#view svg')).includes('small · Avoid Judgment and Criticism, whatever the seeker says'), 'names are whole');
+    const boxes = await page.$$eval('#view svg > text', (texts) => texts.map((text) => text.getBoundingClientRect()).map(({ x, y, right, bottom }) => ({ x, y, right, bottom })));
+    boxes.forEach((one, at) => boxes.slice(at + 1).forEach((other) => assert.ok(one.right <= other.x || other.right <= one.x || one.bottom <= other.y + 3 || other.bottom <= one.y + 3, 'labels do not overlap')));
+    await page.context().close();
+  },
+
+  async 'every record can be compared with, on a narrow screen too'() {
+    const page = await open(`${several}#view=compare&id=record-1&b=1/record-99`, { viewport: { width: 390, height: 800 } });
+    assert.equal(await page.$eval('#partner', (select) => select.value), '1/record-99', 'the present one is always listed');
+    const count = () => page.$$eval('#partner optgroup option', (options) => options.length);
+    assert.equal(await count(), 301);
+    await page.selectOption('#partner', 'all');
+    await settled(page);
+    assert.equal(await count(), 318);
+    assert.equal(await page.$eval('#partner', (select) => select.value), '1/record-99');
+    for (const view of allViews) {
+      await page.click(`[data-view=${view}]`);
+      await settled(page);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${view} is as wide as the screen`);
+      const wide = await page.$$eval('select', (selects) => selects.filter((select) => select.getBoundingClientRect().right > innerWidth).map((select) => select.outerHTML.slice(0, 80)));
+      assert.deepEqual(wide, [], view);
+    }
+    await page.context().close();
+  },
+
+  async 'no text turns its neighbours'() {
+    const page = await open(`${several}#id=record-1`);
+    assert.equal(await page.textContent('#map [data-at="20"]'), 'left \ufffdturned');
+    const svg = (await download(page, '#view [data-export=svg]')).bytes.toString();
+    assert.ok(!/[\u202a-\u202e\u2066-\u2069]/.test(svg) && svg.includes('left \ufffdturned'));
+    for (const view of allViews) {
+      await page.click(`[data-view=${view}]`);
+      await settled(page);
+      assert.ok(!/[\u202a-\u202e\u2066-\u2069]/.test(await page.evaluate(() => document.body.textContent)), view);
+    }
+    // The table leaves as it is.
+    await page.click('[data-view=map]');
+    assert.ok((await download(page, '#view [data-export=csv]')).bytes.toString().includes('left \u202eturned'));
+    await page.context().close();
+  },
+
+  async 'numbers keep all digits before the point'() {
+    const page = await open(`${several}#id=record-1`);
+    assert.equal((await numbersOf(page)).count, '12345');
+    assert.deepEqual(await page.evaluate(() => [12345.6, -123456, 0.00123456, 9876.54, 0, 3].map(Attn.number)), ['12346', '-123456', '0.001235', '9877', '0', '3']);
     await page.context().close();
   },
 

@@ -8,7 +8,7 @@ use crate::container::AttentionRecord;
 use crate::error::Error;
 use crate::export::ExportOptions;
 use crate::flow::{Colours, Flow, strength};
-use crate::sheets::{Picture, Sheet, matrix_figure, shown_spans, subtitle};
+use crate::sheets::{Picture, Sheet, matrix_figure, restriction, shown_spans, subtitle, whole};
 use crate::table::Table;
 
 /// A span's mass in two records, mean over new tokens.
@@ -140,24 +140,24 @@ pub(crate) fn sheets(
     b: &AttentionRecord,
     options: &ExportOptions,
 ) -> Result<(Vec<Sheet>, Vec<String>), Error> {
-    let mut sheets = vec![spans_sheet(a, b, &span_differences(a, b, &options.choice)?)];
+    let mut sheets = vec![spans_sheet(a, b, &span_differences(a, b, &options.choice)?, &options.choice)];
     let mut left_out = Vec::new();
     match head_difference(a, b, &options.span, &options.choice) {
-        Ok(heads) => sheets.push(heads_sheet(a, b, &options.span, &heads)),
+        Ok(heads) => sheets.push(heads_sheet(a, b, options, &heads)),
         Err(error) => left_out.push(error.to_string()),
     }
     match token_differences(a, b, &options.choice) {
-        Ok(tokens) => sheets.push(tokens_sheet(a, b, &tokens)),
+        Ok(tokens) => sheets.push(tokens_sheet(a, b, &tokens, &options.choice)),
         Err(error) => left_out.push(error.to_string()),
     }
     Ok((sheets, left_out))
 }
 
-fn sides(a: &AttentionRecord, b: &AttentionRecord) -> String {
-    format!("A: {}; B: {}", subtitle(a), subtitle(b))
+fn sides(a: &AttentionRecord, b: &AttentionRecord) -> [String; 2] {
+    [format!("A: {}", subtitle(a)), format!("B: {}", subtitle(b))]
 }
 
-fn spans_sheet(a: &AttentionRecord, b: &AttentionRecord, spans: &[SpanDifference]) -> Sheet {
+fn spans_sheet(a: &AttentionRecord, b: &AttentionRecord, spans: &[SpanDifference], choice: &Choice) -> Sheet {
     let cells = spans
         .iter()
         .map(|SpanDifference { label, a, b }| vec![label.as_str().into(), (*a).into(), (*b).into(), (b - a).into()]);
@@ -166,7 +166,8 @@ fn spans_sheet(a: &AttentionRecord, b: &AttentionRecord, spans: &[SpanDifference
         .series("B", spans.iter().map(|span| span.b))
         .horizontal();
     let panel = Panel::new("", plot).x(Axis::linear("attention (mass), mean over new tokens").starting_at(0.0));
-    let figure = Figure::new("attention to spans").subtitle(sides(a, b));
+    let title = format!("attention to spans{}", restriction(choice));
+    let figure = Figure::new(title).subtitle(sides(a, b).join("; "));
     Sheet {
         name: "compare",
         table: Table::new(["span", "A", "B", "difference"], cells.collect()),
@@ -174,8 +175,9 @@ fn spans_sheet(a: &AttentionRecord, b: &AttentionRecord, spans: &[SpanDifference
     }
 }
 
-fn heads_sheet(a: &AttentionRecord, b: &AttentionRecord, span: &str, heads: &HeadDifference) -> Sheet {
+fn heads_sheet(a: &AttentionRecord, b: &AttentionRecord, options: &ExportOptions, heads: &HeadDifference) -> Sheet {
     let remark = heads.mean.remark();
+    let restriction = restriction(&whole(options.choice.sink));
     let mut difference = heads.b.clone();
     difference.values.iter_mut().zip(&heads.a.values).for_each(|(value, of_a)| *value -= of_a);
     let cells = difference.cells().map(|(layer, head, difference)| {
@@ -184,15 +186,16 @@ fn heads_sheet(a: &AttentionRecord, b: &AttentionRecord, span: &str, heads: &Hea
     });
     let columns = ["layer", "head"].map(str::to_owned).into_iter();
     let columns = columns.chain(["A", "B", "difference"].map(|name| format!("{name}{remark}")));
-    let figure = Figure::new(format!("difference of attention to {span}, B − A{remark}")).subtitle(sides(a, b));
+    let title = format!("difference of attention to {}, B − A{remark}{restriction}", options.span);
+    let figure = Figure::new(title).subtitle(sides(a, b).join("; "));
     Sheet {
         name: "compare-heads",
         table: Table::new(columns, cells.collect()),
-        picture: matrix_figure(figure, &difference, "difference of mass", true).into(),
+        picture: matrix_figure(figure, &difference, Colours::Difference).into(),
     }
 }
 
-fn tokens_sheet(a: &AttentionRecord, b: &AttentionRecord, tokens: &[TokenDifference]) -> Sheet {
+fn tokens_sheet(a: &AttentionRecord, b: &AttentionRecord, tokens: &[TokenDifference], choice: &Choice) -> Sheet {
     let text = |token: &TokenDifference| a.token_texts[token.positions.0].as_str();
     let cells = tokens.iter().map(|token| {
         let (at, to) = token.positions;
@@ -210,7 +213,8 @@ fn tokens_sheet(a: &AttentionRecord, b: &AttentionRecord, tokens: &[TokenDiffere
     let most = tokens.iter().map(|token| (token.b - token.a).abs()).fold(0.0, f64::max);
     let legend =
         format!("B − A, mean over new tokens: blue, more in A; orange, more in B; up to ±{most:.4} (root scale)");
-    let mut flow = Flow::new(Colours::Difference, &legend);
+    let title = format!("difference by token{}", restriction(choice));
+    let mut flow = Flow::new(Colours::Difference, &title, &sides(a, b), &legend);
     let mut label = "";
     for token in tokens {
         if token.label != label {
@@ -222,6 +226,6 @@ fn tokens_sheet(a: &AttentionRecord, b: &AttentionRecord, tokens: &[TokenDiffere
     Sheet {
         name: "compare-tokens",
         table: Table::new(["span", "position in A", "position in B", "token", "A", "B", "difference"], cells.collect()),
-        picture: Picture::Svg(flow.svg(&format!("difference by token. {}", sides(a, b)))),
+        picture: Picture::Svg(flow.svg()),
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with attention files, and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong with attention files.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,16 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
+    /// Whether this file is at fault, rather than what was asked for or where it is written.
+    pub fn is_about(&self, file: &Path) -> bool {
+        match self {
+            Self::Io { path, .. } | Self::File { path, .. } | Self::Record { path, .. } => path == file,
+            _ => false,
+        }
+    }
+
     /// Names the file that a problem is about.
-    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+    pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Format(problem) => Self::File { path: path.to_owned(), problem },
             version @ Self::Version { .. } => Self::File { path: path.to_owned(), problem: version.to_string() },

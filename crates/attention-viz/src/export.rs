@@ -102,13 +102,7 @@ pub fn run_folders(index: &RunIndex, out: &Path) -> Vec<PathBuf> {
     if runs.len() == 1 {
         return vec![out.to_owned()];
     }
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for run in runs {
-        let names = std::iter::once(run.name.clone()).chain((2..).map(|number| format!("{}-{number}", run.name)));
-        let mut places = names.map(|name| out.join(Path::new(&name).file_name().unwrap_or("run".as_ref())));
-        folders.extend(places.find(|place| !folders.contains(place)));
-    }
-    folders
+    runs.iter().map(|run| out.join(&run.name)).collect()
 }
 
 fn stem(file: &Path) -> String {
@@ -174,7 +168,7 @@ pub fn show_record(file: &Path, span: &str, choice: &Choice) -> Result<String, E
     if capture.rows == 0 {
         return Err(Error::Missing("the record has no new tokens".into()));
     }
-    let mut text = format!("{}: {}\n", info.id, subtitle(&record));
+    let mut text = format!("{}\n", subtitle(&record));
     let _ = writeln!(
         text,
         "{} prompt tokens, {} new, {} layers × {} heads",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::assets;
 use crate::container::AttentionRecord;
 use crate::server::manifest_of;
-use crate::tensors::{Found, OF_LAYERS, WHOLE, tensor};
+use crate::tensors::{Found, LAYER_ROWS, OF_HEADS, WHOLE, tensor};
 
 /// Rows of single heads are part of the page up to this size; with more of them it would be too large.
 const MOST_HEAD_VALUES: usize = 4 << 20;
@@ -60,7 +60,8 @@ fn embedded(record: &AttentionRecord) -> String {
 /// Single heads have all of their arrays or none: the page must not show a head in one view and the whole layer in another.
 fn wanted(record: &AttentionRecord) -> Vec<(&'static str, Option<usize>)> {
     let has_heads = record.capture.head_rows.len() <= MOST_HEAD_VALUES;
-    let layers = if has_heads { record.capture.layers } else { 0 };
-    let of_layers = (0..layers).flat_map(|layer| OF_LAYERS.map(|name| (name, Some(layer))));
-    WHOLE.map(|name| (name, None)).into_iter().chain(of_layers).collect()
+    let layers = record.capture.layers;
+    let of_layers = (0..layers).map(|layer| (LAYER_ROWS, Some(layer)));
+    let of_heads = (0..if has_heads { layers } else { 0 }).flat_map(|layer| OF_HEADS.map(|name| (name, Some(layer))));
+    WHOLE.map(|name| (name, None)).into_iter().chain(of_layers).chain(of_heads).collect()
 }

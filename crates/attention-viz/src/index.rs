@@ -18,6 +18,7 @@ const ATTENTION: &str = "attention";
 pub struct RunIndex {
     listing: Listing,
     files: HashMap<(usize, String), PathBuf>,
+    damaged: usize,
 }
 
 /// What the page's list of records shows.
@@ -32,7 +33,7 @@ pub struct Listing {
 /// The records of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
-    /// The folder's name.
+    /// The folder's name; a second one of that name is `NAME-2`.
     pub name: String,
     /// Its records, by conversation, turn, layout and strategy.
     pub records: Vec<Entry>,
@@ -88,17 +89,33 @@ impl RunIndex {
                     self.files.insert((number, entry.id.clone()), file);
                     records.push(entry);
                 }
-                Err(error) => self.listing.problems.push(error.to_string()),
+                Err(error) => {
+                    self.damaged += usize::from(!matches!(error, Error::Record { .. }));
+                    self.listing.problems.push(error.to_string());
+                }
             }
         }
         records.sort_by(|left, right| left.place().cmp(&right.place()));
-        self.listing.runs.push(Run { name: run_name(run), records });
+        self.listing.runs.push(Run { name: self.free_name(run_name(run)), records });
         Ok(())
+    }
+
+    /// That name, numbered if a run has it already: tables and folders must tell runs apart.
+    fn free_name(&self, name: String) -> String {
+        let is_free = |name: &String| self.listing.runs.iter().all(|run| run.name != *name);
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or(name)
     }
 
     /// What the list of records shows.
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// How many of the problems are files that can't be read or are no attention files, rather than records that can't be
+    /// shown.
+    pub fn damaged(&self) -> usize {
+        self.damaged
     }
 
     /// The file of a record.
@@ -161,7 +178,7 @@ fn showable(file: &Path) -> Result<Entry, Error> {
 fn run_name(run: &Path) -> String {
     let canonical = || std::fs::canonicalize(run).ok();
     let name = run.file_name().map(OsStr::to_owned).or_else(|| Some(canonical()?.file_name()?.to_owned()));
-    name.map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into_owned())
+    name.map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The attention files of a run, by name, each where it really is.

@@ -155,7 +155,7 @@ struct Show {
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -163,23 +163,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     match arguments.command {
         Command::Serve(options) => {
             let index = RunIndex::open(&options.runs)?;
             index.listing().problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
             let settings = ServerOptions { address: options.address, hosts: options.allow_host };
-            serve(index, &settings, |address| println!("http://{address}/  (Ctrl-C ends)"))
+            serve(index, &settings, |address| println!("http://{address}/  (Ctrl-C ends)"))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Export(options) => export(&options),
         Command::Show(options) => {
             print!("{}", show_record(&options.file, &options.view.span, &options.view.choice())?);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn export(options: &Export) -> Result<(), Error> {
+/// Writes all that can be written; damaged files are told and make the exit code 1.
+fn export(options: &Export) -> Result<ExitCode, Error> {
     let has = |form| options.format.contains(&form);
     let settings = ExportOptions {
         span: options.view.span.clone(),
@@ -195,16 +197,18 @@ fn export(options: &Export) -> Result<(), Error> {
     let pairs = options.against.as_ref().map(|against| index.pairs(against)).transpose()?;
     let folders = run_folders(&index, &options.out);
     let files: Vec<(usize, &Path)> = index.files().filter(|_| !options.no_records).collect();
-    let exported: Vec<Exported> = files
-        .iter()
-        .map(|(run, file)| export_record(file, &folders[*run], &settings))
-        .map(|exported| exported.inspect(tell))
-        .collect::<Result<_, _>>()?;
+    let mut damaged = index.damaged();
+    let mut exported = Vec::new();
+    for (run, file) in files {
+        let done = export_record(file, &folders[run], &settings);
+        exported.extend(unless_damaged(done, &[file], &mut damaged)?);
+    }
     if !exported.is_empty() && exported.iter().all(|exported| !exported.left_out.is_empty()) {
         return Err(Error::Missing(format!("no record has a span `{}`", settings.span)));
     }
     for (run, a, b) in pairs.into_iter().flatten() {
-        tell(&export_comparison(&a, &b, &folders[run], &settings)?);
+        let done = export_comparison(&a, &b, &folders[run], &settings);
+        unless_damaged(done, &[&a, &b], &mut damaged)?;
     }
     match export_turns(index.listing(), &options.value, options.by.line(), &options.out, &settings) {
         Ok(exported) => tell(&exported),
@@ -212,7 +216,27 @@ fn export(options: &Export) -> Result<(), Error> {
         Err(Error::Missing(why)) if options.value == "sra" => eprintln!("left out: {why}"),
         Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was written, told; nothing, counted and told, where one of the files is at fault.
+fn unless_damaged(
+    done: Result<Exported, Error>,
+    files: &[&Path],
+    damaged: &mut usize,
+) -> Result<Option<Exported>, Error> {
+    match done {
+        Ok(exported) => {
+            tell(&exported);
+            Ok(Some(exported))
+        }
+        Err(error) if files.iter().any(|file| error.is_about(file)) => {
+            *damaged += 1;
+            eprintln!("left out: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn tell(exported: &Exported) {

@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use charts::{Axis, Bars, Figure, Heatmap, Lines, Panel};
 
+use llm_runtime::Selection;
+
 use crate::aggregate::{
-    HeadMean, Matrix, SinkHandling, largest, layer_heads, layer_profile, span_steps, token_rows, token_values,
+    Choice, HeadMean, Matrix, SinkHandling, largest, layer_heads, layer_profile, span_steps, token_rows, token_values,
 };
 use crate::container::AttentionRecord;
 use crate::error::Error;
 use crate::export::ExportOptions;
-use crate::flow::{Colours, Flow, shown, strength};
+use crate::flow::{BLUE, Colours, Flow, ORANGE, shown, strength};
 use crate::table::Table;
 
 /// Most attended tokens that are drawn.
@@ -55,7 +57,7 @@ pub(crate) fn sheets(record: &AttentionRecord, options: &ExportOptions) -> Resul
     if !capture.layer_rows.is_empty() {
         let rows = token_rows(capture, &options.choice)?;
         sheets.push(map(record, &rows, options)?);
-        sheets.push(tokens(record, &rows));
+        sheets.push(tokens(record, &rows, &options.choice));
     } else if options.select.is_some() {
         return Err(Error::Missing("single tokens can't be selected: the record has no whole rows".into()));
     }
@@ -85,12 +87,13 @@ fn spans(record: &AttentionRecord, options: &ExportOptions) -> Result<Sheet, Err
         new_tokens.iter().map(|text| shown(text)),
         values.collect::<Vec<Vec<f64>>>(),
     );
-    let figure = Figure::new("attention of each new token to each span").subtitle(subtitle(record));
-    let axes = ("span", "new token", "attention (mass)");
+    let title = format!("attention of each new token to each span{}", restriction(&options.choice));
+    let figure = Figure::new(title).subtitle(subtitle(record));
     Ok(Sheet {
         name: "spans",
         table: Table::new(["span", "new token", "text", "attention"], rows),
-        picture: heatmap(figure, plot, (shown_spans.len(), new_tokens.len()), axes).into(),
+        picture: heatmap(figure, plot, (shown_spans.len(), new_tokens.len()), ("span", "new token"), Colours::Amount)
+            .into(),
     })
 }
 
@@ -99,12 +102,11 @@ fn heads(record: &AttentionRecord, options: &ExportOptions) -> Result<Sheet, Err
     let matrix = layer_heads(&record.capture, &options.span, sink)?;
     let remark = HeadMean::of(&record.capture, sink).remark();
     let cells = matrix.cells().map(|(layer, head, value)| vec![layer.into(), head.into(), value.into()]);
-    let title = format!("attention to {} by layer and head{remark}", options.span);
+    let title = format!("attention to {} by layer and head{remark}{}", options.span, restriction(&whole(sink)));
     Ok(Sheet {
         name: "heads",
         table: Table::new(["layer", "head", &format!("attention{remark}")], cells.collect()),
-        picture: matrix_figure(Figure::new(title).subtitle(subtitle(record)), &matrix, "attention (mass)", false)
-            .into(),
+        picture: matrix_figure(Figure::new(title).subtitle(subtitle(record)), &matrix, Colours::Amount).into(),
     })
 }
 
@@ -115,7 +117,8 @@ fn layers(record: &AttentionRecord, options: &ExportOptions) -> Result<Sheet, Er
     let panel = Panel::new("", Lines::new().series(&options.span, points))
         .x(Axis::linear("layer").whole_numbers())
         .y(Axis::linear("attention (mass)").starting_at(0.0));
-    let title = format!("attention to {} by layer", options.span);
+    let restriction = restriction(&whole(options.choice.sink));
+    let title = format!("attention to {} by layer, mean over heads and new tokens{restriction}", options.span);
     Ok(Sheet {
         name: "layers",
         table: Table::new(["layer", "attention"], cells.collect()),
@@ -129,7 +132,9 @@ fn map(record: &AttentionRecord, rows: &Matrix, options: &ExportOptions) -> Resu
     let is_sink = |at: &usize| options.choice.sink == SinkHandling::Keep && capture.sinks.contains(at);
     let most = values.iter().enumerate().filter(|(at, _)| !is_sink(at)).map(|(_, value)| *value).fold(0.0, f64::max);
     let prompt = capture.first_position + 1;
-    let mut flow = Flow::new(Colours::Amount, &legend(options.select.as_ref(), prompt, most));
+    let title = format!("prompt and new tokens{}", restriction(&options.choice));
+    let legend = legend(options.select.as_ref(), prompt, most);
+    let mut flow = Flow::new(Colours::Amount, &title, &[subtitle(record)], &legend);
     for (at, (text, value)) in record.token_texts.iter().zip(&values).enumerate() {
         match at {
             0 => flow.heading(&format!("Prompt · {prompt} tokens")),
@@ -149,7 +154,7 @@ fn map(record: &AttentionRecord, rows: &Matrix, options: &ExportOptions) -> Resu
     Ok(Sheet {
         name: "map",
         table: Table::new(["position", "token", "spans", "attention"], cells.collect()),
-        picture: Picture::Svg(flow.svg(&format!("prompt and new tokens: {}", subtitle(record)))),
+        picture: Picture::Svg(flow.svg()),
     })
 }
 
@@ -167,7 +172,7 @@ fn legend(selected: Option<&Range<usize>>, prompt: usize, most: f64) -> String {
 }
 
 /// Every weight, and the tokens that all new tokens together attend to most as the picture.
-fn tokens(record: &AttentionRecord, matrix: &Matrix) -> Sheet {
+fn tokens(record: &AttentionRecord, matrix: &Matrix, choice: &Choice) -> Sheet {
     let new_tokens = new_tokens(record);
     let cells = matrix.cells().map(|(row, position, value)| {
         let texts = (new_tokens[row].as_str(), record.token_texts[position].as_str());
@@ -177,7 +182,8 @@ fn tokens(record: &AttentionRecord, matrix: &Matrix) -> Sheet {
     let names = top.iter().map(|(position, _)| format!("{} ({position})", shown(&record.token_texts[*position])));
     let plot = Bars::new(names).series("", top.iter().map(|(_, value)| *value)).horizontal();
     let panel = Panel::new("", plot).x(Axis::linear("attention, mean over new tokens").starting_at(0.0));
-    let figure = Figure::new("most attended tokens").subtitle(subtitle(record)).panel_height(520.0);
+    let title = format!("most attended tokens{}", restriction(choice));
+    let figure = Figure::new(title).subtitle(subtitle(record)).panel_height(520.0);
     Sheet {
         name: "tokens",
         table: Table::new(["new token", "text", "position", "token", "attention"], cells.collect()),
@@ -192,20 +198,50 @@ fn new_tokens(record: &AttentionRecord) -> &[String] {
 /// What a record is, in a line.
 pub(crate) fn subtitle(record: &AttentionRecord) -> String {
     let info = &record.info;
-    format!("{} · {} · turn {} · {}", info.strategy, info.layout, info.turn, info.model)
+    format!("{} · {} · turn {} · {} · {}", info.strategy, info.layout, info.turn, info.model, info.id)
+}
+
+/// What is shown of layers and heads, and whether with sinks, as part of a title.
+pub(crate) fn restriction(choice: &Choice) -> String {
+    let of = |what: &str, selection: &Selection| match selection {
+        Selection::All => None,
+        Selection::Only(ranges) if ranges.iter().map(|range| range.len()).sum::<usize>() == 1 => {
+            Some(format!("{what} {selection}"))
+        }
+        Selection::Only(_) => Some(format!("{what}s {selection}")),
+    };
+    let sinks = (choice.sink == SinkHandling::Keep).then(|| "sinks kept".to_owned());
+    let parts = [of("layer", &choice.layers), of("head", &choice.heads), sinks];
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// All layers and heads.
+pub(crate) fn whole(sink: SinkHandling) -> Choice {
+    Choice { sink, ..Choice::default() }
 }
 
 /// Layers by heads; values of a difference go apart from 0.
-pub(crate) fn matrix_figure(figure: Figure, matrix: &Matrix, what: &'static str, is_difference: bool) -> Figure {
+pub(crate) fn matrix_figure(figure: Figure, matrix: &Matrix, colours: Colours) -> Figure {
     let numbered = |count: usize| (0..count).map(|number| number.to_string());
     let values = (0..matrix.rows).map(|row| matrix.row(row).to_vec());
     let plot = Heatmap::new(numbered(matrix.rows), numbered(matrix.columns), values.collect::<Vec<_>>());
-    let plot = if is_difference { plot.diverging(0.0) } else { plot };
-    heatmap(figure, plot, (matrix.rows, matrix.columns), ("layer", "head", what))
+    heatmap(figure, plot, (matrix.rows, matrix.columns), ("layer", "head"), colours)
 }
 
-fn heatmap(figure: Figure, plot: Heatmap, (rows, columns): (usize, usize), axes: (&str, &str, &str)) -> Figure {
+/// Colours are those of the page, and on its scale of roots, from 0 on.
+fn heatmap(
+    figure: Figure,
+    plot: Heatmap,
+    (rows, columns): (usize, usize),
+    (vertical, horizontal): (&str, &str),
+    colours: Colours,
+) -> Figure {
     let (width, height) = (260.0 + 13.0 * columns as f64, 60.0 + 18.0 * rows as f64);
-    let panel = Panel::new("", plot.colours(Axis::linear(axes.2))).x(Axis::linear(axes.1)).y(Axis::linear(axes.0));
+    let plot = match colours {
+        Colours::Amount => plot.colours(Axis::root("mass, root scale").starting_at(0.0)).between(BLUE, BLUE),
+        Colours::Difference => plot.colours(Axis::root("B − A, root scale")).diverging(0.0).between(BLUE, ORANGE),
+    };
+    let panel = Panel::new("", plot).x(Axis::linear(horizontal)).y(Axis::linear(vertical));
     figure.width(width.clamp(760.0, 5000.0)).panel_height(height.clamp(220.0, 3000.0)).panel(panel)
 }

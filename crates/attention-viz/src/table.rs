@@ -15,6 +15,8 @@ pub(crate) enum Cell {
     Text(String),
     Count(usize),
     Value(f64),
+    /// There is no value.
+    Empty,
 }
 
 impl Table {
@@ -38,6 +40,7 @@ impl Cell {
             Self::Text(text) => return quoted(text),
             Self::Count(count) => write!(text, "{count}"),
             Self::Value(value) => write!(text, "{value}"),
+            Self::Empty => Ok(()),
         };
         text
     }
@@ -58,6 +61,12 @@ impl From<usize> for Cell {
 impl From<f64> for Cell {
     fn from(value: f64) -> Self {
         Self::Value(value)
+    }
+}
+
+impl From<Option<f64>> for Cell {
+    fn from(value: Option<f64>) -> Self {
+        value.map_or(Self::Empty, Self::Value)
     }
 }
 

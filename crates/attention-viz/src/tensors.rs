@@ -3,7 +3,7 @@
 use half::f16;
 use llm_runtime::AttentionCapture;
 
-use crate::aggregate::head_shares;
+use crate::aggregate::{Choice, SinkHandling, head_shares, token_rows};
 use crate::container::AttentionRecord;
 
 /// Raw little-endian values.
@@ -25,12 +25,15 @@ pub(crate) enum Found {
     Unknown,
 }
 
-/// Arrays that are asked for layer by layer: those of single heads, which may be large.
-pub(crate) const OF_LAYERS: [&str; 2] = ["head_rows", "head_span_sums"];
-/// The other arrays.
-pub(crate) const WHOLE: [&str; 4] = ["span_sums", "head_profile", "head_shares", "layer_rows"];
+/// Arrays of single heads, which may be large; they are asked for layer by layer.
+pub(crate) const OF_HEADS: [&str; 2] = ["head_rows", "head_span_sums"];
+/// Whole rows; the page asks for them layer by layer, too.
+pub(crate) const LAYER_ROWS: &str = "layer_rows";
+/// The other arrays: sums, and the means of whole rows over layers, without sinks and with them. A page that waits for all rows
+/// of a long record before it shows colours is slow.
+pub(crate) const WHOLE: [&str; 5] = ["span_sums", "head_profile", "head_shares", "rows_drop", "rows_keep"];
 
-/// The array of that name: [`WHOLE`], or [`OF_LAYERS`] with a layer.
+/// The array of that name: [`WHOLE`], [`OF_HEADS`] with a layer, or [`LAYER_ROWS`] with or without one.
 pub(crate) fn tensor(record: &AttentionRecord, name: &str, layer: Option<usize>) -> Found {
     let capture = &record.capture;
     match layer {
@@ -47,16 +50,26 @@ fn whole(capture: &AttentionCapture, name: &str) -> Found {
         "span_sums" => f32s(&capture.span_sums, vec![rows, layers, columns]),
         "head_profile" => f32s(&capture.head_profile, vec![layers, heads, columns]),
         "head_shares" => f32s(&head_shares(capture), vec![layers, heads, capture.spans.len()]),
-        "layer_rows" if capture.layer_rows.is_empty() => Found::NotKept,
-        "layer_rows" => f16s(capture, layers, |row, layer| capture.layer_row(row, layer)),
+        "rows_drop" => mean_rows(capture, SinkHandling::Drop),
+        "rows_keep" => mean_rows(capture, SinkHandling::Keep),
+        LAYER_ROWS if capture.layer_rows.is_empty() => Found::NotKept,
+        LAYER_ROWS => f16s(capture, layers, |row, layer| capture.layer_row(row, layer)),
         _ => Found::Unknown,
     }
+}
+
+/// `[rows, keys of the last row]`.
+fn mean_rows(capture: &AttentionCapture, sink: SinkHandling) -> Found {
+    let Ok(rows) = token_rows(capture, &Choice { sink, ..Choice::default() }) else { return Found::NotKept };
+    f32s(&rows.values.iter().map(|value| *value as f32).collect::<Vec<f32>>(), vec![rows.rows, rows.columns])
 }
 
 fn of_layer(capture: &AttentionCapture, name: &str, layer: usize) -> Found {
     let AttentionCapture { layers, heads, rows, .. } = *capture;
     let columns = capture.columns();
     match name {
+        LAYER_ROWS if capture.layer_rows.is_empty() => Found::NotKept,
+        LAYER_ROWS => f16s(capture, 1, |row, _| capture.layer_row(row, layer)),
         "head_rows" if capture.head_rows.is_empty() => Found::NotKept,
         "head_rows" => f16s(capture, heads, |row, head| capture.head_row(row, layer, head)),
         "head_span_sums" => {

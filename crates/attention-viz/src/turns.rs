@@ -1,6 +1,6 @@
 //! A number of all records over the turns of their dialogues.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use charts::{Axis, Estimate, Figure, Lines, Panel};
 
@@ -48,12 +48,18 @@ impl LineBy {
             Self::Run => run,
         }
     }
+
+    /// The name of a record's line. Models are never pooled: where there are several, the model is part of it.
+    fn line(self, run: &str, entry: &Entry, are_several: bool) -> String {
+        let own = self.of(run, entry);
+        if are_several && self != Self::Model { format!("{} · {own}", entry.model) } else { own.to_owned() }
+    }
 }
 
 /// A number over turns for some of the records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnLine {
-    /// The layout, strategy, model or run.
+    /// The layout, strategy, model or run; behind the model's name where records of several models have the number.
     pub name: String,
     /// By turn.
     pub points: Vec<TurnPoint>,
@@ -66,10 +72,9 @@ pub struct TurnPoint {
     pub turn: usize,
     /// Mean over records.
     pub mean: f64,
-    /// Lower end of the 95 % interval: percentiles of means over conversations drawn with replacement.
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
+    /// Ends of the 95 % interval: percentiles of means over conversations drawn with replacement. One conversation alone
+    /// gives none.
+    pub interval: Option<(f64, f64)>,
     /// Records.
     pub records: usize,
 }
@@ -82,27 +87,25 @@ type Valued<'a> = (&'a Entry, f64);
 /// # Errors
 /// No record holds it.
 pub fn over_turns(listing: &Listing, value: &str, by: LineBy) -> Result<Vec<TurnLine>, Error> {
-    let mut turns: BTreeMap<(&str, usize), Vec<Valued<'_>>> = BTreeMap::new();
-    for run in &listing.runs {
-        for entry in &run.records {
-            if let Some(number) = entry.values.get(value) {
-                turns.entry((by.of(&run.name, entry), entry.turn)).or_default().push((entry, *number));
-            }
-        }
+    let records =
+        || listing.runs.iter().flat_map(|run| run.records.iter().map(move |entry| (run.name.as_str(), entry)));
+    let valued = || records().filter_map(|(run, entry)| Some((run, entry, *entry.values.get(value)?)));
+    let are_several = valued().map(|(_, entry, _)| &entry.model).collect::<BTreeSet<_>>().len() > 1;
+    let mut turns: BTreeMap<(String, usize), Vec<Valued<'_>>> = BTreeMap::new();
+    for (run, entry, number) in valued() {
+        turns.entry((by.line(run, entry, are_several), entry.turn)).or_default().push((entry, number));
     }
     if turns.is_empty() {
-        let records = listing.runs.iter().flat_map(|run| &run.records);
-        let mut known: Vec<&str> = records.flat_map(|entry| entry.values.keys()).map(String::as_str).collect();
-        known.sort_unstable();
-        known.dedup();
-        return Err(Error::Missing(format!("no record holds a number `{value}` (they hold: {})", known.join(", "))));
+        let known: BTreeSet<&str> = records().flat_map(|(_, entry)| entry.values.keys()).map(String::as_str).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Error::Missing(format!("no record holds a number `{value}` (they hold: {known})")));
     }
     let mut lines: Vec<TurnLine> = Vec::new();
     for ((name, turn), entries) in turns {
         let point = point(turn, &entries);
         match lines.last_mut().filter(|line| line.name == name) {
             Some(line) => line.points.push(point),
-            None => lines.push(TurnLine { name: name.to_owned(), points: vec![point] }),
+            None => lines.push(TurnLine { name, points: vec![point] }),
         }
     }
     Ok(lines)
@@ -110,16 +113,23 @@ pub fn over_turns(listing: &Listing, value: &str, by: LineBy) -> Result<Vec<Turn
 
 fn point(turn: usize, entries: &[Valued<'_>]) -> TurnPoint {
     let groups = by_conversation(entries);
-    let mean = |draws: &mut dyn Iterator<Item = &(f64, f64)>| {
-        let (sum, count) = draws.fold((0.0, 0.0), |(sum, count), draw| (sum + draw.0, count + draw.1));
-        sum / count
-    };
+    TurnPoint { turn, mean: mean(&mut groups.iter()), interval: interval(&groups), records: entries.len() }
+}
+
+fn mean(groups: &mut dyn Iterator<Item = &(f64, f64)>) -> f64 {
+    let (sum, count) = groups.fold((0.0, 0.0), |(sum, count), group| (sum + group.0, count + group.1));
+    sum / count
+}
+
+fn interval(groups: &[(f64, f64)]) -> Option<(f64, f64)> {
+    if groups.len() < 2 {
+        return None;
+    }
     let mut random = Generator(SEED);
-    let mut means: Vec<f64> = (0..DRAWS)
-        .map(|_| mean(&mut (0..groups.len()).map(|_| &groups[(random.next() * groups.len() as f64) as usize])))
-        .collect();
+    let mut draw = |_| &groups[(random.next() * groups.len() as f64) as usize];
+    let mut means: Vec<f64> = (0..DRAWS).map(|_| mean(&mut (0..groups.len()).map(&mut draw))).collect();
     means.sort_by(f64::total_cmp);
-    TurnPoint { turn, mean: mean(&mut groups.iter()), low: means[LOW], high: means[HIGH], records: entries.len() }
+    Some((means[LOW], means[HIGH]))
 }
 
 /// Sum and count of each conversation, in the order in which they come.
@@ -149,27 +159,35 @@ impl Generator {
     }
 }
 
+const BANDS: &str = "Bands are 95 % intervals by conversation; one conversation alone gives none.";
+
 /// The lines as a table and a picture.
 pub(crate) fn sheet(listing: &Listing, value: &str, by: LineBy) -> Result<Sheet, Error> {
     let lines = over_turns(listing, value, by)?;
     let cells = lines.iter().flat_map(|line| {
-        line.points.iter().map(|TurnPoint { turn, mean, low, high, records }| {
+        line.points.iter().map(|TurnPoint { turn, mean, interval, records }| {
             let name = line.name.as_str().into();
-            vec![name, (*turn).into(), (*mean).into(), (*low).into(), (*high).into(), (*records).into()]
+            let [low, high] = [interval.map(|(low, _)| low), interval.map(|(_, high)| high)];
+            vec![name, (*turn).into(), (*mean).into(), low.into(), high.into(), (*records).into()]
         })
     });
     let points = |line: &TurnLine| {
-        let estimate = |point: &TurnPoint| Estimate::new(point.mean).between(point.low, point.high);
+        let estimate = |point: &TurnPoint| {
+            let value = Estimate::new(point.mean);
+            point.interval.map_or(value, |(low, high)| value.between(low, high))
+        };
         line.points.iter().map(|point| (point.turn as f64, estimate(point))).collect::<Vec<_>>()
     };
     let plot = lines.iter().fold(Lines::new(), |plot, line| plot.series(&line.name, points(line)));
-    let panel = Panel::new("", plot).x(Axis::linear("supporter turn").whole_numbers()).y(Axis::linear(value));
+    let is_above_zero = lines
+        .iter()
+        .flat_map(|line| &line.points)
+        .all(|point| point.interval.map_or(point.mean, |(low, _)| low) >= 0.0);
+    let y = if is_above_zero { Axis::linear(value).starting_at(0.0) } else { Axis::linear(value) };
+    let panel = Panel::new("", plot).x(Axis::linear("supporter turn").whole_numbers()).y(y);
     Ok(Sheet {
         name: "turns",
         table: Table::new([by.name(), "turn", value, "low", "high", "records"], cells.collect()),
-        picture: Figure::new(format!("{value} over turns"))
-            .note("Bands are 95 % intervals by conversation.")
-            .panel(panel)
-            .into(),
+        picture: Figure::new(format!("{value} over turns")).note(BANDS).panel(panel).into(),
     })
 }

@@ -1,6 +1,6 @@
 //! The page in headless Chromium, through `browser-tests/run.mjs`; skipped aloud where there is no Node.js or no Chromium.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use attention_viz::{
@@ -9,7 +9,7 @@ use attention_viz::{
 };
 
 use crate::sample::{SMALL, Size, info, record};
-use crate::server::serve_folder;
+use crate::server::serve_runs;
 
 /// A long prompt and answer, as of a 1.1 B model.
 const LARGE: Size = Size { prompt: 1000, rows: 200, layers: 22, heads: 4, full: false };
@@ -72,6 +72,31 @@ fn write_samples(folder: &Path) -> AttentionRecord {
     record(3, SMALL, info(3, 2, 3, "c1_hf", "Share Information"))
 }
 
+/// Two runs of one name: of a large model with single heads in two conversations, and of a small one without, with many records.
+fn write_runs(folder: &Path) -> [PathBuf; 2] {
+    let runs = ["large/run", "small/run"].map(|name| folder.join(name));
+    let keep = |run: &Path, mut sample: AttentionRecord, model: &str| {
+        sample.info.model = model.into();
+        sample.write(&run.join(format!("{}.attn", sample.info.id)), Precision::F16).unwrap();
+    };
+    runs.iter().for_each(|run| std::fs::create_dir_all(run).unwrap());
+    let mut turned = record(1, SMALL, info(1, 1, 3, "c1_hf", "Offer \u{202e}Hope"));
+    turned.token_texts[20] = "left \u{202e}turned".into();
+    turned.info.values.insert("count".into(), 12_345.0);
+    keep(&runs[0], turned, "large");
+    keep(&runs[0], record(2, SMALL, info(2, 2, 3, "c1_hf", "Offer Hope")), "large");
+    keep(&runs[0], record(3, SMALL, info(3, 1, 4, "c1_hf", "Offer Hope")), "large");
+    keep(&runs[1], record(4, Size { full: false, ..SMALL }, info(4, 1, 3, "c1_hf", "Offer Hope")), "small");
+    let tiny = Size { prompt: 24, rows: 1, layers: 1, heads: 1, full: false };
+    for number in 5..320 {
+        keep(&runs[1], record(number, tiny, info(number, number, 5, "c1_hf", LONG_NAME)), "small");
+    }
+    runs
+}
+
+/// A strategy's name that is longer than most.
+const LONG_NAME: &str = "Avoid Judgment and Criticism, whatever the seeker says";
+
 /// What `attention-viz export` writes, for the page to be compared with: of everything and of one head.
 fn write_exports(run: &Path, out: &Path) {
     let file = |number: usize| run.join(format!("record-{number}.attn"));
@@ -98,10 +123,10 @@ fn the_page_works_in_a_browser() {
     let (standalone, exports) = (folder.path().join("standalone.html"), folder.path().join("exports"));
     std::fs::write(&standalone, standalone_html(&small)).unwrap();
     write_exports(&run, &exports);
-    let address = serve_folder(&run);
+    let [base, several] =
+        [vec![run], write_runs(folder.path()).to_vec()].map(|runs| format!("http://{}/", serve_runs(&runs)));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/browser-tests/run.mjs");
-    let base = format!("http://{address}/");
-    let script_run = Command::new("node").arg(script).arg(base).arg(&standalone).arg(&exports).output();
+    let script_run = Command::new("node").arg(script).arg(base).arg(&standalone).arg(&exports).arg(several).output();
     let output = match script_run {
         Ok(output) => output,
         Err(error) => return println!("skipped: Node.js is not here ({error})"),

@@ -127,7 +127,8 @@ fn the_standalone_page_has_its_texts_as_data_only() {
     let end = start + page[start..].find("</script>").unwrap();
     let data: serde_json::Value = serde_json::from_str(&page[start..end]).unwrap();
     assert_eq!(data["manifest"]["record"]["response"], sample().info.response);
-    assert_eq!(data["tensors"]["layer_rows"]["shape"], serde_json::json!([12, 3, 71]));
+    assert_eq!(data["tensors"]["rows_drop"]["shape"], serde_json::json!([12, 71]));
+    assert_eq!(data["tensors"]["layer_rows/2"]["shape"], serde_json::json!([12, 1, 71]));
     assert_eq!(data["tensors"]["head_span_sums/2"]["shape"], serde_json::json!([12, 4, 8]));
 }
 

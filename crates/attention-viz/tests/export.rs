@@ -96,6 +96,74 @@ fn turns_are_labelled_by_whole_numbers() {
 }
 
 #[test]
+fn a_damaged_record_is_left_out_and_the_rest_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
+    write_run(&run, 1);
+    // The header is sound; only reading the record tells. It is the first in the list.
+    let mut damaged = record(9, SMALL, info(9, 1, 3, "a", "Hope"));
+    damaged.capture.layer_rows[5] = f32::NAN;
+    damaged.write(&run.join("damaged.attn"), Precision::F16).unwrap();
+    let said = refused(&["--format", "csv", "--against", "layout=standard"], &[&run], &out);
+    assert!(
+        said.contains("damaged.attn: not an attention file: `layer_rows` holds a value that is not finite"),
+        "{said}"
+    );
+    assert_eq!(said.matches("left out: ").count(), 2, "alone and in its comparison: {said}");
+    let names = names(&out);
+    for name in ["4-c1_hf-Hope.map.csv", "3-c1_hf-Hope-against-3-standard-Hope.compare.csv", "turns.csv"] {
+        assert!(names.contains(&name.into()), "{name} is not among {names:?}");
+    }
+    assert!(!names.iter().any(|name| name.contains("damaged")), "{names:?}");
+    // So it is with one whose header is torn.
+    std::fs::write(run.join("damaged.attn"), "torn").unwrap();
+    assert!(refused(&["--format", "csv"], &[&run], &out).contains("damaged.attn"));
+    // A place that can't be written to is no damage.
+    let said = refused(&["--format", "csv"], &[&run], &run.join("4-c1_hf-Hope.attn"));
+    assert!(said.contains("error: "), "{said}");
+}
+
+#[test]
+fn pictures_say_what_they_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
+    write_run(&run, 1);
+    let words = ["--format", "svg", "--against", "layout=standard", "--layers", "2", "--heads", "3", "--sink", "keep"];
+    done(&words, &[&run], &out);
+    let picture = |name: &str| {
+        let svg = read(&out.join(name));
+        let lines = svg.lines().filter(|line| line.contains("<text"));
+        lines.map(|line| line.split_once('>').map_or(line, |(_, text)| text)).collect::<Vec<_>>().join("\n")
+    };
+    let (a, b) = ("Hope · c1_hf · turn 3 · sample · record-1", "Hope · standard · turn 3 · sample · record-2");
+    for view in ["spans", "map", "tokens"] {
+        let text = picture(&format!("3-c1_hf-Hope.{view}.svg"));
+        assert!(text.contains("(layer 2, head 3, sinks kept)") && text.contains(a), "{view}: {text}");
+    }
+    // These are of all layers and heads.
+    for view in ["heads", "layers"] {
+        let text = picture(&format!("3-c1_hf-Hope.{view}.svg"));
+        assert!(text.contains("(sinks kept)") && text.contains(a) && !text.contains("head 3"), "{view}: {text}");
+    }
+    for (view, restriction) in [
+        ("compare", "(layer 2, head 3, sinks kept)"),
+        ("compare-tokens", "(layer 2, head 3, sinks kept)"),
+        ("compare-heads", "(sinks kept)"),
+    ] {
+        let text = picture(&format!("3-c1_hf-Hope-against-3-standard-Hope.{view}.svg"));
+        let both = text.contains(&format!("A: {a}")) && text.contains(&format!("B: {b}"));
+        assert!(text.contains(restriction) && both, "{view}: {text}");
+    }
+    assert!(picture("3-c1_hf-Hope.heads.svg").contains("root scale"));
+    let heads = read(&out.join("3-c1_hf-Hope-against-3-standard-Hope.compare-heads.svg"));
+    assert!(heads.contains("#be4b14") || heads.contains("#2166ac"), "the page's colours");
+    assert!(picture("turns.svg").contains(">0<") || picture("turns.svg").contains("0</text>"), "from zero on");
+    let several = ["--format", "svg", "--layers", "0-1", "--heads", "1,3"];
+    done(&several, &[&run], &out);
+    assert!(picture("3-c1_hf-Hope.spans.svg").contains("(layers 0-1, heads 1,3)"));
+}
+
+#[test]
 fn several_runs_do_not_overwrite_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, out] = ["one/run", "two/run", "out"].map(|name| folder.path().join(name));

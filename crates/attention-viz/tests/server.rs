@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use attention_viz::{Precision, RunIndex, ServerOptions, serve};
@@ -10,8 +10,12 @@ use attention_viz::{Precision, RunIndex, ServerOptions, serve};
 use crate::sample::{SMALL, info, record};
 
 /// Serves a folder on a free port until the test ends.
-pub(crate) fn serve_folder(folder: &Path) -> SocketAddr {
-    let index = RunIndex::open(&[folder.to_owned()]).unwrap();
+fn serve_folder(folder: &Path) -> SocketAddr {
+    serve_runs(&[folder.to_owned()])
+}
+
+pub(crate) fn serve_runs(runs: &[PathBuf]) -> SocketAddr {
+    let index = RunIndex::open(runs).unwrap();
     let (told, heard) = mpsc::channel();
     let options = ServerOptions { address: "127.0.0.1:0".parse().unwrap(), hosts: vec!["viewer.example".into()] };
     std::thread::spawn(move || serve(index, &options, |address| told.send(address).unwrap()));
@@ -64,6 +68,13 @@ fn it_gives_records_and_refuses_the_rest() {
     let tensor = get("/api/tensor/0/record-1/layer_rows");
     assert!(tensor.head.contains("x-shape: 12,3,71") && tensor.head.contains("x-dtype: f16"), "{}", tensor.head);
     assert_eq!(tensor.body.len(), 12 * 3 * 71 * 2);
+    assert!(get("/api/tensor/0/record-1/layer_rows?layer=2").head.contains("x-shape: 12,1,71"));
+    for name in ["rows_drop", "rows_keep"] {
+        let means = get(&format!("/api/tensor/0/record-1/{name}"));
+        assert!(means.head.contains("x-shape: 12,71") && means.head.contains("x-dtype: f32"), "{}", means.head);
+        let first_row = means.body[..71 * 4].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        assert!((first_row.sum::<f32>() - 1.0).abs() < 1e-3, "{name} are rows of attention");
+    }
     assert!(get("/api/tensor/0/record-1/head_rows?layer=2").head.contains("x-shape: 12,4,71"));
     assert_eq!(get("/api/tensor/0/record-2/head_rows?layer=2").status, 204, "a lower level is no error");
     let sums = get("/api/tensor/0/record-1/head_span_sums?layer=2");

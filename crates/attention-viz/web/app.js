@@ -10,6 +10,8 @@ let record = null;
 let other = null;
 let map = null;
 let measured = null;
+// What of the state's layer, head and sinks is shown; of two records, what both can show.
+let choice = null;
 // Every change is a new wish; what an older one still waits for is broken off.
 let wish = new AbortController();
 
@@ -25,13 +27,14 @@ const actions = {
     performance.mark('select');
     state.sel = sel;
     Attn.writeAddress(state, false);
+    if (state.view === 'spans') drawView(null);
     drawSelection();
     // Reading a size makes the browser work out style and layout, which are part of the cost.
     void document.body.offsetHeight;
     Attn.timings.lastSelection = performance.measure('selection', 'select').duration;
   },
   selected: () => state.sel,
-  open: (run, id) => actions.set({ run, id, sel: '', layer: null, head: null, view: state.view === 'turns' ? 'map' : state.view }),
+  open: (run, id) => actions.set({ run, id, sel: '', view: state.view === 'turns' ? 'map' : state.view }),
   restrict(layer, head) {
     const again = state.layer === layer && state.head === head;
     return actions.set(again ? { layer: null, head: null } : { layer, head });
@@ -80,10 +83,15 @@ const showWish = async (signal) => {
   if (state.head !== null) await record.loadHeads(state.layer, signal);
   const b = state.view === 'compare' ? await partner(signal) : null;
   if (signal.aborted) return;
+  // What can be restricted is known only now that the rows have come.
+  const records = b instanceof Attn.Record ? [record, b] : [record];
+  const common = Attn.commonChoice(records, state);
+  await record.loadRows(common, signal);
+  if (signal.aborted) return;
+  choice = common;
   keepSelection();
   drawFrame();
-  // What can be restricted is known only now that the rows have come.
-  Attn.drawRestriction(record, state, actions);
+  Attn.drawRestriction(records, choice, state, actions);
   drawView(b);
   drawSelection();
   document.body.classList.remove('waiting');
@@ -102,7 +110,7 @@ const forget = () => {
 const openRecord = async (signal) => {
   const { run, id } = state;
   const opened = new Attn.Record(run, id);
-  await opened.load(signal, () => {
+  await opened.load(state.sink, signal, () => {
     if (signal.aborted) return;
     record = opened;
     map = new Attn.Map(record, actions);
@@ -183,8 +191,9 @@ const partner = async (signal) => {
   const found = Attn.partnerOf(index, state);
   if (!found) return null;
   try {
-    if (!other || other.run !== found.run || other.id !== found.id) other = await new Attn.Record(found.run, found.id).load(signal);
+    if (!other || other.run !== found.run || other.id !== found.id) other = await new Attn.Record(found.run, found.id).load(state.sink, signal);
     if (state.head !== null) await other.loadHeads(state.layer, signal);
+    await other.loadRows(Attn.commonChoice([record, other], state), signal);
     return other;
   } catch (error) {
     other = null;
@@ -197,19 +206,21 @@ const exportsOfMap = () => {
   const picture = () => now.picture(measured, Attn.largest(of, measured.values, state.sink));
   const spansAt = (at) => of.shownSpans().filter(({ tokens }) => at >= tokens.start && at < tokens.end).map(({ label }) => label).join(' ');
   const table = () => ({ columns: ['position', 'token', 'spans', 'attention'], rows: of.tokens.map((text, at) => [at, text, spansAt(at), measured.values[at]]) });
+  const caption = { title: `Prompt and new tokens${Attn.restriction(choice)}`, about: [Attn.about(of)] };
   return Attn.element('div', {}, Attn.element('div', { class: 'figure-head' }, Attn.element('span', { class: 'quiet' }, 'Save the map as'),
-    Attn.exports(`map-${of.id}`, picture, table)), Attn.tableOf(table));
+    Attn.exports(`map-${of.id}`, picture, table, caption)), Attn.tableOf(table));
 };
 
 // Numbers, colours and the list of the present selection.
 const drawSelection = () => {
-  measured = Attn.measured(record, state);
+  measured = Attn.measured(record, state.sel, choice);
   if (state.view === 'map') {
     const largest = Attn.largest(record, measured.values, state.sink);
     map.paint(measured, largest);
     $('map-legend').replaceChildren(Attn.legend(largest, Attn.mapLegend(measured.chosen)));
+    Attn.redrawTables($('view'));
   }
-  Attn.drawDetails(record, measured, state);
+  Attn.drawDetails(record, measured, choice);
 };
 
 const neighbour = (step) => {

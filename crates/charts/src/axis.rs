@@ -8,6 +8,29 @@ pub enum AxisKind {
     Linear,
     /// Equal ratios are equally far apart; values must be above zero.
     Log10,
+    /// Roots are equally far apart, so that small values stay apart from zero beside large ones; values below zero are
+    /// mirrored.
+    Root,
+}
+
+impl AxisKind {
+    /// Where a value lies on a ruler of equal parts; none on a logarithmic axis that has no place for it.
+    pub(crate) fn transformed(self, value: f64) -> Option<f64> {
+        match self {
+            Self::Linear => Some(value),
+            Self::Log10 => (value > 0.0).then(|| value.log10()),
+            Self::Root => Some(value.abs().sqrt().copysign(value)),
+        }
+    }
+
+    /// The value that lies there.
+    pub(crate) fn value(self, transformed: f64) -> f64 {
+        match self {
+            Self::Linear => transformed,
+            Self::Log10 => 10_f64.powf(transformed),
+            Self::Root => transformed * transformed.abs(),
+        }
+    }
 }
 
 /// An axis: its title (with the unit) and its scale. On an axis of categories only the title counts.
@@ -29,6 +52,11 @@ impl Axis {
     /// A logarithmic axis.
     pub fn log10(title: impl Into<String>) -> Self {
         Self { title: title.into(), kind: AxisKind::Log10, ..Self::default() }
+    }
+
+    /// An axis of roots.
+    pub fn root(title: impl Into<String>) -> Self {
+        Self { title: title.into(), kind: AxisKind::Root, ..Self::default() }
     }
 
     /// Labels whole numbers only, as for turns, layers or counts: there is no turn 3.2.

@@ -86,8 +86,7 @@ impl Scale {
 
     /// The value at a place.
     pub(crate) fn value(&self, place: f64) -> f64 {
-        let value = self.low + (self.high - self.low) * place;
-        if self.kind == AxisKind::Log10 { 10_f64.powf(value) } else { value }
+        self.kind.value(self.low + (self.high - self.low) * place)
     }
 
     pub(crate) fn kind(&self) -> AxisKind {
@@ -97,7 +96,7 @@ impl Scale {
     /// About `count` labelled places.
     pub(crate) fn ticks(&self, count: f64) -> Vec<Tick> {
         match self.kind {
-            AxisKind::Linear => self.linear_ticks(self.low, self.high, count),
+            AxisKind::Linear | AxisKind::Root => self.linear_ticks(self.value(0.0), self.value(1.0), count),
             AxisKind::Log10 => self.log_ticks(count),
         }
     }
@@ -142,16 +141,15 @@ impl Scale {
 fn transformed(kind: AxisKind, value: f64) -> Result<f64, Unplaced> {
     match kind {
         _ if !is_usable(value) => Err(Unplaced::Missing),
-        AxisKind::Linear => Ok(value),
-        AxisKind::Log10 if value >= SMALLEST => Ok(value.log10()),
-        AxisKind::Log10 => Err(Unplaced::NotPositive),
+        AxisKind::Log10 if value < SMALLEST => Err(Unplaced::NotPositive),
+        kind => kind.transformed(value).ok_or(Unplaced::NotPositive),
     }
 }
 
 fn with_air(kind: AxisKind, (low, high): (f64, f64), base: Base) -> (f64, f64) {
     match (base, kind) {
         (Base::Tight, _) => (low, high),
-        (Base::Zero, AxisKind::Linear) => {
+        (Base::Zero, AxisKind::Linear | AxisKind::Root) => {
             let (low, high) = (low.min(0.0), high.max(0.0));
             let air = (high - low) * AIR;
             (if low < 0.0 { low - air } else { 0.0 }, if high > 0.0 { high + air } else { 0.0 })
@@ -219,6 +217,17 @@ mod tests {
         assert_eq!(labels(&Axis::log10(""), &[1.0, 100.0], 6.0), ["1", "2", "5", "10", "20", "50", "100"]);
         assert_eq!(labels(&Axis::log10(""), &[1e-20, 1e20], 5.0).len(), 5);
         assert_eq!(labels(&Axis::log10(""), &[2.0, 3.0], 5.0), ["2.0", "2.2", "2.4", "2.6", "2.8", "3.0"]);
+    }
+
+    #[test]
+    fn roots_spread_small_values_on_both_sides_of_zero() {
+        let scale = Scale::over(&Axis::root(""), [-0.4, 0.4].into_iter(), Base::Tight);
+        for (value, place) in [(-0.4, 0.0), (-0.1, 0.25), (0.0, 0.5), (0.1, 0.75), (0.4, 1.0)] {
+            assert!((scale.place(value).unwrap() - place).abs() < 1e-12, "{value}");
+            assert!((scale.value(place) - value).abs() < 1e-12, "{place}");
+        }
+        assert_eq!(scale.place(0.5), Err(Unplaced::Outside));
+        assert_eq!(labels(&Axis::root(""), &[0.0, 0.08], 4.0), ["0", "0.02", "0.04", "0.06", "0.08"]);
     }
 
     #[test]

@@ -78,10 +78,16 @@ pub(crate) fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\n' | '\r' | '\t' => escaped.push(' '),
             letter if letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}') => escaped.push('\u{FFFD}'),
+            letter if turns_direction(letter) => escaped.push('\u{FFFD}'),
             letter => escaped.push(letter),
         }
     }
     escaped
+}
+
+/// Whether a character turns the direction of what stands around it: a label with one could reverse its neighbours.
+fn turns_direction(letter: char) -> bool {
+    matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn measured(face: Option<&Face<'_>>, text: &str, size: f64) -> f64 {

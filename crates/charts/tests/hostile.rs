@@ -23,6 +23,7 @@ fn label() -> impl Strategy<Value = String> {
         "]]>",
         "λ → ∞ ± 1",
         "日本語",
+        "left \u{202E}turned",
         "\u{0}\u{7}\n\u{FFFF}",
         "🙂",
         "a very long label ".repeat(30).leak(),
@@ -31,8 +32,12 @@ fn label() -> impl Strategy<Value = String> {
 }
 
 fn axis() -> impl Strategy<Value = Axis> {
-    (any::<bool>(), label(), prop::option::of((value(), value()))).prop_map(|(is_log, title, range)| {
-        let axis = if is_log { Axis::log10(title) } else { Axis::linear(title) };
+    (0..3, label(), prop::option::of((value(), value()))).prop_map(|(kind, title, range)| {
+        let axis = match kind {
+            0 => Axis::linear(title),
+            1 => Axis::log10(title),
+            _ => Axis::root(title),
+        };
         range.map_or(axis.clone(), |(low, high)| axis.range(low, high))
     })
 }
@@ -70,6 +75,8 @@ fn plots(labels: &[String], data: &Data, middle: f64) -> Vec<Plot> {
         histogram.as_parts().into(),
         Heatmap::new(labels, labels, rows()).with_values(3).into(),
         Heatmap::new(labels, labels, rows()).diverging(middle).colours(Axis::log10("c")).into(),
+        Heatmap::new(labels, labels, rows()).between([9; 3], [200, 0, 0]).colours(Axis::root("c")).into(),
+        Heatmap::new(labels, labels, rows()).between([9; 3], [200, 0, 0]).diverging(middle).into(),
     ]
 }
 

@@ -57,6 +57,29 @@ fn bars_have_a_rectangle_each_and_gaps_are_told() {
 }
 
 #[test]
+fn heatmaps_go_between_colours_of_ones_own() {
+    let heatmap = |values: [f64; 3]| Heatmap::new(["row"], ["a", "b", "c"], [values.to_vec()]);
+    let fills = |heatmap: Heatmap| -> Vec<String> {
+        let svg = figure(Panel::new("", heatmap.between([0, 0, 200], [200, 0, 0]).colours(Axis::root(""))));
+        let document = Document::parse(&svg).expect("XML");
+        let cells = document.descendants().filter(|node| node.attribute("shape-rendering").is_some()).take(3);
+        cells.filter_map(|cell| cell.attribute("fill").map(String::from)).collect()
+    };
+    // On a scale of roots a quarter is half of the way.
+    assert_eq!(fills(heatmap([0.0, 0.25, 1.0])), ["#ffffff", "#e48080", "#c80000"]);
+    assert_eq!(fills(heatmap([-1.0, 0.0, 0.25]).diverging(0.0)), ["#0000c8", "#ffffff", "#e48080"]);
+}
+
+#[test]
+fn no_text_turns_its_neighbours() {
+    let svg = figure(Panel::new("one \u{202E}two", Bars::new(["three\u{2067}"]).series("four\u{200F}", [1.0])));
+    let texts = texts(&svg);
+    for text in ["one \u{FFFD}two", "three\u{FFFD}", "four\u{FFFD}"] {
+        assert!(texts.iter().any(|found| found == text), "{text} in {texts:?}");
+    }
+}
+
+#[test]
 fn names_are_never_cut() {
     let name = "a series whose name is much longer than the figure is wide ".repeat(6);
     let svg = figure(Panel::new("", Lines::new().series(name.trim(), [(1.0, 1.0), (2.0, 3.0)])));

@@ -346,7 +346,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// What identifies a model in a record.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// What the user asked for: a path, hub id or server.
     pub name: String,

@@ -36,11 +36,17 @@ Attn.spanHeatmap = (record, state, actions) => {
   }
   const table = () => ({ columns: ['span', 'new token', 'text', 'attention'],
     rows: spans.flatMap((span, number) => Array.from(steps[number], (value, column) => [span.label, column, text(column), value])) });
-  return Attn.figure(`Attention of each new token to each span${Attn.restriction(choice)}`, `spans-${record.id}`, svg, { table });
+  return Attn.figure(`Attention of each new token to each span${Attn.restriction(choice)}`, `spans-${record.id}`, svg, { table, about: [Attn.about(record)] });
 };
 
-// What a figure shows of layers and heads, as part of its title.
-Attn.restriction = ({ layer, head }) => (layer === null ? '' : head === null ? ` (layer ${layer})` : ` (layer ${layer}, head ${head})`);
+// What a figure shows of layers and heads, and whether with sinks, as part of its title.
+Attn.restriction = ({ layer = null, head = null, sink }) => {
+  const parts = [layer === null ? '' : `layer ${layer}`, head === null ? '' : `head ${head}`, sink === 'keep' ? 'sinks kept' : ''].filter((part) => part);
+  return parts.length ? ` (${parts.join(', ')})` : '';
+};
+
+// What a record is, in a line.
+Attn.about = ({ id, manifest: { record: { strategy, layout, turn, model } } }) => `${strategy} · ${layout} · turn ${turn} · ${model} · ${id}`;
 
 // Orders of a matrix.
 const orders = {
@@ -54,7 +60,7 @@ const orders = {
 Attn.orderNames = { number: 'by number', layers: 'layers by mean', heads: 'heads by mean' };
 
 // Layers by heads; `colour`, `largest` and `table` let a difference use it too.
-Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, table, room, extra = [] }) => {
+Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, table, room, about, extra = [] }) => {
   const order = orders[state.order](matrix);
   const [left, top] = [64, 46];
   const cell = Math.max(9, Math.min(34, Math.floor((room - left - 20) / order.heads.length)));
@@ -79,7 +85,7 @@ Attn.headGrid = (title, name, matrix, state, actions, { colour, largest, what, t
   });
   Attn.grid(svg, cells);
   const chooser = Attn.chooser('Order', Object.entries(Attn.orderNames), state.order, (value) => actions.set({ order: value }));
-  return Attn.figure(title, name, svg, { table: () => table(order), extra: [...extra, chooser] });
+  return Attn.figure(title, name, svg, { table: () => table(order), about, extra: [...extra, chooser] });
 };
 
 Attn.spanChooser = (spans, now, actions) => Attn.chooser('Span', spans.map(({ label }) => [label, label]), now, (span) => actions.set({ span }));
@@ -95,8 +101,8 @@ Attn.headMatrix = (record, span, state, actions) => {
   const what = `mass, mean over new tokens${remark}, 0 to ${Attn.number(largest)} (root scale); a click restricts every view`;
   const table = ({ layers, heads }) => ({ columns: ['layer', 'head', `attention${remark}`],
     rows: layers.flatMap((layer) => heads.map((head) => [layer, head, matrix[layer][head]])) });
-  return Attn.headGrid(`Attention to ${span}${remark}`, `heads-${record.id}`, matrix, state, actions,
-    { colour: Attn.heat, largest, what, table, room: 560, extra: [Attn.spanChooser(record.shownSpans(), span, actions)] });
+  return Attn.headGrid(`Attention to ${span}${remark}${Attn.restriction({ sink: state.sink })}`, `heads-${record.id}`, matrix, state, actions,
+    { colour: Attn.heat, largest, what, table, room: 560, about: [Attn.about(record)], extra: [Attn.spanChooser(record.shownSpans(), span, actions)] });
 };
 
 // Layers as a line.
@@ -122,7 +128,8 @@ Attn.layerProfile = (record, span, state, actions) => {
   }))], { isMatrix: false });
   svg.append(Attn.text((left + width) / 2, height - 4, 'layer', { 'text-anchor': 'middle' }));
   const table = () => ({ columns: ['layer', 'attention'], rows: values.map((value, layer) => [layer, value]) });
-  return Attn.figure(`Attention to ${span} by layer (mean over heads and new tokens)`, `layers-${record.id}`, svg, { table });
+  const title = `Attention to ${span} by layer, mean over heads and new tokens${Attn.restriction({ sink: state.sink })}`;
+  return Attn.figure(title, `layers-${record.id}`, svg, { table, about: [Attn.about(record)] });
 };
 
 // Mass per step as a small line.

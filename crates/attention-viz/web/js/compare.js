@@ -1,33 +1,48 @@
 'use strict';
 // Two records side by side: what the second one attends to more or less.
 
-// Records that are worth comparing: those of the same example first.
+// So many records are offered at first.
+let most = 300;
+
+// Records that are worth comparing, those of the same example first, and how many more there are. The present one is among them.
 Attn.partners = (index, state) => {
   const all = index.runs.flatMap((run, number) => run.records.map((entry) => ({ ...entry, run: number, runName: run.name })));
   const own = all.find((entry) => entry.run === state.run && entry.id === state.id);
   const others = all.filter((entry) => entry !== own);
   const near = (entry) => (own && entry.example === own.example ? 0 : 2) + (own && entry.strategy === own.strategy ? 0 : 1);
-  return others.sort((left, right) => near(left) - near(right) || left.turn - right.turn).slice(0, 300);
+  others.sort((left, right) => near(left) - near(right) || left.turn - right.turn);
+  const now = others.findIndex((entry) => state.b === `${entry.run}/${entry.id}`);
+  const partners = others.filter((_, at) => at < most || at === now);
+  return { partners, more: others.length - partners.length };
 };
 
 Attn.partnerChooser = (index, state, actions) => {
-  const partners = Attn.partners(index, state);
+  const { partners, more } = Attn.partners(index, state);
   const own = index.runs[state.run].records.find((entry) => entry.id === state.id);
   const option = (entry) => Attn.element('option', { value: `${entry.run}/${entry.id}`, selected: state.b === `${entry.run}/${entry.id}` },
     `${entry.strategy} · ${entry.layout} · turn ${entry.turn}${index.runs.length > 1 ? ` · ${entry.runName}` : ''}`);
   const group = (label, entries) => (entries.length ? Attn.element('optgroup', { label }, ...entries.map(option)) : null);
-  return Attn.element('select', { id: 'partner', 'aria-label': 'Record to compare with', onchange: (event) => actions.set({ b: event.target.value || null }) },
+  const all = more ? Attn.element('option', { value: 'all' }, `list ${more} more …`) : null;
+  const choose = ({ target: { value } }) => {
+    if (value === 'all') most = Infinity;
+    return actions.set(value === 'all' ? {} : { b: value || null });
+  };
+  return Attn.element('select', { id: 'partner', 'aria-label': 'Record to compare with', onchange: choose },
     Attn.element('option', { value: '' }, 'compare with …'),
     group('same dialogue', partners.filter((entry) => own && entry.example === own.example)),
-    group('others', partners.filter((entry) => !own || entry.example !== own.example)));
+    group('others', partners.filter((entry) => !own || entry.example !== own.example)), all);
 };
 
-// What of a choice both records can show: a layer or head counts only where both have it.
-Attn.commonChoice = (a, b, state) => {
-  const [first, second] = [a.choice(state), b.choice(state)];
-  if (first.layer === null || second.layer === null) return { ...first, layer: null, head: null };
-  return second.head === null ? { ...first, head: null } : first;
+// What of the state's choice all of these records can show: a layer or head counts only where every one has it.
+Attn.commonChoice = (records, state) => {
+  const choices = records.map((record) => record.choice(state));
+  const common = (name) => (choices.some((choice) => choice[name] === null) ? null : state[name]);
+  const layer = common('layer');
+  return { layer, head: layer === null ? null : common('head'), sink: state.sink };
 };
+
+// What a comparison is of, a line for each.
+const sides = (a, b) => [`A: ${Attn.about(a)}`, `B: ${Attn.about(b)}`];
 
 // Spans that both have.
 Attn.commonSpans = (a, b) => a.shownSpans().filter(({ label }) => b.span(label));
@@ -55,7 +70,7 @@ Attn.differenceBars = (a, b, choice) => {
       { 'text-anchor': 'end', fill: `rgb(${difference > 0 ? more : less})`, 'font-weight': 600 }));
   });
   const table = () => ({ columns: ['span', 'A', 'B', 'difference'], rows: rows.map((row) => [row.label, row.left, row.right, row.difference]) });
-  return Attn.figure(`Spans: mean mass${Attn.restriction(choice)}`, `compare-${a.id}-${b.id}`, svg, { table });
+  return Attn.figure(`Spans: mean mass${Attn.restriction(choice)}`, `compare-${a.id}-${b.id}`, svg, { table, about: sides(a, b) });
 };
 
 Attn.headDifference = (a, b, span, state, actions) => {
@@ -65,11 +80,11 @@ Attn.headDifference = (a, b, span, state, actions) => {
   const [first, second] = [a, b].map((record) => record.headMatrix(span, state.sink, mean));
   const matrix = first.map((row, layer) => row.map((value, head) => second[layer][head] - value));
   const largest = Math.max(...matrix.flat().map(Math.abs), 1e-12);
-  const what = `B − A: blue, more in A; orange, more in B; up to ±${Attn.number(largest)}`;
+  const what = `B − A: blue, more in A; orange, more in B; up to ±${Attn.number(largest)} (root)`;
   const table = ({ layers, heads }) => ({ columns: ['layer', 'head', ...['A', 'B', 'difference'].map((name) => name + remark)],
     rows: layers.flatMap((layer) => heads.map((head) => [layer, head, first[layer][head], second[layer][head], matrix[layer][head]])) });
-  return Attn.headGrid(`Heads: ${span}${remark}`, `compare-heads-${a.id}-${b.id}`, matrix, state, actions,
-    { colour: Attn.diverging, largest, what, table, room: 372 });
+  return Attn.headGrid(`Heads: ${span}${remark}${Attn.restriction({ sink: state.sink })}`, `compare-heads-${a.id}-${b.id}`, matrix, state, actions,
+    { colour: Attn.diverging, largest, what, table, room: 372, about: sides(a, b) });
 };
 
 // Spans that read the same in both, by place, without those that others are part of.
@@ -112,15 +127,7 @@ Attn.tokenDifference = (a, b, choice) => {
   const picture = () => Attn.flow(what, blocks.map(({ heading, tokens }) => ({ heading, tokens: tokens.map(({ text, difference }) => ({ text, fill: fill(difference) })) })));
   const table = () => ({ columns: ['span', 'position in A', 'position in B', 'token', 'A', 'B', 'difference'],
     rows: blocks.flatMap(({ heading, tokens }) => tokens.map(({ at, to, text, left, right, difference }) => [heading, at, to, text, left, right, difference])) });
-  return Attn.figure(`Tokens of spans that read the same${Attn.restriction(choice)}`, `compare-tokens-${a.id}-${b.id}`, shown, { picture, table });
-};
-
-// What is restricted in A only, because B does not have it.
-const limits = (a, b, state, choice) => {
-  const own = a.choice(state);
-  if (own.layer === choice.layer && own.head === choice.head) return null;
-  const what = own.layer === choice.layer ? `B has no rows of single heads: both show the whole layer ${own.layer}.` : `B has no layer ${own.layer}: both show all layers.`;
-  return Attn.element('p', { class: 'note' }, what);
+  return Attn.figure(`Tokens of spans that read the same${Attn.restriction(choice)}`, `compare-tokens-${a.id}-${b.id}`, shown, { picture, table, about: sides(a, b) });
 };
 
 const side = (letter, { strategy, layout, turn, model, response }) => Attn.element('div', { class: 'side' },
@@ -134,16 +141,15 @@ Attn.compareView = (a, b, index, state, actions) => {
   if (b instanceof Error) return [head, Attn.element('p', { class: 'note', role: 'alert' }, `B could not be shown: ${b.message}`)];
   if (!b) return [head, say('Choose a second record: another strategy or layout of the same dialogue, say.')];
   head.append(Attn.element('button', { type: 'button', onclick: () => actions.set({ run: b.run, id: b.id, b: `${a.run}/${a.id}`, sel: '' }) }, 'swap A and B'));
-  const sides = Attn.element('div', { class: 'sides' }, side('A', a.manifest.record), side('B', b.manifest.record));
+  const heading = Attn.element('div', { class: 'sides' }, side('A', a.manifest.record), side('B', b.manifest.record));
   const spans = Attn.commonSpans(a, b);
-  if (!spans.length) return [head, sides, say('A and B have no span in common.')];
-  const choice = Attn.commonChoice(a, b, state);
+  if (!spans.length) return [head, heading, say('A and B have no span in common.')];
+  const choice = Attn.commonChoice([a, b], state);
   const span = spans.some(({ label }) => label === state.span) ? state.span : spans[0].label;
   head.append(Attn.spanChooser(spans, span, actions));
   const { layers, heads } = a.manifest;
   const other = b.manifest;
   const matrix = layers === other.layers && heads === other.heads ? Attn.headDifference(a, b, span, state, actions)
     : say(`Single heads can't be compared: A has ${layers} layers × ${heads} heads, B ${other.layers} × ${other.heads}.`);
-  return [head, limits(a, b, state, choice), sides, Attn.tokenDifference(a, b, choice),
-    Attn.element('div', { class: 'pair' }, matrix, Attn.differenceBars(a, b, choice))].filter((part) => part);
+  return [head, heading, Attn.tokenDifference(a, b, choice), Attn.element('div', { class: 'pair' }, matrix, Attn.differenceBars(a, b, choice))];
 };

@@ -41,10 +41,13 @@ Attn.source = (() => {
     if (!response.ok) throw new Error(await response.text() || `${path}: ${response.status}`);
     return response;
   };
+  // The list is asked for at once, while the other scripts are still read; who waits for it hears of a failure.
+  const listed = fetched('api/index');
+  listed.catch(() => {});
   const path = (kind, run, id) => `api/${kind}/${run}/${encodeURIComponent(id)}`;
   return {
     embedded: false,
-    index: async () => (await fetched('api/index')).json(),
+    index: async () => (await listed).json(),
     manifest: async (run, id, signal) => (await fetched(path('record', run, id), signal)).json(),
     array: async (run, id, name, layer, signal) => {
       const query = layer === undefined ? '' : `?layer=${layer}`;
@@ -58,12 +61,13 @@ Attn.source = (() => {
 // A record and what of its arrays has come so far.
 Attn.Record = class {
   constructor(run, id) {
-    Object.assign(this, { run, id, sums: null, profile: null, shares: null, layerRows: null, heads: new Map(), aggregates: new Map() });
+    Object.assign(this, { run, id, sums: null, profile: null, shares: null, hasRows: false, means: new Map(), layerRows: new Map(), heads: new Map(), aggregates: new Map() });
   }
 
-  // Asks for everything at once; `onTexts` hears when there is something to show before the numbers come.
-  async load(signal, onTexts = () => {}) {
-    const names = ['span_sums', 'head_profile', 'head_shares', 'layer_rows'];
+  // Asks for everything at once that a view of all layers needs; `onTexts` hears when there is something to show before the
+  // numbers come.
+  async load(sink, signal, onTexts = () => {}) {
+    const names = ['span_sums', 'head_profile', 'head_shares', `rows_${sink}`];
     const arrays = Promise.all(names.map((name) => Attn.source.array(this.run, this.id, name, undefined, signal)));
     // They are waited for below; should the texts fail first, nobody else listens.
     arrays.catch(() => {});
@@ -71,7 +75,9 @@ Attn.Record = class {
     const { prompt_tokens: prompt, token_texts: tokens, first_position: first, rows } = this.manifest;
     Object.assign(this, { prompt, tokens, keys: first + rows });
     onTexts();
-    [this.sums, this.profile, this.shares, this.layerRows] = await arrays;
+    const [sums, profile, shares, means] = await arrays;
+    Object.assign(this, { sums, profile, shares, hasRows: means !== null });
+    this.means.set(sink, means);
     if (!this.sums || !this.profile) throw new Error('the record has no new tokens');
     return this;
   }
@@ -83,14 +89,31 @@ Attn.Record = class {
     this.heads.set(layer, { rows, sums });
   }
 
+  // Whole rows of a choice, as far as they are not here yet; those of single heads come with `loadHeads`.
+  async loadRows({ layer, head, sink }, signal) {
+    if (!this.hasRows || head !== null) return;
+    const [kept, key, name] = layer === null ? [this.means, sink, `rows_${sink}`] : [this.layerRows, layer, 'layer_rows'];
+    if (!kept.has(key)) kept.set(key, await Attn.source.array(this.run, this.id, name, layer ?? undefined, signal));
+  }
+
   // What of a choice this record can show: a single head has all its arrays or counts as not kept, so that no view shows
   // the head while another shows the whole layer.
   choice({ layer, head, sink }) {
-    const { layers, heads } = this.manifest;
-    if (layer === null || layer >= layers) return { layer: null, head: null, sink };
+    if (layer === null || layer >= this.manifest.layers) return { layer: null, head: null, sink };
+    return { layer, head: head !== null && this.hasHead(layer, head) ? head : null, sink };
+  }
+
+  hasHead(layer, head) {
     const kept = this.heads.get(layer);
-    const hasHead = head !== null && head < heads && kept && kept.sums && (kept.rows || !this.layerRows);
-    return { layer, head: hasHead ? head : null, sink };
+    return head < this.manifest.heads && kept && kept.sums && (kept.rows || !this.hasRows);
+  }
+
+  // What keeps a choice from being shown as it is; null if nothing does.
+  lack({ layer, head }) {
+    if (layer === null) return null;
+    if (layer >= this.manifest.layers) return `no layer ${layer}`;
+    if (head === null || this.hasHead(layer, head)) return null;
+    return head < this.manifest.heads ? 'no rows of single heads' : `no head ${head}`;
   }
 
   get columns() { return 2 + this.manifest.spans.length; }
@@ -111,9 +134,10 @@ Attn.Record = class {
     return { number, inColumn };
   }
 
-  // Attention of each new token to each position, [rows, keys]; null without whole rows.
+  // Attention of each new token to each position, [rows, keys], of what `loadRows` has brought; null without whole rows.
   rows(choice) {
-    if (!this.layerRows) return null;
+    if (!this.hasRows) return null;
+    if (choice.layer === null) return this.means.get(choice.sink);
     const key = `${choice.layer}/${choice.head}/${choice.sink}`;
     if (!this.aggregates.has(key)) {
       if (this.aggregates.size > 8) this.aggregates.clear();
@@ -123,30 +147,27 @@ Attn.Record = class {
   }
 
   aggregated({ layer, head, sink }) {
-    const { rows, layers, heads, sinks, first_position: first } = this.manifest;
+    const { rows, heads, sinks, first_position: first } = this.manifest;
     const out = new Float32Array(rows * this.keys);
-    const chosen = layer === null ? [...Array(layers).keys()] : [layer];
-    const [values, width] = head === null ? [this.layerRows, layers] : [this.heads.get(layer).rows, heads];
+    const [values, width] = head === null ? [this.layerRows.get(layer), 1] : [this.heads.get(layer).rows, heads];
     for (let row = 0; row < rows; row++) {
-      for (const number of chosen) {
-        const at = (row * width + (head === null ? number : head)) * this.keys;
-        this.addRow(out, row * this.keys, values, at, first + row + 1, sink === 'drop' ? sinks : [], chosen.length);
-      }
+      const at = (row * width + (head ?? 0)) * this.keys;
+      this.copyRow(out, row * this.keys, values, at, first + row + 1, sink === 'drop' ? sinks : []);
     }
     return out;
   }
 
-  // Adds a row without its sinks, renormalised, as one of `count` layers.
-  addRow(out, to, values, from, seen, sinks, count) {
+  // A row without its sinks, renormalised.
+  copyRow(out, to, values, from, seen, sinks) {
     const table = Attn.halves;
-    let scale = 1 / count;
+    let scale = 1;
     if (sinks.length) {
       let left = 0;
       for (let key = 0; key < seen; key++) left += table[values[from + key]];
       for (const sink of sinks) left -= table[values[from + sink]];
-      scale = left > 0 ? scale / left : 0;
+      scale = left > 0 ? 1 / left : 0;
     }
-    for (let key = 0; key < seen; key++) out[to + key] += table[values[from + key]] * scale;
+    for (let key = 0; key < seen; key++) out[to + key] = table[values[from + key]] * scale;
     for (const sink of sinks) out[to + sink] = 0;
   }
 
@@ -196,10 +217,11 @@ Attn.Record = class {
 
 Attn.mean = (values) => values.reduce((sum, value) => sum + value, 0) / (values.length || 1);
 
-// A number as people read it: four digits.
+// A number as people read it: four digits, and all of those before the point.
 Attn.number = (value) => {
   if (!Number.isFinite(value)) return '–';
   if (value === 0) return '0';
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+  if (size < 1e15 && (size >= 1e4 || Number.isInteger(value))) return String(Math.round(value));
+  return size >= 1e-3 && size < 1e4 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
 };

@@ -10,20 +10,22 @@ Attn.drawHeading = (entry, record) => {
     Attn.element('p', {}, situation ? `Situation: ${situation}` : ''));
 };
 
-Attn.drawRestriction = (record, state, actions) => {
+// What the views are restricted to, or why not: one record's, or what both of two can show.
+Attn.drawRestriction = (records, { layer, head }, state, actions) => {
   const note = document.getElementById('restricted');
   note.hidden = state.layer === null;
   if (note.hidden) return;
   if (state.view === 'turns') return void note.replaceChildren('Over turns stand numbers of whole records: the choice of a layer or head does not count here.');
-  const { layer, head } = record.choice(state);
-  const what = layer === null ? `There is no layer ${state.layer} in this record: all layers are shown. `
-    : head === null && state.head !== null ? `Only layer ${layer} is shown: this record has no rows of single heads, so that head ${state.head} can't be told apart. `
-      : `Everything is restricted to layer ${layer}${head === null ? '' : `, head ${head}`}; layers × heads and the profile stay whole and mark it. `;
+  const names = records.length > 1 ? ['A', 'B'] : ['This record'];
+  const lacks = records.map((record, at) => [names[at], record.lack(state)]).filter(([, lack]) => lack).map(([name, lack]) => `${name} has ${lack}`);
+  const shown = layer === null ? 'all layers' : `the whole layer ${layer}`;
+  const what = lacks.length ? `${lacks.join(', ')}: ${records.length > 1 ? `both show ${shown}. ` : `it shows ${shown}. `}`
+    : `Everything is restricted to layer ${layer}${head === null ? '' : `, head ${head}`}; layers × heads and the profile stay whole and mark it. `;
   note.replaceChildren(what, Attn.element('button', { type: 'button', onclick: () => actions.set({ layer: null, head: null }) }, 'show all layers'));
 };
 
-Attn.drawDetails = (record, measured, state) => {
-  drawNumbers(record, measured, state);
+Attn.drawDetails = (record, measured, choice) => {
+  drawNumbers(record, measured, choice);
   drawTop(record, measured);
 };
 
@@ -34,7 +36,7 @@ Attn.clearDetails = () => {
   $('top-title').textContent = '';
 };
 
-const drawNumbers = (record, { chosen, steps }, state) => {
+const drawNumbers = (record, { chosen, steps }, { layer, sink }) => {
   const $ = (id) => document.getElementById(id);
   const { rows, sinks } = record.manifest;
   const span = record.shownSpans().find(({ tokens }) => tokens.start === chosen.first && tokens.end === chosen.last + 1);
@@ -43,7 +45,7 @@ const drawNumbers = (record, { chosen, steps }, state) => {
   const entries = [['tokens', count === 1 ? `1 (at ${chosen.first})` : `${count} (${chosen.first} to ${chosen.last})`]];
   if (chosen.kind === 'prompt' && steps) {
     const mass = Attn.mean(steps);
-    const dropped = state.sink === 'drop' ? sinks.length : 0;
+    const dropped = sink === 'drop' ? sinks.length : 0;
     const ratio = Attn.mean(steps.map((value, row) => value * (record.prompt + row - dropped) / count));
     entries.push(['attention (mass)', Attn.number(mass)], ['per token', Attn.number(mass / count)], ['ratio to uniform', Attn.number(ratio)]);
   } else if (chosen.kind === 'prompt') {
@@ -52,7 +54,7 @@ const drawNumbers = (record, { chosen, steps }, state) => {
     entries.push(['of', `${rows} new tokens`]);
   }
   // The record's own numbers are of all layers and heads.
-  const isWhole = chosen.kind === 'all' && record.choice(state).layer === null;
+  const isWhole = chosen.kind === 'all' && layer === null;
   for (const [name, value] of isWhole ? Object.entries(record.manifest.record.values) : []) entries.push([name, Attn.number(value)]);
   $('numbers').replaceChildren(...entries.flatMap(([name, value]) => [Attn.element('dt', {}, name), Attn.element('dd', { 'data-number': name }, value)]));
   $('steps').replaceChildren(...(steps ? [Attn.sparkline(steps)] : []));

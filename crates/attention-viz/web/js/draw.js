@@ -1,20 +1,24 @@
 'use strict';
 // Elements, colours, and what figures are made of.
 
+// Characters that turn the direction of what stands around them: shown as such, a text could reverse its neighbours.
+const turning = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+Attn.plain = (text) => (typeof text === 'string' ? text.replace(turning, '\ufffd') : text);
+
 Attn.element = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.filter((child) => child !== null));
+  element.append(...children.filter((child) => child !== null).map(Attn.plain));
   return element;
 };
 
 Attn.svg = (tag, attributes = {}, ...children) => {
   const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
+  element.append(...children.map(Attn.plain));
   return element;
 };
 
@@ -55,10 +59,36 @@ Attn.spanColour = (label) => {
 };
 
 // How a token reads on one line.
-Attn.shown = (text) => text.replaceAll('\n', '¶').replaceAll('\t', '⇥').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd') || '∅';
+Attn.shown = (text) => text.replaceAll('\n', '¶').replaceAll('\t', '⇥').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd').replace(turning, '\ufffd') || '∅';
 
+const family = 'system-ui, DejaVu Sans, sans-serif';
 Attn.text = (x, y, content, attributes = {}) => Attn.svg('text',
-  { x, y, fill: Attn.palette().fg, 'font-family': 'system-ui, DejaVu Sans, sans-serif', 'font-size': 11, ...attributes }, content);
+  { x, y, fill: Attn.palette().fg, 'font-family': family, 'font-size': 11, ...attributes }, content);
+
+// Width of a text as `Attn.text` writes it.
+const ruler = document.createElement('canvas').getContext('2d');
+Attn.widthOf = (text, { 'font-size': size = 11, 'font-weight': weight = 400, 'font-family': name = family } = {}) => {
+  ruler.font = `${weight} ${size}px ${name}`;
+  return ruler.measureText(text).width;
+};
+
+// A text in lines that have room, broken between words, or within one that is longer than a line.
+Attn.wrapped = (text, room, attributes) => {
+  const lines = [''];
+  for (const part of text.match(/\s*\S+/g) || []) {
+    const fits = (line) => Attn.widthOf(line, attributes) <= room;
+    if (fits(lines.at(-1) + part)) {
+      lines[lines.length - 1] += part;
+      continue;
+    }
+    if (lines.at(-1)) lines.push('');
+    for (const letter of part.trimStart()) {
+      if (!fits(lines.at(-1) + letter)) lines.push('');
+      lines[lines.length - 1] += letter;
+    }
+  }
+  return lines;
+};
 
 Attn.canvas = (width, height) => Attn.svg('svg', { width, height, viewBox: `0 0 ${width} ${height}` },
   Attn.svg('rect', { width, height, fill: Attn.palette().bg }));
@@ -95,7 +125,7 @@ Attn.tip = (() => {
   const tip = document.getElementById('tip');
   return {
     show({ clientX, clientY }, text) {
-      tip.textContent = text;
+      tip.textContent = Attn.plain(text);
       tip.hidden = false;
       tip.style.left = `${Math.min(clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
       tip.style.top = `${Math.min(clientY + 16, innerHeight - tip.offsetHeight - 8)}px`;

@@ -4,10 +4,8 @@
 // `blocks` hold a heading and tokens { text, fill }; each token is as wide as its letters are.
 Attn.flow = (legend, blocks) => {
   const [size, leading, margin, width] = [12, 20, 14, 860];
-  const family = '"DejaVu Sans Mono", "Liberation Mono", monospace';
-  const context = document.createElement('canvas').getContext('2d');
-  context.font = `${size}px ${family}`;
-  const widthOf = (text) => context.measureText(text).width;
+  const font = { 'font-family': '"DejaVu Sans Mono", "Liberation Mono", monospace', 'font-size': size };
+  const widthOf = (text) => Attn.widthOf(text, font);
   const { fg, quiet } = Attn.palette();
   const body = [];
   let [x, y] = [margin, margin];
@@ -15,7 +13,7 @@ Attn.flow = (legend, blocks) => {
   const line = (text, attributes) => { newLine(); body.push(Attn.text(margin, y + size, text, attributes)); y += leading; };
   const piece = (text, wide, fill) => {
     if (fill) body.push(Attn.svg('rect', { x, y, width: wide, height: leading - 3, fill }));
-    body.push(Attn.text(x, y + size, text, { 'font-family': family, 'font-size': size, 'xml:space': 'preserve' }));
+    body.push(Attn.text(x, y + size, text, { ...font, 'xml:space': 'preserve' }));
     x += wide;
   };
   const token = ({ text, fill }) => {

@@ -44,7 +44,7 @@ Attn.Map = class {
 
   token(text, at) {
     const element = Attn.element('span', { class: at < this.record.prompt ? 't' : 't new', 'data-at': at });
-    element.textContent = text.includes('\n') ? text.replaceAll('\n', '¶') : text;
+    element.textContent = Attn.shown(text);
     this.elements.push(element);
     return text.includes('\n') ? [element, document.createElement('br')] : [element];
   }

@@ -19,9 +19,8 @@ Attn.within = (record, text) => {
 };
 
 // A value for every token of the page, and the mass of a selected range at each new token.
-Attn.measured = (record, state) => {
-  const chosen = Attn.selection(record, state.sel);
-  const choice = record.choice(state);
+Attn.measured = (record, sel, choice) => {
+  const chosen = Attn.selection(record, sel);
   const rows = record.rows(choice);
   const values = new Float32Array(record.tokens.length);
   if (chosen.kind === 'prompt') {

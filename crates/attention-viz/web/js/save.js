@@ -2,8 +2,9 @@
 // Figures as they stand in the page, with their tables, and as they leave it.
 
 // A figure with its title, its exports and its table. `shown` is what the page shows; `picture` draws what is saved, unless
-// `shown` is that itself; `table` gives { columns, rows }.
-Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [] }) => {
+// `shown` is that itself; `about` says in lines what it is of; `table` gives { columns, rows }, where a cell without a value is
+// null.
+Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [], about = [] }) => {
   const isPicture = shown instanceof SVGElement;
   if (isPicture) {
     if (!shown.hasAttribute('role')) shown.setAttribute('role', 'img');
@@ -11,18 +12,35 @@ Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [] })
     shown.prepend(Attn.svg('title', {}, title));
   }
   return Attn.element('div', { class: 'figure' },
-    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, Attn.exports(name, picture, table)),
+    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, Attn.exports(name, picture, table, { title, about })),
     isPicture ? Attn.element('div', { class: 'scroll' }, shown) : shown,
     Attn.tableOf(table));
 };
 
-// Buttons that save a figure.
-Attn.exports = (name, picture, table) => {
+// Buttons that save a figure. Its picture names what the page names around it.
+Attn.exports = (name, picture, table, { title, about }) => {
+  const drawn = () => captioned(picture(), title, about);
   const button = (label, what, act) => Attn.element('button', { type: 'button', title: `Save as ${label}`, 'data-export': what, onclick: () => Attn.guard(act) }, label);
   return Attn.element('span', { class: 'exports' },
-    button('SVG', 'svg', () => Attn.save(`${name}.svg`, Attn.svgText(picture()), 'image/svg+xml')),
-    button('PNG', 'png', () => Attn.savePng(`${name}.png`, picture())),
+    button('SVG', 'svg', () => Attn.save(`${name}.svg`, Attn.svgText(drawn()), 'image/svg+xml')),
+    button('PNG', 'png', () => Attn.savePng(`${name}.png`, drawn())),
     button('CSV', 'csv', () => Attn.save(`${name}.csv`, Attn.csv(table()), 'text/csv')));
+};
+
+// A figure below its title and what it is of.
+const captioned = (svg, title, about) => {
+  const [width, height] = ['width', 'height'].map((side) => Number(svg.getAttribute(side)));
+  const margin = 8;
+  const wrap = (text, attributes) => Attn.wrapped(text, width - 2 * margin, attributes).map((line) => ({ line, attributes }));
+  const lines = [...wrap(title, { 'font-size': 14, 'font-weight': 600 }), ...about.flatMap((line) => wrap(line, { 'font-size': 11, fill: Attn.palette().quiet }))];
+  const canvas = Attn.canvas(width, height + 14 + 18 * lines.length);
+  lines.forEach(({ line, attributes }, at) => canvas.append(Attn.text(margin, 20 + 18 * at, line, attributes)));
+  const figure = svg.cloneNode(true);
+  figure.setAttribute('y', 14 + 18 * lines.length);
+  canvas.prepend(Attn.svg('title', {}, [title, ...about].join('. ')));
+  canvas.setAttribute('role', 'img');
+  canvas.append(figure);
+  return canvas;
 };
 
 // Characters that XML has no place for, as text and as attribute; one alone makes the whole picture unreadable.
@@ -64,19 +82,23 @@ Attn.savePng = async (name, svg) => {
   Attn.save(name, blob);
 };
 
-// The same numbers as a table, made when it is opened.
+// The same numbers as a table, made when it is opened and whenever the numbers change while it is open.
 Attn.tableOf = (table) => {
-  const details = Attn.element('details', {}, Attn.element('summary', {}, 'Table'));
-  details.addEventListener('toggle', () => {
-    if (!details.open || details.children.length > 1) return;
-    const { columns, rows } = table();
-    const most = 2000;
-    const isNumber = (cell) => typeof cell === 'number';
-    const cell = (tag, value) => Attn.element(tag, { class: isNumber(value) ? 'number' : null }, isNumber(value) ? Attn.number(value) : String(value));
-    details.append(Attn.element('div', { class: 'scroll' }, Attn.element('table', {},
-      Attn.element('thead', {}, Attn.element('tr', {}, ...columns.map((name) => Attn.element('th', {}, name)))),
-      Attn.element('tbody', {}, ...rows.slice(0, most).map((row) => Attn.element('tr', {}, ...row.map((value) => cell('td', value))))))));
-    if (rows.length > most) details.append(Attn.element('p', { class: 'quiet' }, `${rows.length - most} more rows are in the CSV.`));
-  });
+  const body = Attn.element('div', {});
+  const details = Attn.element('details', {}, Attn.element('summary', {}, 'Table'), body);
+  details.redraw = () => body.replaceChildren(...(details.open ? tableParts(table()) : []));
+  details.addEventListener('toggle', details.redraw);
   return details;
+};
+
+Attn.redrawTables = (view) => view.querySelectorAll('details').forEach((details) => details.redraw());
+
+const tableParts = ({ columns, rows }) => {
+  const most = 2000;
+  const isNumber = (cell) => typeof cell === 'number';
+  const cell = (value) => Attn.element('td', { class: isNumber(value) ? 'number' : null }, isNumber(value) ? Attn.number(value) : String(value ?? '–'));
+  const shown = Attn.element('div', { class: 'scroll' }, Attn.element('table', {},
+    Attn.element('thead', {}, Attn.element('tr', {}, ...columns.map((name) => Attn.element('th', {}, name)))),
+    Attn.element('tbody', {}, ...rows.slice(0, most).map((row) => Attn.element('tr', {}, ...row.map(cell))))));
+  return rows.length > most ? [shown, Attn.element('p', { class: 'quiet' }, `${rows.length - most} more rows are in the CSV.`)] : [shown];
 };

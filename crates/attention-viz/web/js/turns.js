@@ -9,7 +9,7 @@ const generator = (seed) => () => {
   return ((state ^ (state >>> 14)) >>> 0) / 4294967296;
 };
 
-// Mean and 95 % interval of values, drawn by conversation.
+// Mean and 95 % interval of values, drawn by conversation; one conversation alone gives no interval.
 Attn.interval = (entries, value) => {
   const groups = new Map();
   for (const entry of entries) {
@@ -20,9 +20,11 @@ Attn.interval = (entries, value) => {
   }
   const all = [...groups.values()];
   const ratio = (draws) => draws.reduce((sum, group) => sum + group.sum, 0) / draws.reduce((sum, group) => sum + group.count, 0);
+  const result = { mean: ratio(all), low: null, high: null, count: entries.length };
+  if (all.length < 2) return result;
   const random = generator(2402);
   const means = Array.from({ length: 400 }, () => ratio(all.map(() => all[Math.floor(random() * all.length)]))).sort((left, right) => left - right);
-  return { mean: ratio(all), low: means[10], high: means[389], count: entries.length };
+  return { ...result, low: means[10], high: means[389] };
 };
 
 // What makes a line of its own.
@@ -30,16 +32,20 @@ Attn.lineKinds = ['layout', 'strategy', 'model', 'run'];
 
 Attn.valueNames = (index) => [...new Set(index.runs.flatMap((run) => run.records.flatMap((entry) => Object.keys(entry.values))))];
 
-// Lines of the chart: one per layout, strategy, model or run.
+// Lines of the chart: one per layout, strategy, model or run. Models are never pooled: where there are several, the model is
+// part of a line's name.
 Attn.turnLines = (index, { value, by }) => {
   const lines = new Map();
-  index.runs.forEach((run, number) => run.records.forEach((entry) => {
-    if (!Number.isFinite(entry.values[value])) return;
-    const key = by === 'run' ? run.name : entry[by];
+  const valued = index.runs.flatMap((run, number) => run.records.filter((entry) => Number.isFinite(entry.values[value]))
+    .map((entry) => ({ ...entry, run: number })));
+  const areSeveral = new Set(valued.map(({ model }) => model)).size > 1;
+  for (const entry of valued) {
+    const own = by === 'run' ? index.runs[entry.run].name : entry[by];
+    const key = areSeveral && by !== 'model' ? `${entry.model} · ${own}` : own;
     const line = lines.get(key) || new Map();
-    line.set(entry.turn, [...(line.get(entry.turn) || []), { ...entry, run: number }]);
+    line.set(entry.turn, [...(line.get(entry.turn) || []), entry]);
     lines.set(key, line);
-  }));
+  }
   const points = (line) => [...line].sort((left, right) => left[0] - right[0])
     .map(([turn, entries]) => ({ turn, entries, ...Attn.interval(entries, value) }));
   return [...lines].sort(([left], [right]) => (left < right ? -1 : 1)).map(([name, line]) => ({ name, points: points(line) }));
@@ -58,20 +64,46 @@ Attn.turnsView = (index, state, actions) => {
   const svg = Attn.turnsChart(lines, (line, point) => {
     const open = (entry) => Attn.element('li', {}, Attn.element('button', { type: 'button', onclick: () => actions.open(entry.run, entry.id) },
       `${entry.strategy} · ${entry.layout} · ${entry.conversation.slice(0, 12)} · ${Attn.number(entry.values[chosen])}`));
-    list.replaceChildren(Attn.element('h3', {}, `${line.name}, turn ${point.turn}: ${point.count} records`), ...point.entries.slice(0, 200).map(open));
+    list.replaceChildren(Attn.element('h3', {}, `${line.name}, turn ${point.turn}: ${point.count} record${point.count === 1 ? '' : 's'}`), ...point.entries.slice(0, 200).map(open));
   });
   const table = () => ({ columns: [state.by, 'turn', chosen, 'low', 'high', 'records'],
     rows: lines.flatMap(({ name, points }) => points.map((point) => [name, point.turn, point.mean, point.low, point.high, point.count])) });
   return [Attn.figure(`${chosen} over turns`, 'turns', svg, { table, extra: choosers }),
-    Attn.element('p', { class: 'quiet' }, 'Bands are 95 % intervals by conversation. A click (or Enter) on a point lists its records.'), list];
+    Attn.element('p', { class: 'quiet' }, 'Bands are 95 % intervals by conversation; one conversation alone gives none. A click (or Enter) on a point lists its records.'), list];
 };
+
+// Points beside each other that have an interval: a band each, or a bar where there is only one.
+const banded = (points) => {
+  const bands = [[]];
+  for (const point of points) {
+    if (point.low === null) bands.push([]);
+    else bands.at(-1).push(point);
+  }
+  return bands.filter((band) => band.length);
+};
+
+// Where the names of lines stand: in rows, each name whole.
+const placed = (widths, room) => {
+  let [x, row] = [0, 0];
+  return widths.map((width) => {
+    const end = () => x + 26 + width + 10;
+    if (x > 0 && end() > room) [x, row] = [0, row + 1];
+    const place = { x, row, end: end() };
+    x = place.end + 12;
+    return place;
+  });
+};
+
+const written = ({ low, high }) => (low === null ? '[–]' : `[${Attn.number(low)}, ${Attn.number(high)}]`);
 
 Attn.turnsChart = (lines, list) => {
   const all = lines.flatMap(({ points }) => points);
   const turns = all.map(({ turn }) => turn);
-  const [low, high] = [Math.min(0, ...all.map((point) => point.low)), Math.max(...all.map((point) => point.high))];
-  const perRow = 4;
-  const [width, left, top] = [760, 70, 22 + 18 * Math.ceil(lines.length / perRow)];
+  const ends = all.flatMap(({ mean, low: least, high: most }) => (least === null ? [mean] : [least, mean, most]));
+  const [low, high] = [Math.min(0, ...ends), Math.max(...ends)];
+  const left = 70;
+  const legend = placed(lines.map(({ name }) => Attn.widthOf(name)), 690);
+  const [width, top] = [left + Math.max(690, ...legend.map((place) => place.end)), 40 + 18 * Math.max(0, ...legend.map(({ row }) => row))];
   const height = top + 330;
   const svg = Attn.canvas(width, height);
   const { series, line: grid } = Attn.palette();
@@ -88,17 +120,19 @@ Attn.turnsChart = (lines, list) => {
   lines.forEach((line, number) => {
     const colour = series[number % series.length];
     const dash = number >= series.length ? '5 3' : 'none';
-    const path = (side) => line.points.map((point) => `${x(point.turn)},${y(point[side])}`);
-    svg.append(Attn.svg('polygon', { points: [...path('low'), ...path('high').reverse()].join(' '), fill: colour, opacity: 0.16 }));
-    svg.append(Attn.svg('polyline', { points: path('mean').join(' '), fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash }));
-    const [legendX, legendY] = [left + (number % perRow) * 172, 16 + 18 * Math.floor(number / perRow)];
+    const path = (points, side) => points.map((point) => `${x(point.turn)},${y(point[side])}`);
+    svg.append(...banded(line.points).map((points) => (points.length > 1
+      ? Attn.svg('polygon', { points: [...path(points, 'low'), ...path(points, 'high').reverse()].join(' '), fill: colour, opacity: 0.16 })
+      : Attn.svg('polyline', { points: [...path(points, 'low'), ...path(points, 'high')].join(' '), stroke: colour }))));
+    svg.append(Attn.svg('polyline', { points: path(line.points, 'mean').join(' '), fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash }));
+    const [legendX, legendY] = [left + legend[number].x, 16 + 18 * legend[number].row];
     svg.append(Attn.svg('line', { x1: legendX, x2: legendX + 20, y1: legendY - 4, y2: legendY - 4, stroke: colour, 'stroke-width': 3, 'stroke-dasharray': dash }));
-    svg.append(Attn.text(legendX + 26, legendY, line.name.length > 22 ? `${line.name.slice(0, 21)}…` : line.name));
+    svg.append(Attn.text(legendX + 26, legendY, line.name));
   });
   Attn.grid(svg, lines.map((line, number) => line.points.map((point) => ({
     element: Attn.svg('circle', { cx: x(point.turn), cy: y(point.mean), r: 5, fill: series[number % series.length] }),
     key: `turn/${line.name}/${point.turn}`,
-    label: `${line.name}, turn ${point.turn}: ${Attn.number(point.mean)} [${Attn.number(point.low)}, ${Attn.number(point.high)}], ${point.count} records`,
+    label: `${line.name}, turn ${point.turn}: ${Attn.number(point.mean)} ${written(point)}, ${point.count} record${point.count === 1 ? '' : 's'}`,
     act: () => list(line, point),
   }))), { isMatrix: false });
   return svg;

@@ -92,7 +92,7 @@ impl Draw for Boxes {
 }
 
 fn drawable(axis: &Axis, sample: &[f64]) -> Vec<f64> {
-    let is_placed = |value: &&f64| axis.kind == AxisKind::Linear || **value > 0.0;
+    let is_placed = |value: &&f64| axis.kind != AxisKind::Log10 || **value > 0.0;
     sample.iter().filter(is_placed).copied().collect()
 }
 

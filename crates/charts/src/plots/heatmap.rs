@@ -27,6 +27,7 @@ pub struct Heatmap {
     values: Vec<Vec<f64>>,
     colours: Axis,
     middle: Option<f64>,
+    ends: Option<[Colour; 2]>,
     digits: Option<usize>,
 }
 
@@ -50,6 +51,12 @@ impl Heatmap {
     /// Colours that go apart from a middle value; both sides reach equally far unless the colours' range says else.
     pub fn diverging(self, middle: f64) -> Self {
         Self { middle: Some(middle).filter(|middle| number::is_usable(*middle)), ..self }
+    }
+
+    /// Colours of the two ends, by parts of red, green and blue, instead of the theme's. From the paper's colour they go to
+    /// `high`; those that go apart from a middle value go to `low` below it.
+    pub fn between(self, low: [u8; 3], high: [u8; 3]) -> Self {
+        Self { ends: Some([low, high].map(|[red, green, blue]| Colour(red, green, blue))), ..self }
     }
 
     /// Writes each value into its cell, with so many decimals, if all fit.
@@ -156,10 +163,17 @@ impl Heatmap {
     }
 
     fn colour_at(&self, scale: &Scale, place: f64, theme: Theme) -> Colour {
-        let Some(middle) = self.middle else { return theme.sequential(place) };
+        let Some(middle) = self.middle else {
+            return self.ends.map_or_else(|| theme.sequential(place), |[_, high]| theme.paper().mixed(high, place));
+        };
         let middle = scale.nearest(middle);
         let part = if place < middle { place / middle / 2.0 } else { 0.5 + (place - middle) / (1.0 - middle) / 2.0 };
-        theme.diverging(if part.is_finite() { part } else { 0.5 })
+        let part = if part.is_finite() { part } else { 0.5 };
+        match self.ends {
+            None => theme.diverging(part),
+            Some([low, _]) if part < 0.5 => theme.paper().mixed(low, 1.0 - 2.0 * part),
+            Some([_, high]) => theme.paper().mixed(high, 2.0 * part - 1.0),
+        }
     }
 
     /// The size at which all numbers fit into their cells, if there is one that can be read.

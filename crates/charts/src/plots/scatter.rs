@@ -78,10 +78,10 @@ impl Draw for Scatter {
         for (name, points) in &self.series {
             rows.extend(points.iter().map(|(x, y)| Row::new("point", name).x(*x).y(*y)));
             let Some(fit) = self.fit(points, kinds) else { continue };
-            let xs = points.iter().map(|(x, _)| *x).filter(|x| seen(kinds.0, *x).is_some());
+            let xs = points.iter().map(|(x, _)| *x).filter(|x| placed(kinds.0, *x).is_some());
             let (first, last) = xs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-            let on_line = |x: f64| fit.at(seen(kinds.0, x).unwrap_or(f64::NAN));
-            rows.extend([first, last].map(|x| Row::new("fit", name).x(x).y(unseen(kinds.1, on_line(x)))));
+            let on_line = |x: f64| fit.at(placed(kinds.0, x).unwrap_or(f64::NAN));
+            rows.extend([first, last].map(|x| Row::new("fit", name).x(x).y(kinds.1.value(on_line(x)))));
         }
         rows
     }
@@ -93,7 +93,7 @@ impl Draw for Scatter {
 
 impl Scatter {
     fn fit(&self, points: &[(f64, f64)], (x, y): (AxisKind, AxisKind)) -> Option<LinearFit> {
-        let points: Vec<_> = points.iter().filter_map(|(px, py)| Some((seen(x, *px)?, seen(y, *py)?))).collect();
+        let points: Vec<_> = points.iter().filter_map(|(px, py)| Some((placed(x, *px)?, placed(y, *py)?))).collect();
         LinearFit::through(&points).filter(|_| self.has_fit)
     }
 
@@ -129,7 +129,7 @@ fn draw_fit(
     let (first, last) = places.fold((1.0_f64, 0.0_f64), |(low, high), place| (low.min(place), high.max(place)));
     let at = |part: u32| {
         let place = first + (last - first) * f64::from(part) / f64::from(STEPS);
-        let value = unseen(y.kind(), fit.at(seen(x.kind(), x.value(place))?));
+        let value = y.kind().value(fit.at(placed(x.kind(), x.value(place))?));
         Some((frame.x(place), frame.y(y.place(value).ok()?)))
     };
     let drawn: Vec<_> = (0..=STEPS).filter_map(at).collect();
@@ -141,21 +141,17 @@ fn draw_fit(
     }
 }
 
-/// A value as the axis shows it.
-fn seen(kind: AxisKind, value: f64) -> Option<f64> {
-    match kind {
-        AxisKind::Linear => Some(value),
-        AxisKind::Log10 => (value > 0.0).then(|| value.log10()),
-    }
-    .filter(|value| value.is_finite())
-}
-
-fn unseen(kind: AxisKind, value: f64) -> f64 {
-    if kind == AxisKind::Log10 { 10_f64.powf(value) } else { value }
+/// Where a value lies on its axis.
+fn placed(kind: AxisKind, value: f64) -> Option<f64> {
+    kind.transformed(value).filter(|value| value.is_finite())
 }
 
 fn told(name: &str, fit: &LinearFit, (x, y): (AxisKind, AxisKind)) -> String {
-    let axis = |kind, name| if kind == AxisKind::Log10 { format!("log₁₀ {name}") } else { String::from(name) };
+    let axis = |kind, name| match kind {
+        AxisKind::Linear => String::from(name),
+        AxisKind::Log10 => format!("log₁₀ {name}"),
+        AxisKind::Root => format!("√{name}"),
+    };
     let (sign, slope) = if fit.slope < 0.0 { ('−', -fit.slope) } else { ('+', fit.slope) };
     let name = if name.is_empty() { "fit" } else { name };
     let (x, y) = (axis(x, "x"), axis(y, "y"));
