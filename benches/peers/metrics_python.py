@@ -19,7 +19,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-METEOR = Path(pycocoevalcap.__file__).parent / "meteor"
+METEOR = Path(list(pycocoevalcap.__path__)[0]) / "meteor"
 
 
 def meteor(hypotheses, references, modules):

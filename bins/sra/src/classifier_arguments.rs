@@ -53,7 +53,7 @@ pub(crate) struct ClassifierTrain {
     /// Begin with a new head where the base has one for other labels
     #[arg(long, requires = "base")]
     pub(crate) new_head: bool,
-    /// Tokens to add to the base's vocabulary, e.g. '<supporter>,<seeker>'
+    /// Tokens to add to the base's vocabulary, e.g. `<supporter>,<seeker>`
     #[arg(long, value_delimiter = ',', requires = "base", value_name = "TOKENS")]
     pub(crate) add_tokens: Vec<String>,
     /// Tokens of a response at most; the beginning of longer ones is cut off

@@ -93,7 +93,13 @@ fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), F
         Some(path) => read_annotations(annotations, &read_key(path)?),
         None => read_flat(annotations),
     };
-    let mut preferences = read.map_err(Failure::work)?;
+    let mut preferences = read.map_err(|error| match &options.key {
+        Some(_) => Failure::work(error),
+        None => Failure::work(format!("{error} (without --key, rows of the published comparison are expected)")),
+    })?;
+    if preferences.is_empty() {
+        return Err(Failure::work(format!("{}: no annotation is in it", annotations.display())));
+    }
     if options.usual_differences {
         preferences = within_usual_differences(&preferences);
     }

@@ -117,6 +117,15 @@ enum Preparation {
 }
 
 impl Preparation {
+    /// What it adds to signatures.
+    fn signature(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Ampersand => "|empty:&",
+            Self::Clean => "|clean:magic|empty:&",
+        }
+    }
+
     fn apply(self, hypothesis: &str) -> Cow<'_, str> {
         let cleaned = if self == Self::Clean { clean_hypothesis(hypothesis).into() } else { Cow::Borrowed(hypothesis) };
         if self != Self::None && cleaned.trim().is_empty() { STAND_IN.into() } else { cleaned }
@@ -189,7 +198,12 @@ impl Suite {
             }
             scorer.push(&chunk)?;
         }
-        Ok(Scored { suite: self.name.clone(), measured: scorer.finish()?, scales: self.scales.clone() })
+        Ok(Scored {
+            suite: self.name.clone(),
+            measured: scorer.finish()?,
+            scales: self.scales.clone(),
+            preparation: self.preparation,
+        })
     }
 }
 
@@ -199,6 +213,7 @@ pub struct Scored {
     suite: String,
     measured: Vec<Measured>,
     scales: Vec<f64>,
+    preparation: Preparation,
 }
 
 /// A number of a report.
@@ -284,7 +299,7 @@ impl Scored {
     }
 
     fn signature(&self, measured: &Measured, scale: f64) -> String {
-        let signature = measured.metric.signature();
+        let signature = format!("{}{}", measured.metric.signature(), self.preparation.signature());
         if scale == 1.0 { signature } else { format!("{signature}|x{scale}") }
     }
 

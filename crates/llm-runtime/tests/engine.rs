@@ -178,6 +178,17 @@ fn spans_of_a_chat_are_its_tokens() {
 }
 
 #[test]
+fn behind_an_empty_prompt_every_token_of_a_text_is_scored() {
+    let mut engine = engine();
+    for text in ["Hello!", "3.5", "é", "😢", " two"] {
+        let request = ScoreRequest::new(Prompt::Text(String::new()), Continuation::Text(text.into()));
+        let score = engine.score(&[request]).unwrap().remove(0).unwrap();
+        let tokens = engine.tokenizer().encode(text).unwrap().ids;
+        assert_eq!((&score.tokens, score.logprobs.len()), (&tokens, tokens.len()), "{text:?}");
+    }
+}
+
+#[test]
 fn a_text_is_scored_token_by_token() {
     let mut engine = engine();
     let request = |continuation: &str| {

@@ -138,6 +138,13 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
             )));
         }
         let chosen = answers::spread(items, options.limit);
+        let is_chosen = |row: &Row| chosen.iter().any(|item| *id(item) == (kind.id)(row));
+        if let Some(other) = file.rows().iter().find(|row| !is_chosen(row)) {
+            let (out, other) = (options.out.display(), (kind.id)(other));
+            return Err(Failure::work(format!(
+                "{out}: `{other}` is judged already, but not among the chosen: resume with the --limit it was begun with, or with none"
+            )));
+        }
         let total = chosen.len();
         let pending: Vec<Item> = chosen.into_iter().filter(|item| !file.contains(id(item))).collect();
         let asked = pending.len();

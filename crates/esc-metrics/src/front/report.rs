@@ -174,11 +174,14 @@ impl fmt::Display for ComparisonReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { systems: [first, second], suite, items, units, resamples, .. } = self;
         writeln!(out, "A  {first}\nB  {second}")?;
-        writeln!(out, "{items} responses each, {suite}; {resamples} resamples and swaps of {units}")?;
-        writeln!(
-            out,
-            "p: share of resamples without A's lead (or B's); two-sided p of swapping A's and B's responses\n"
-        )?;
+        match resamples {
+            0 => writeln!(out, "{items} responses each, {suite}\n")?,
+            _ => writeln!(
+                out,
+                "{items} responses each, {suite}; {resamples} resamples and swaps of {units}\n\
+                 p: share of resamples without A's lead (or B's); two-sided p of swapping A's and B's responses\n"
+            )?,
+        }
         let width = width(self.rows.iter().map(|row| &row.name));
         let head = ["A", "B", "A - B"];
         writeln!(

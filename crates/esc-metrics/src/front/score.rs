@@ -45,7 +45,10 @@ impl ScoreArguments {
         let scored = suite.score(rows.iter().map(Row::item))?;
         let other_scored = suite.score(others.iter().map(Row::item))?;
         let units = Units::of(&rows);
-        let compared = scored.compare(&other_scored, &units.names(), &self.resampling()?)?;
+        let mut compared = scored.compare(&other_scored, &units.names(), &self.resampling()?)?;
+        if self.resamples == 0 {
+            compared.iter_mut().for_each(|row| row.comparison = None);
+        }
         let name = |path: &Path, layout: Option<&str>| match layout {
             Some(layout) => format!("{} ({layout})", path.display()),
             None => path.display().to_string(),
@@ -55,8 +58,8 @@ impl ScoreArguments {
             suite: scored.suite().to_owned(),
             items: scored.items(),
             units: units.told(),
-            resamples: self.resamples.max(1),
-            notes: notes(&scored),
+            resamples: self.resamples,
+            notes: self.notes(&scored),
             rows: compared,
         }))
     }
@@ -140,7 +143,7 @@ impl ScoreArguments {
             items: scored.items(),
             units: units.told(),
             resamples: self.resamples,
-            notes: notes(scored),
+            notes: self.notes(scored),
             rows: values,
             parts: self.parts(hypotheses, rows, scored)?,
         })
@@ -158,6 +161,15 @@ impl ScoreArguments {
         }
         let part = |items: Vec<usize>| Part { items: items.len(), rows: scored.rows_of_items(&items) };
         Ok(items.into_iter().map(|(value, items)| (value, part(items))).collect())
+    }
+
+    /// What the numbers lack; who asks for a part of METEOR by its name knows.
+    fn notes(&self, scored: &Scored) -> Vec<String> {
+        let wants_all = |name: &String| !name.starts_with("meteor-exact");
+        let notes = notes(scored).into_iter();
+        let is_meant =
+            !self.metric.is_empty() && !self.metric.iter().filter(|name| name.starts_with("meteor")).any(wants_all);
+        notes.filter(|note| !(is_meant && note.starts_with("METEOR without"))).collect()
     }
 
     fn resampling(&self) -> Result<Resampling, Error> {

@@ -103,7 +103,11 @@ impl Front {
             _ => self.encode_text(&whole),
         }
         .map_err(|error| RequestError::Tokenizer(error.to_string()))?;
-        let prompt_length = encoding.offsets.iter().take_while(|bytes| bytes.end <= start).count();
+        let prompt_length = match prompt {
+            // Only the beginning-of-sequence token: a token for the space that some tokenizers put first has no place in the text.
+            Prompt::Text(text) if text.is_empty() => usize::from(self.tokenizer.adds_bos()).min(encoding.ids.len()),
+            _ => encoding.offsets.iter().take_while(|bytes| bytes.end <= start).count(),
+        };
         report.text = whole;
         report.tokens = encoding.ids;
         Ok(prompt_length)
