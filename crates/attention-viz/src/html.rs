@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::assets;
+use crate::assets::{self, Asset, asset_of};
 use crate::container::AttentionRecord;
 use crate::server::manifest_of;
 use crate::tensors::{Found, LAYER_ROWS, OF_HEADS, WHOLE, tensor};
@@ -25,21 +25,6 @@ pub fn standalone_html(record: &AttentionRecord) -> String {
         }
     }
     page
-}
-
-/// A line of the page that names one of its files.
-enum Asset<'a> {
-    Style(&'a str),
-    Script(&'a str),
-}
-
-fn asset_of(line: &str) -> Option<Asset<'_>> {
-    let line = line.trim();
-    let named = |attribute: &str| Some(line.split_once(attribute)?.1.split_once('"')?.0);
-    if line.starts_with("<link rel=\"stylesheet\"") {
-        return named("href=\"").map(Asset::Style);
-    }
-    if line.starts_with("<script ") { named("src=\"").map(Asset::Script) } else { None }
 }
 
 fn embedded(record: &AttentionRecord) -> String {

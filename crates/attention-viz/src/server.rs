@@ -127,11 +127,12 @@ fn refuse(status: StatusCode, why: &'static str) -> Response {
 }
 
 async fn asset(uri: Uri) -> Response {
-    let path = match uri.path().trim_start_matches('/') {
-        "" => "index.html",
-        path => path,
+    let found = match uri.path().trim_start_matches('/') {
+        "" | "index.html" => Some((assets::index().into_bytes(), "text/html; charset=utf-8")),
+        assets::SCRIPTS => Some((assets::scripts().into_bytes(), "text/javascript; charset=utf-8")),
+        path => assets::file(path),
     };
-    match assets::file(path) {
+    match found {
         Some((bytes, kind)) => ([(header::CONTENT_TYPE, kind)], bytes).into_response(),
         None => refuse(StatusCode::NOT_FOUND, "there is no such page"),
     }

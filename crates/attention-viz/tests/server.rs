@@ -61,6 +61,12 @@ fn it_gives_records_and_refuses_the_rest() {
         serde_json::from_slice(&answer.body[start..=end]).unwrap()
     };
 
+    // The page is two files, and has all of its scripts.
+    let page = String::from_utf8(get("/").body).unwrap();
+    assert_eq!((page.matches("<script").count(), page.matches("stylesheet").count()), (1, 0));
+    let scripts = String::from_utf8(get("/page.js").body).unwrap();
+    let place = |text: &str| scripts.find(text).unwrap_or_else(|| panic!("{text} is not among the scripts"));
+    assert!(place("window.Attn = ") < place("Attn.Map = ") && place("Attn.Map = ") < place("Attn.guard(start)"));
     let index = json("/api/index");
     assert_eq!(index["runs"][0]["records"][0]["id"], "record-1");
     assert!(index["problems"][0].as_str().unwrap().contains("b.attn"));

@@ -115,7 +115,7 @@ const openRecord = async (signal) => {
     record = opened;
     map = new Attn.Map(record, actions);
     drawFrame();
-    if (state.view === 'map') $('view').replaceChildren(map.root);
+    if (state.view === 'map') fill(map.parts);
     noteFrame('firstPaint');
   });
 };
@@ -162,8 +162,17 @@ const drawFrame = () => {
 // The view, with the focus where it was.
 const drawView = (b) => {
   const focused = focusKey();
-  $('view').replaceChildren(...viewOf(b));
+  fill(viewOf(b));
   if (focused) $('view').querySelector(focused)?.focus();
+};
+
+// Puts parts into the view. Those at its beginning that are there already stay: a long map takes time to be laid out again.
+const fill = (parts) => {
+  const there = [...$('view').children];
+  const other = parts.findIndex((part, at) => part !== there[at]);
+  const same = other < 0 ? parts.length : other;
+  there.slice(same).forEach((part) => part.remove());
+  $('view').append(...parts.slice(same));
 };
 
 const focusKey = () => {
@@ -180,7 +189,7 @@ const viewOf = (b) => {
   const span = spans.some(({ label }) => label === state.span) ? state.span : spans.length ? spans[0].label : null;
   if (state.view === 'turns') return Attn.turnsView(index, state, actions);
   if (state.view === 'compare') return Attn.compareView(record, b, index, state, actions);
-  if (state.view === 'map') return [Attn.element('div', { id: 'map-legend' }), map.root, exportsOfMap()];
+  if (state.view === 'map') return [...map.parts, map.exports ||= exportsOfMap()];
   if (!spans.length) return hint('The prompt of this record has no labelled spans.');
   if (state.view === 'spans') return [Attn.spanHeatmap(record, state, actions)];
   return [Attn.headMatrix(record, span, state, actions), Attn.layerProfile(record, span, state, actions)];
@@ -206,7 +215,7 @@ const exportsOfMap = () => {
   const picture = () => now.picture(measured, Attn.largest(of, measured.values, state.sink));
   const spansAt = (at) => of.shownSpans().filter(({ tokens }) => at >= tokens.start && at < tokens.end).map(({ label }) => label).join(' ');
   const table = () => ({ columns: ['position', 'token', 'spans', 'attention'], rows: of.tokens.map((text, at) => [at, text, spansAt(at), measured.values[at]]) });
-  const caption = { title: `Prompt and new tokens${Attn.restriction(choice)}`, about: [Attn.about(of)] };
+  const caption = () => ({ title: `Prompt and new tokens${Attn.restriction(choice)}`, about: [Attn.about(of)] });
   return Attn.element('div', {}, Attn.element('div', { class: 'figure-head' }, Attn.element('span', { class: 'quiet' }, 'Save the map as'),
     Attn.exports(`map-${of.id}`, picture, table, caption)), Attn.tableOf(table));
 };
@@ -217,7 +226,7 @@ const drawSelection = () => {
   if (state.view === 'map') {
     const largest = Attn.largest(record, measured.values, state.sink);
     map.paint(measured, largest);
-    $('map-legend').replaceChildren(Attn.legend(largest, Attn.mapLegend(measured.chosen)));
+    Attn.drawLegend(map.legend, largest, Attn.mapLegend(measured.chosen));
     Attn.redrawTables($('view'));
   }
   Attn.drawDetails(record, measured, choice);

@@ -2,22 +2,28 @@
 // Records: where they come from, and the numbers that every view is made of.
 window.Attn = { timings: {} };
 
-// Half-precision values by their bits.
-Attn.halves = (() => {
-  const table = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    const size = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
-    table[bits] = bits & 32768 ? -size : size;
+// Half-precision values by their bits; made when they are needed, which is not before the first paint.
+Object.defineProperty(Attn, 'halves', { configurable: true, get() {
+  const value = new Float32Array(65536);
+  for (let exponent = 0; exponent < 32; exponent++) {
+    const [power, first] = exponent === 0 ? [2 ** -24, 0] : [2 ** (exponent - 25), 1024];
+    for (let fraction = 0; fraction < 1024; fraction++) {
+      const bits = exponent * 1024 + fraction;
+      value[bits] = (first + fraction) * power;
+      value[bits + 32768] = -value[bits];
+    }
   }
-  return table;
-})();
+  Object.defineProperty(Attn, 'halves', { value });
+  return value;
+} });
 
 Attn.bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)).buffer;
 
 Attn.typed = (buffer, dtype) => (dtype === 'F16' ? new Uint16Array(buffer)
   : dtype === 'U32' ? new Uint32Array(buffer) : new Float32Array(buffer));
+
+// What a view of all layers needs.
+Attn.firstArrays = (sink) => ['span_sums', 'head_profile', 'head_shares', `rows_${sink}`];
 
 // A page that carries its record, or a server that has many. An array that a record was captured without is null.
 Attn.source = (() => {
@@ -41,17 +47,33 @@ Attn.source = (() => {
     if (!response.ok) throw new Error(await response.text() || `${path}: ${response.status}`);
     return response;
   };
-  // The list is asked for at once, while the other scripts are still read; who waits for it hears of a failure.
-  const listed = fetched('api/index');
-  listed.catch(() => {});
   const path = (kind, run, id) => `api/${kind}/${run}/${encodeURIComponent(id)}`;
+  // What was asked for before anybody wanted it; who takes it hears of a failure.
+  const ahead = new Map();
+  const ask = (what) => {
+    ahead.set(what, fetched(what));
+    ahead.get(what).catch(() => {});
+  };
+  const taken = (what, signal) => {
+    const answer = ahead.get(what) || fetched(what, signal);
+    ahead.delete(what);
+    return answer;
+  };
+  // The record that the address names is asked for together with the list, before the other scripts have run.
+  const address = new URLSearchParams(location.hash.slice(1));
+  ask('api/index');
+  const [run, id] = [address.get('run') || '0', address.get('id')];
+  if (id && /^\d{1,9}$/.test(run)) {
+    ask(path('record', run, id));
+    Attn.firstArrays(address.get('sink') === 'keep' ? 'keep' : 'drop').forEach((name) => ask(`${path('tensor', run, id)}/${name}`));
+  }
   return {
     embedded: false,
-    index: async () => (await listed).json(),
-    manifest: async (run, id, signal) => (await fetched(path('record', run, id), signal)).json(),
+    index: async () => (await taken('api/index')).json(),
+    manifest: async (run, id, signal) => (await taken(path('record', run, id), signal)).json(),
     array: async (run, id, name, layer, signal) => {
       const query = layer === undefined ? '' : `?layer=${layer}`;
-      const response = await fetched(`${path('tensor', run, id)}/${name}${query}`, signal);
+      const response = await taken(`${path('tensor', run, id)}/${name}${query}`, signal);
       return response.status === 204 ? null : Attn.typed(await response.arrayBuffer(), response.headers.get('x-dtype'));
     },
     standalone: (run, id) => path('html', run, id),
@@ -67,8 +89,7 @@ Attn.Record = class {
   // Asks for everything at once that a view of all layers needs; `onTexts` hears when there is something to show before the
   // numbers come.
   async load(sink, signal, onTexts = () => {}) {
-    const names = ['span_sums', 'head_profile', 'head_shares', `rows_${sink}`];
-    const arrays = Promise.all(names.map((name) => Attn.source.array(this.run, this.id, name, undefined, signal)));
+    const arrays = Promise.all(Attn.firstArrays(sink).map((name) => Attn.source.array(this.run, this.id, name, undefined, signal)));
     // They are waited for below; should the texts fail first, nobody else listens.
     arrays.catch(() => {});
     this.manifest = await Attn.source.manifest(this.run, this.id, signal);

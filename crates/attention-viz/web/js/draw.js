@@ -105,19 +105,16 @@ Attn.ticks = (low, high, isWhole = false) => {
   return ticks;
 };
 
-// What colours of the map stand for.
-Attn.legend = (largest, what) => {
-  const { bg, mark } = Attn.palette();
-  const ramp = Attn.element('canvas', { class: 'ramp', width: 140, height: 12, 'aria-hidden': 'true' });
-  const context = ramp.getContext('2d');
-  for (let x = 0; x < 140; x++) {
-    context.fillStyle = bg;
-    context.fillRect(x, 0, 1, 12);
-    context.fillStyle = `rgba(${mark.join(',')}, ${Attn.underText * Math.sqrt(x / 139)})`;
-    context.fillRect(x, 0, 1, 12);
+// What colours of the map stand for. The ramp is made once.
+Attn.drawLegend = (legend, largest, what) => {
+  if (!legend.children.length) {
+    const share = (part) => `rgba(var(--mark), ${(Attn.underText * Math.sqrt(part / 20)).toFixed(3)})`;
+    const ramp = Attn.element('span', { class: 'ramp', 'aria-hidden': 'true', style: `background: linear-gradient(to right, ${Array.from({ length: 21 }, (_, part) => share(part)).join(', ')})` });
+    legend.append(Attn.element('span', {}, '0'), ramp, Attn.element('span', {}), Attn.element('span', {}));
   }
-  const part = (text) => Attn.element('span', {}, text);
-  return Attn.element('div', { class: 'legend' }, part('0'), ramp, part(Attn.number(largest)), part(`· ${what} (root scale)`));
+  const [, , number, text] = legend.children;
+  number.textContent = Attn.number(largest);
+  text.textContent = `· ${what} (root scale)`;
 };
 
 // What stands under the pointer.

@@ -6,9 +6,13 @@ Attn.Map = class {
     Object.assign(this, { record, actions, elements: [], chips: [], cursor: record.prompt, anchor: null, buckets: new Uint8Array(record.tokens.length) });
     this.root = Attn.element('div', { class: 'map', tabindex: 0, role: 'group', id: 'map',
       'aria-label': 'Prompt and new tokens. Arrow keys move, with Shift they select; Escape clears; brackets choose spans.' });
+    this.legend = Attn.element('div', { id: 'map-legend', class: 'legend' });
     this.build();
     this.listen();
   }
+
+  // What stands in the view: the legend, empty until there are numbers, and the tokens.
+  get parts() { return [this.legend, this.root]; }
 
   build() {
     const { record } = this;
@@ -124,9 +128,13 @@ Attn.Map = class {
     this.actions.select(`${span.tokens.start}-${span.tokens.end - 1}`);
   }
 
-  // Colours by value. Only what changes is touched.
+  // Colours by value. Only what changes is touched; a theme changes everything.
   paint({ chosen, values }, largest) {
     const levels = 40;
+    const { mark } = Attn.palette();
+    if (this.mark !== String(mark)) this.buckets.fill(255);
+    this.mark = String(mark);
+    const fills = Array.from({ length: levels + 1 }, (_, bucket) => (bucket ? `rgba(${mark},${(Attn.underText * bucket / levels).toFixed(3)})` : ''));
     const marked = chosen.kind !== 'all';
     this.elements.forEach((element, at) => {
       const bucket = Math.round(levels * Attn.shade(values[at], largest));
@@ -134,12 +142,12 @@ Attn.Map = class {
       const level = bucket * 2 + (isChosen ? 1 : 0);
       if (level === this.buckets[at]) return;
       this.buckets[at] = level;
-      element.style.backgroundColor = bucket ? `rgba(var(--mark), ${(Attn.underText * bucket / levels).toFixed(3)})` : '';
+      element.style.backgroundColor = fills[bucket];
       element.classList.toggle('chosen', isChosen);
     });
     for (const { chip, span } of this.chips) {
       const isChosen = marked && span.tokens.start === chosen.first && span.tokens.end === chosen.last + 1;
-      chip.setAttribute('aria-pressed', String(isChosen));
+      if (chip.ariaPressed !== String(isChosen)) chip.ariaPressed = String(isChosen);
     }
   }
 

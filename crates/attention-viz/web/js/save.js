@@ -12,14 +12,14 @@ Attn.figure = (title, name, shown, { table, picture = () => shown, extra = [], a
     shown.prepend(Attn.svg('title', {}, title));
   }
   return Attn.element('div', { class: 'figure' },
-    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, Attn.exports(name, picture, table, { title, about })),
+    Attn.element('div', { class: 'figure-head' }, Attn.element('h2', {}, title), ...extra, Attn.exports(name, picture, table, () => ({ title, about }))),
     isPicture ? Attn.element('div', { class: 'scroll' }, shown) : shown,
     Attn.tableOf(table));
 };
 
-// Buttons that save a figure. Its picture names what the page names around it.
-Attn.exports = (name, picture, table, { title, about }) => {
-  const drawn = () => captioned(picture(), title, about);
+// Buttons that save a figure. Its picture names what the page names around it, which `caption` tells.
+Attn.exports = (name, picture, table, caption) => {
+  const drawn = () => captioned(picture(), caption());
   const button = (label, what, act) => Attn.element('button', { type: 'button', title: `Save as ${label}`, 'data-export': what, onclick: () => Attn.guard(act) }, label);
   return Attn.element('span', { class: 'exports' },
     button('SVG', 'svg', () => Attn.save(`${name}.svg`, Attn.svgText(drawn()), 'image/svg+xml')),
@@ -28,7 +28,7 @@ Attn.exports = (name, picture, table, { title, about }) => {
 };
 
 // A figure below its title and what it is of.
-const captioned = (svg, title, about) => {
+const captioned = (svg, { title, about }) => {
   const [width, height] = ['width', 'height'].map((side) => Number(svg.getAttribute(side)));
   const margin = 8;
   const wrap = (text, attributes) => Attn.wrapped(text, width - 2 * margin, attributes).map((line) => ({ line, attributes }));
