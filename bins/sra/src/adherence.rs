@@ -16,7 +16,7 @@ use strategy_prompting::{
 use crate::arguments::Format;
 use crate::attention_arguments::Adherence;
 use crate::failure::Failure;
-use crate::runs::{Responses, nothing_to_measure, warn_of_nothing};
+use crate::runs::{Responses, nothing_to_measure, spread, warn_of_nothing};
 use crate::text_model::{AnyModel, Delivery, must_be_local};
 use crate::{interrupt, progress};
 
@@ -66,16 +66,7 @@ pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Res
     warn_of_nothing(&empty)?;
     // The order of finishing differs between runs; the order of ids does not.
     records.sort_by(|left, right| left.id.cmp(&right.id));
-    if let Some(limit) = limit.filter(|limit| *limit < records.len()) {
-        let count = records.len();
-        let mut number = 0;
-        records.retain(|_| {
-            let chosen = (number + 1) * limit / count > number * limit / count;
-            number += 1;
-            chosen
-        });
-    }
-    Ok(records)
+    Ok(spread(records, limit))
 }
 
 /// A run folder's file of records, or the file itself.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use esc_metrics::interval::wilson;
 use serde::Serialize;
-use strategy_prompting::{CONTINUATIONS, ContinuationRecord, TornLine, UNCONDITIONAL, read_records, tidy_response};
+use strategy_prompting::{ContinuationRecord, TornLine, UNCONDITIONAL, read_records, tidy_response};
 
+use crate::adherence::records_file;
 use crate::arguments::{Agreement, Format};
 use crate::failure::Failure;
 use crate::prepare;
-
-/// Two-sided 95 % of the normal distribution.
-const Z: f64 = 1.96;
 
 /// How often responses follow their strategy.
 #[derive(Debug, Default, Serialize)]
@@ -38,18 +37,18 @@ impl Share {
     fn count(&mut self, agrees: bool) {
         self.agreeing += usize::from(agrees);
         self.responses += 1;
-        let (n, p) = (self.responses as f64, self.agreeing as f64 / self.responses as f64);
-        let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt() / (1.0 + Z * Z / n);
-        (self.percent, self.low, self.high) = (100.0 * p, 100.0 * (middle - half), 100.0 * (middle + half));
+        self.percent = 100.0 * self.agreeing as f64 / self.responses as f64;
+        // There are never more that agree than responses.
+        if let Ok(Some((low, high))) = wilson(self.agreeing, self.responses, 0.95) {
+            (self.low, self.high) = (100.0 * low, 100.0 * high);
+        }
     }
 }
 
 pub(crate) fn run(options: &Agreement, format: Format) -> Result<ExitCode, Failure> {
     let mut records = Vec::new();
     for input in &options.input {
-        let path = if input.is_dir() { input.join(CONTINUATIONS) } else { input.clone() };
-        for record in read_records(&path, TornLine::Skip)? {
+        for record in read_records(&records_file(input), TornLine::Skip)? {
             records.push(record?);
         }
     }

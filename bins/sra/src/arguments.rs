@@ -351,15 +351,23 @@ pub(crate) struct ModelOptions {
     /// Chat template instead of the model's: llama2, llama3, llama3.1, mistral, chatml, zephyr, or a Jinja file
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) chat_template: Option<String>,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
     /// Keep dense weights as f32, f16 or bf16 [default: as in the file]
     #[arg(long, value_name = "TYPE")]
     pub(crate) dtype: Option<FloatType>,
     /// Quantise while loading: q4_k, q6_k or q8_0
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<Quantization>,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// Where models come from and are computed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model and machine")]
+pub(crate) struct Machine {
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
     /// Model hub to ask instead of the public one
     #[arg(long, value_name = "URL")]
     pub(crate) hub_endpoint: Option<String>,
@@ -396,9 +404,7 @@ impl Runtime {
             chat_template: None,
             dtype: None,
             quantize: None,
-            hub_endpoint: None,
-            hub_cache: None,
-            device: self.model.device,
+            machine: Machine { device: self.model.machine.device, hub_endpoint: None, hub_cache: None },
         };
         Self { model, adapter: None, context: None, ..*self }
     }

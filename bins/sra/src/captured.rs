@@ -170,8 +170,13 @@ fn names(folders: &[PathBuf]) -> Vec<String> {
     folders.iter().map(name).collect()
 }
 
+/// Where the attention of a run's response is kept.
+pub(crate) fn file_of(run: &Path, id: &str) -> PathBuf {
+    run.join(FOLDER).join(format!("{id}.{EXTENSION}"))
+}
+
 fn read(run: &Path, record: &ContinuationRecord, reading: Reading) -> Result<AttentionRecord, Failure> {
-    let path = run.join(FOLDER).join(format!("{}.{EXTENSION}", record.id));
+    let path = file_of(run, &record.id);
     if !path.exists() {
         return Err(Failure::work(format!(
             "{}: this continuation has no attention file; capture a run with `sra continue --attention spans`",

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use llm_runtime::DeviceChoice;
 use text_encoder::{ACCURACY, MACRO_F1, ReadingOptions};
 use training::{AdamWOptions, ParameterGroup, Schedule, Selection, TrainerOptions, Warmup};
 
-use crate::arguments::at_least_one;
-use crate::training_arguments::{Tracking, warmup};
+use crate::arguments::{Machine, at_least_one};
+use crate::training_arguments::{UsualLoop, warmup};
 
 /// Train, test and use a classifier that tells which strategy a response follows
 ///
@@ -91,9 +90,6 @@ pub(crate) struct ClassifierLoop {
     /// Passes over the data; may be a fraction [default: 5; tiny: 8]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) epochs: Option<f64>,
-    /// End after so many optimiser steps instead
-    #[arg(long, value_name = "N")]
-    pub(crate) max_steps: Option<u64>,
     /// Responses that go through the model at a time
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub(crate) micro_batch: usize,
@@ -109,38 +105,14 @@ pub(crate) struct ClassifierLoop {
     /// Steps of the warm-up, or a fraction of all steps like 0.1 [default: 0; tiny: 0.1]
     #[arg(long, value_parser = warmup, value_name = "N")]
     pub(crate) warmup: Option<Warmup>,
-    /// Decoupled weight decay of matrices; biases and norms have none
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "X")]
-    pub(crate) weight_decay: f64,
-    /// Largest norm over all gradients; 0 does not clip
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
-    pub(crate) clip: f64,
-    /// Keep only each layer's input for the backward pass: less memory, a third more time
-    #[arg(long)]
-    pub(crate) gradient_checkpointing: bool,
     /// Steps between evaluations; 0 is once an epoch
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) evaluate_every: u64,
-    /// Steps between checkpoints; 0 is once an epoch
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) save_every: u64,
-    /// Checkpoints to keep beside the best
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) keep: usize,
-    /// End after so many evaluations without a better one; 0 never does
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) patience: u64,
     /// By what evaluations are compared
     #[arg(long, value_enum, default_value_t = BestBy::MacroF1)]
     pub(crate) best_by: BestBy,
-    /// Steps between records of the loss
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) log_every: u64,
-    /// Seed of fresh weights, shuffles, dropout and of what is held out
-    #[arg(long, default_value_t = 42, value_name = "N")]
-    pub(crate) seed: u64,
     #[command(flatten)]
-    pub(crate) tracking: Tracking,
+    pub(crate) usual: UsualLoop,
 }
 
 /// By what evaluations are compared.
@@ -210,21 +182,6 @@ pub(crate) struct Reading {
     batch_tokens: usize,
 }
 
-/// Where it is computed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Model and machine")]
-pub(crate) struct Machine {
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
-    /// Model hub to ask instead of the public one
-    #[arg(long, value_name = "URL")]
-    pub(crate) hub_endpoint: Option<String>,
-    /// Folder for downloaded models
-    #[arg(long, value_name = "DIR")]
-    pub(crate) hub_cache: Option<PathBuf>,
-}
-
 impl Reading {
     pub(crate) fn options(&self) -> ReadingOptions {
         ReadingOptions { longest: self.max_length, batch_tokens: self.batch_tokens }
@@ -242,35 +199,25 @@ impl ClassifierLoop {
             weight_decay: Some(0.0),
             learning_rate_factor: 1.0,
         };
+        let usual = self.usual.options();
         TrainerOptions {
             epochs: self.epochs.unwrap_or(epochs),
-            max_steps: self.max_steps,
             batch: self.micro_batch,
             accumulate: self.accumulate.unwrap_or(accumulate),
             by_length: true,
             learning_rate: self.learning_rate.unwrap_or(learning_rate),
             schedule: self.schedule,
             warmup: self.warmup.unwrap_or(warmup),
-            adamw: AdamWOptions {
-                weight_decay: self.weight_decay,
-                groups: vec![undecayed(".bias"), undecayed("LayerNorm")],
-                ..AdamWOptions::default()
-            },
-            clip: (self.clip != 0.0).then_some(self.clip),
-            gradient_checkpointing: self.gradient_checkpointing,
+            // Decay is for matrices.
+            adamw: AdamWOptions { groups: vec![undecayed(".bias"), undecayed("LayerNorm")], ..usual.adamw },
             evaluate_every: self.evaluate_every,
             evaluation_batch: self.micro_batch,
-            save_every: self.save_every,
-            keep: self.keep,
-            patience: self.patience,
             selection: match self.best_by {
                 BestBy::MacroF1 => Selection::Highest(MACRO_F1.into()),
                 BestBy::Accuracy => Selection::Highest(ACCURACY.into()),
                 BestBy::Loss => Selection::Loss,
             },
-            log_every: self.log_every,
-            seed: self.seed,
-            ..TrainerOptions::default()
+            ..usual
         }
     }
 }

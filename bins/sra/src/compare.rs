@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use attention_viz::{AttentionRecord, EXTENSION};
+use attention_viz::AttentionRecord;
 use judging::{
     AnnotationKey, AnnotationTasks, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations, read_flat,
     within_usual_differences,
@@ -12,6 +12,7 @@ use serde::Serialize;
 use strategy_prompting::{SraOptions, sra};
 
 use crate::arguments::Format;
+use crate::captured;
 use crate::failure::Failure;
 use crate::judge::{Pair, System, pairs, read_systems};
 use crate::judge_arguments::Compare;
@@ -52,14 +53,11 @@ fn write_tasks(options: &Compare, out: &Path, format: Format) -> Result<(), Fail
         .try_into()
         .map_err(|_| Failure::wrong_use("two runs are compared: name both"))?;
     let systems = [first.name.clone(), second.name.clone()];
-    let sided = |pair: Pair| SidedPair {
-        values: sra_of(&options.runs[0], &pair.ids[0])
-            .zip(sra_of(&options.runs[1], &pair.ids[1]))
-            .map(|(first, second)| [first, second]),
-        systems: systems.clone(),
-        item: pair.item,
+    let sided = |pair: Pair| -> Result<SidedPair, Failure> {
+        let values = sra_of(&options.runs[0], &pair.ids[0])?.zip(sra_of(&options.runs[1], &pair.ids[1])?);
+        Ok(SidedPair { values: values.map(<[f64; 2]>::from), systems: systems.clone(), item: pair.item })
     };
-    let pairs: Vec<SidedPair> = pairs(first, second)?.into_iter().map(sided).collect();
+    let pairs = pairs(first, second)?.into_iter().map(sided).collect::<Result<Vec<SidedPair>, Failure>>()?;
     let made = AnnotationTasks::new(&pairs, options.most, options.seed);
     let work = |error: std::io::Error| Failure::work(format!("{}: {error}", out.display()));
     std::fs::create_dir_all(out).map_err(work)?;
@@ -83,9 +81,13 @@ fn print_written(written: &Written<'_>) {
 }
 
 /// SRA of an answer, where its run captured attention.
-fn sra_of(run: &Path, id: &str) -> Option<f64> {
-    let record = AttentionRecord::read_sums(&run.join("attention").join(format!("{id}.{EXTENSION}"))).ok()?;
-    sra(&record.capture, &SraOptions::ours()).ok().map(|found| found.value)
+fn sra_of(run: &Path, id: &str) -> Result<Option<f64>, Failure> {
+    let path = captured::file_of(run, id);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let record = AttentionRecord::read_sums(&path).map_err(Failure::work)?;
+    Ok(sra(&record.capture, &SraOptions::ours()).ok().map(|found| found.value))
 }
 
 fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), Failure> {

@@ -49,11 +49,11 @@ pub(crate) fn load_pretrained(
         LoadOptions {
             tokenizer: options.tokenizer.clone(),
             chat_template: options.chat_template.clone(),
-            device: options.device,
+            device: options.machine.device,
             weights: WeightOptions { float: options.dtype, quantize: options.quantize },
             engine,
-            hub_endpoint: options.hub_endpoint.clone(),
-            hub_cache: options.hub_cache.clone(),
+            hub_endpoint: options.machine.hub_endpoint.clone(),
+            hub_cache: options.machine.hub_cache.clone(),
             ..LoadOptions::default()
         },
     );

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use esc_metrics::classification::{GroupedReport, Labelled};
-use llm_runtime::{Engine, LoadOptions};
+use llm_runtime::Engine;
 use predictability::{
     Features, LogisticOptions, LogisticRegression, NgramCounter, Split, grouped_folds, grouped_split, response_text,
     strengths,
@@ -16,8 +16,9 @@ use strategy_prompting::{ContinuationRecord, ModelNames, tidy_response};
 use text_encoder::{ReadingOptions, SentenceEncoder};
 
 use crate::adherence::{conditional_records, counted, written};
-use crate::arguments::{Format, ModelOptions};
+use crate::arguments::Format;
 use crate::attention_arguments::{Predictability, Reading};
+use crate::classifier::sentence_encoder;
 use crate::failure::Failure;
 use crate::text_model::must_be_local;
 use crate::{model, progress};
@@ -71,7 +72,7 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
             Ok(Source::Model(Box::new(model::load(name, &options.runtime)?), options.layer))
         }
         (Reading::Semantic, None, None, Some(name)) => {
-            Ok(Source::Sentences(Box::new(sentence_encoder(name, &options.runtime.model)?)))
+            Ok(Source::Sentences(Box::new(sentence_encoder(name, &options.runtime.model.machine)?)))
         }
         (Reading::Lexical, ..) => {
             Err(Failure::wrong_use("the lexical reading takes none of --embeddings, --model and --encoder"))
@@ -80,16 +81,6 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
             Err(Failure::wrong_use("the semantic reading takes --embeddings, --model or --encoder, one of them"))
         }
     }
-}
-
-/// The sentence encoder of a folder or hub id.
-pub(crate) fn sentence_encoder(name: &str, options: &ModelOptions) -> Result<SentenceEncoder, Failure> {
-    let source = LoadOptions {
-        hub_endpoint: options.hub_endpoint.clone(),
-        hub_cache: options.hub_cache.clone(),
-        ..LoadOptions::new(name)
-    };
-    Ok(SentenceEncoder::open(&source.resolve(&|_| ())?, &options.device.open()?)?)
 }
 
 /// Vectors of a safetensors file: `embeddings` `[n, width]` f32, and the metadata `ids`, a JSON list of `n` record ids.

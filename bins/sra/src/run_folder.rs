@@ -1,9 +1,10 @@
-//! The folder of a training run: a new one, or that of the run to be resumed.
+//! The folder of a training run: a new one, or that of the run to be resumed, and what a finished run tells.
 
 use std::path::Path;
 
+use llm_runtime::peak_memory;
 use serde::Serialize;
-use training::RunDir;
+use training::{Best, End, RunDir, TrainSummary};
 
 use crate::failure::Failure;
 
@@ -23,5 +24,45 @@ pub(crate) fn open(out: &Path, resume: bool, settings: &impl Serialize) -> Resul
             run.config_file().display()
         ))),
         None => Ok(run),
+    }
+}
+
+/// What every finished training run tells.
+#[derive(Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) run: String,
+    pub(crate) steps: u64,
+    pub(crate) planned_steps: u64,
+    pub(crate) ended: &'static str,
+    /// The last steps' loss.
+    pub(crate) loss: Option<f64>,
+    pub(crate) best: Option<Best>,
+    /// Tokens learned from.
+    pub(crate) tokens: u64,
+    pub(crate) seconds: f64,
+    /// Evaluations included.
+    pub(crate) tokens_per_second: f64,
+    /// Bytes.
+    pub(crate) peak_memory: u64,
+}
+
+impl Outcome {
+    pub(crate) fn new(run: &RunDir, summary: &TrainSummary) -> Self {
+        Self {
+            run: run.path().display().to_string(),
+            steps: summary.steps,
+            planned_steps: summary.total_steps,
+            ended: match summary.end {
+                End::Finished => "finished",
+                End::Early => "early: no better evaluation for a while",
+                End::Stopped => "stopped: go on with --resume",
+            },
+            loss: summary.loss,
+            best: summary.best,
+            tokens: summary.tokens,
+            seconds: summary.seconds,
+            tokens_per_second: summary.tokens as f64 / summary.seconds.max(1e-9),
+            peak_memory: peak_memory(),
+        }
     }
 }

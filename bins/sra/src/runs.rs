@@ -83,3 +83,25 @@ fn failures(run: &Path) -> Option<(usize, FailureRecord)> {
     let first = failures.next()?;
     Some((1 + failures.count(), first))
 }
+
+/// At most so many, evenly spread.
+pub(crate) fn spread<T>(items: Vec<T>, limit: Option<usize>) -> Vec<T> {
+    let count = items.len();
+    let limit = limit.unwrap_or(count).min(count);
+    let is_chosen = |number: usize| (number + 1) * limit / count > number * limit / count;
+    items.into_iter().enumerate().filter(|(number, _)| is_chosen(*number)).map(|(_, item)| item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_spread_evenly() {
+        let items: Vec<usize> = (0..10).collect();
+        assert_eq!(spread(items.clone(), Some(5)), [1, 3, 5, 7, 9]);
+        assert_eq!(spread(items.clone(), Some(99)), items);
+        assert!(spread(items, Some(0)).is_empty());
+        assert!(spread(Vec::<usize>::new(), None).is_empty());
+    }
+}

@@ -7,8 +7,8 @@ use esc_metrics::{MeanBertScore, Metric, ModelPerplexity, SentenceSimilarity};
 use text_encoder::ScoringEncoder;
 
 use crate::arguments::Format;
+use crate::classifier::sentence_encoder;
 use crate::failure::Failure;
-use crate::predictability::sentence_encoder;
 use crate::score_arguments::Score;
 use crate::text_model::{AnyModel, Delivery};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Score, format: Format) -> Result<ExitCode, Failure> 
 fn by_models(options: &Score) -> Result<Vec<Arc<dyn Metric>>, Failure> {
     let mut metrics: Vec<Arc<dyn Metric>> = Vec::new();
     if let Some(name) = &options.encoder {
-        let encoder = sentence_encoder(name, &options.runtime.model)?;
+        let encoder = sentence_encoder(name, &options.runtime.model.machine)?;
         let encoder = Arc::new(ScoringEncoder::new(encoder, name, options.encoder_layer)?);
         metrics.push(Arc::new(MeanBertScore::new(encoder.clone())));
         metrics.push(Arc::new(SentenceSimilarity::new(encoder)));

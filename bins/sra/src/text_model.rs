@@ -128,8 +128,8 @@ fn first_local_option(runtime: &Runtime) -> Option<&'static str> {
         ("--chat-template", model.chat_template.is_some()),
         ("--dtype", model.dtype.is_some()),
         ("--quantize", model.quantize.is_some()),
-        ("--hub-endpoint", model.hub_endpoint.is_some()),
-        ("--hub-cache", model.hub_cache.is_some()),
+        ("--hub-endpoint", model.machine.hub_endpoint.is_some()),
+        ("--hub-cache", model.machine.hub_cache.is_some()),
     ];
     given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
 }

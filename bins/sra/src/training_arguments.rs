@@ -155,9 +155,6 @@ pub(crate) struct Loop {
     /// Passes over the data; may be a fraction
     #[arg(long, default_value_t = 5.0, allow_negative_numbers = true, value_name = "N")]
     pub(crate) epochs: f64,
-    /// End after so many optimiser steps instead
-    #[arg(long, value_name = "N")]
-    pub(crate) max_steps: Option<u64>,
     /// Examples that go through the model at a time
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub(crate) micro_batch: usize,
@@ -176,6 +173,19 @@ pub(crate) struct Loop {
     /// Steps of the warm-up, or a fraction of all steps like 0.1
     #[arg(long, default_value = "0.1", value_parser = warmup, value_name = "N")]
     pub(crate) warmup: Warmup,
+    /// Steps between evaluations; 0 is once an epoch
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) evaluate_every: u64,
+    #[command(flatten)]
+    pub(crate) usual: UsualLoop,
+}
+
+/// What every training loop has.
+#[derive(Debug, Args)]
+pub(crate) struct UsualLoop {
+    /// End after so many optimiser steps instead
+    #[arg(long, value_name = "N")]
+    pub(crate) max_steps: Option<u64>,
     /// Decoupled weight decay
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "X")]
     pub(crate) weight_decay: f64,
@@ -185,9 +195,6 @@ pub(crate) struct Loop {
     /// Keep only each layer's input for the backward pass: less memory, a third more time
     #[arg(long)]
     pub(crate) gradient_checkpointing: bool,
-    /// Steps between evaluations; 0 is once an epoch
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    pub(crate) evaluate_every: u64,
     /// Steps between checkpoints; 0 is once an epoch
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) save_every: u64,
@@ -200,7 +207,7 @@ pub(crate) struct Loop {
     /// Steps between records of the loss
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) log_every: u64,
-    /// Seed of initial values, shuffles and dropout
+    /// Seed of fresh weights, shuffles, dropout and of what is held out
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(crate) seed: u64,
     #[command(flatten)]
@@ -298,19 +305,27 @@ impl Loop {
     pub(crate) fn options(&self) -> TrainerOptions {
         TrainerOptions {
             epochs: self.epochs,
-            max_steps: self.max_steps,
             batch: self.micro_batch,
             accumulate: self.accumulate,
             by_length: self.by_length,
             learning_rate: self.learning_rate,
             schedule: self.schedule,
             warmup: self.warmup,
-            adamw: AdamWOptions { weight_decay: self.weight_decay, ..AdamWOptions::default() },
-            clip: (self.clip != 0.0).then_some(self.clip),
-            gradient_checkpointing: self.gradient_checkpointing,
             evaluate_every: self.evaluate_every,
             evaluate_first: true,
             evaluation_batch: self.micro_batch.max(4),
+            ..self.usual.options()
+        }
+    }
+}
+
+impl UsualLoop {
+    pub(crate) fn options(&self) -> TrainerOptions {
+        TrainerOptions {
+            max_steps: self.max_steps,
+            adamw: AdamWOptions { weight_decay: self.weight_decay, ..AdamWOptions::default() },
+            clip: (self.clip != 0.0).then_some(self.clip),
+            gradient_checkpointing: self.gradient_checkpointing,
             save_every: self.save_every,
             keep: self.keep,
             patience: self.patience,

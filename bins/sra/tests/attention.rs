@@ -4,18 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{records, root, sra, text};
-
-/// Runs words that must succeed.
-pub(crate) fn done(words: &[&str]) -> String {
-    let output = sra(words).output().unwrap();
-    assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-pub(crate) fn json(words: &[&str]) -> Value {
-    serde_json::from_str(&done(words)).unwrap()
-}
+use crate::program::{json, records, root, said, sra, text};
 
 /// Runs words that must fail with a code and say something.
 pub(crate) fn refused(words: &[&str], code: i32, says: &str) {
@@ -31,7 +20,7 @@ fn captured(out: &str, level: &[&str]) {
     words.extend(["--layout", "c1_hf,standard", "--conversations", "5", "--temperature", "0"]);
     words.extend(["--max-new-tokens", "48", "--out", out]);
     words.extend(level);
-    done(&words);
+    said(&words);
 }
 
 pub(crate) fn path(folder: &tempfile::TempDir, name: &str) -> String {
@@ -155,7 +144,7 @@ fn the_shipped_run_is_what_its_command_makes() {
     let mut words = vec!["continue", "--quiet", "--model", "demo", "--data", "demo:30", "--turns", "3..5"];
     words.extend(["--conversations", "5", "--sample-prob", "0.09", "--layout", "c1_hf,standard", "--temperature", "0"]);
     words.extend(["--max-new-tokens", "48", "--attention", "layers", "--out", &again]);
-    done(&words);
+    said(&words);
     let shipped = root().join("fixtures/runs/attention").to_string_lossy().into_owned();
     let tables = [
         json(&["audit", &shipped, "--format", "json", "--quiet"]),
@@ -183,7 +172,7 @@ fn the_strategy_is_read_off_words_vectors_and_tokens() {
     let mut words =
         vec!["continue", "--quiet", "--model", "demo", "--data", "demo:40", "--turns", "2..2", "--out", &run];
     words.extend(["--conversations", "16", "--temperature", "0", "--max-new-tokens", "40"]);
-    done(&words);
+    said(&words);
     let lexical = json(&["predictability", &run, "--format", "json", "--quiet"]);
     let report = &lexical[0]["report"];
     assert!(report["accuracy"].as_f64().unwrap() > 0.4, "{report}");

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::attention::{done, json, path, refused};
-use crate::program::{root, sra, text};
+use crate::attention::{path, refused};
+use crate::program::{json, root, said, sra, text};
 
 /// A small captured run of a few conversations; `more` are further words.
 fn small_run(out: &str, model: &str, more: &[&str]) {
@@ -15,7 +15,7 @@ fn small_run(out: &str, model: &str, more: &[&str]) {
     words.extend(["--layout", "c1_hf,standard", "--conversations", "3", "--sample-prob", "0.1"]);
     words.extend(["--temperature", "0", "--max-new-tokens", "8", "--kv-memory", "64M", "--out", out]);
     words.extend(more);
-    done(&words);
+    said(&words);
 }
 
 /// Two runs of the same requests to different models.
@@ -56,9 +56,9 @@ fn models_are_never_pooled() {
         assert_eq!(found.len(), expected.len(), "{table}");
         assert!(expected.iter().all(|group| found.contains(group)), "{table}: as each model alone");
     }
-    let text = done(&["attention", &demo, &tiny, "--quiet"]);
+    let text = said(&["attention", &demo, &tiny, "--quiet"]);
     assert!(text.contains("demo · c1_hf · ") && text.contains("tiny-llama · c1_hf · "), "{text}");
-    let text = done(&["attention", &demo, "--quiet"]);
+    let text = said(&["attention", &demo, "--quiet"]);
     assert!(!text.contains("demo · c1_hf"), "one model needs no name in every line\n{text}");
     let panels = ["by_strategy", "by_turn", "over_turns", "regression", "first_layers", "distribution", "controls"];
     for figure in panels.map(|name| format!("sra_{name}.csv")) {
@@ -78,7 +78,7 @@ fn models_are_never_pooled() {
     assert_eq!(found.len(), expected.len());
     assert!(expected.iter().all(|line| found.contains(line)), "as each model alone, ranks too");
     assert!(std::fs::read_to_string(&table).unwrap().starts_with("preset,choice,model,layout,"));
-    let text = done(&["audit", &demo, &tiny, "--quiet"]);
+    let text = said(&["audit", &demo, &tiny, "--quiet"]);
     assert!(text.contains("demo · c1_hf") && text.contains("tiny-llama · standard"), "{text}");
 }
 
@@ -170,7 +170,7 @@ fn a_run_without_responses_says_why_and_what_to_do() {
     let mut words =
         vec!["continue", "--quiet", "--model", "demo", "--data", "demo:4", "--turns", "3..3", "--out", &plain];
     words.extend(["--instruction", "train-unconditional", "--max-new-tokens", "4", "--attention", "spans"]);
-    done(&words);
+    said(&words);
     refused(&["attention", &plain], 1, "--instruction t4");
     let begun = path(&folder, "begun");
     std::fs::create_dir(&begun).unwrap();
@@ -201,7 +201,7 @@ fn responses_whose_prompt_lacks_the_part_are_left_out_and_counted() {
     let of_standard = groups(&whole, "layout").iter().find(|group| group["key"][1] == "standard").unwrap();
     assert_eq!(skipped[0]["responses"], of_standard["value"]["values"]);
 
-    let seventh = done(&["attention", &run, "--span", "turn:7", "--quiet"]);
+    let seventh = said(&["attention", &run, "--span", "turn:7", "--quiet"]);
     for layout in ["c1_hf", "standard"] {
         let told = seventh.lines().filter(|line| line.starts_with("left out: ") && line.contains(layout)).count();
         assert_eq!(told, 1, "{seventh}");
@@ -230,7 +230,7 @@ fn any_part_can_be_measured_and_is_called_by_its_name() {
         assert!(left["above_control"].is_null(), "the neighbours of the name are no control of the description");
     }
     assert!(groups(&of_rows, "layout").iter().any(|group| group["above_control"]["mean"].is_number()));
-    let told = done(&["attention", &sums, "--span", "strategy_description", "--quiet"]);
+    let told = said(&["attention", &sums, "--span", "strategy_description", "--quiet"]);
     assert!(told.contains("no controls for") && told.contains("--attention layers"), "{told}");
 
     // A preset that leaves out the last token of a span works for any part, where rows are kept.
@@ -240,7 +240,7 @@ fn any_part_can_be_measured_and_is_called_by_its_name() {
     refused(&words, 1, "--attention layers");
     refused(&words, 1, "`strategy_description`");
 
-    done(&["attention", &rows, "--span", "strategy_description", "--out", &tables, "--quiet"]);
+    said(&["attention", &rows, "--span", "strategy_description", "--out", &tables, "--quiet"]);
     let figure = |name: &str| std::fs::read_to_string(Path::new(&tables).join(name)).unwrap();
     assert!(figure("sra_by_layout.svg").contains("attention per token of the description"));
     assert!(figure("sra_controls.csv").contains("the description") && !figure("sra_controls.csv").contains("the name"));
@@ -257,31 +257,31 @@ fn one_conversation_gives_a_mean_and_no_interval() {
     let mut words =
         vec!["continue", "--quiet", "--model", "demo", "--data", "demo:1", "--turns", "1..1", "--out", &run];
     words.extend(["--temperature", "0", "--max-new-tokens", "8", "--attention", "spans"]);
-    done(&words);
+    said(&words);
     let told = json(&["attention", &run, "--out", &tables, "--format", "json", "--quiet"]);
     for group in groups(&told, "layout") {
         assert!(group["value"]["mean"].as_f64() > Some(0.0));
         assert!(group["value"]["low"].is_null() && group["value"]["high"].is_null(), "{group}");
     }
-    let printed = done(&["attention", &run, "--quiet"]);
+    let printed = said(&["attention", &run, "--quiet"]);
     assert!(printed.contains("[–]: one conversation alone gives no interval"), "{printed}");
     let csv = std::fs::read_to_string(Path::new(&tables).join("sra_by_layout.csv")).unwrap();
     let fields: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
     let column = |name: &str| csv.lines().next().unwrap().split(',').position(|column| column == name).unwrap();
     assert_eq!([fields[column("low")], fields[column("high")]], ["", ""], "no bar of an interval is drawn\n{csv}");
-    assert!(done(&["audit", &run, "--quiet"]).contains(" [–] "));
-    let scored = done(&["adherence", &run, "--model", "demo", "--limit", "4", "--out", &rows, "--quiet"]);
+    assert!(said(&["audit", &run, "--quiet"]).contains(" [–] "));
+    let scored = said(&["adherence", &run, "--model", "demo", "--limit", "4", "--out", &rows, "--quiet"]);
     assert!(scored.contains(" [–]  nats per token"), "{scored}");
 
     let several = path(&folder, "several");
     let mut words = vec!["continue", "--quiet", "--model", "demo", "--data", "demo:24", "--turns", "2..2"];
     words.extend(["--conversations", "5", "--temperature", "0", "--max-new-tokens", "24", "--out", &several]);
-    done(&words);
+    said(&words);
     refused(&["predictability", &run], 1, "demo · c1_hf: ");
     let held_out = json(&["predictability", &several, "--format", "json", "--quiet"]);
     assert_eq!(held_out[0]["report"]["groups"], 1);
     assert!(held_out[0]["report"]["intervals"]["accuracy"]["low"].is_null());
-    assert!(done(&["predictability", &several, "--quiet"]).contains(" [–], macro-F1"));
+    assert!(said(&["predictability", &several, "--quiet"]).contains(" [–], macro-F1"));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn turns_are_labelled_at_whole_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let (run, tables) = (path(&folder, "run"), path(&folder, "tables"));
     small_run(&run, "demo", &["--attention", "spans"]);
-    done(&["attention", &run, "--out", &tables, "--quiet"]);
+    said(&["attention", &run, "--out", &tables, "--quiet"]);
     for figure in ["sra_over_turns.svg", "sra_regression.svg"] {
         let svg = std::fs::read_to_string(Path::new(&tables).join(figure)).unwrap();
         assert!(svg.contains(">3</text>") && svg.contains(">4</text>"), "{figure}");

@@ -1,47 +1,12 @@
 //! `sra classifier` as a user meets it: train, evaluate, predict; interruption and bad input.
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{root, sra, text};
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn name(&self, name: &str) -> String {
-        self.path(name).to_string_lossy().into_owned()
-    }
-
-    fn write(&self, name: &str, contents: &str) -> String {
-        std::fs::write(self.path(name), contents).unwrap();
-        self.name(name)
-    }
-}
-
-fn good(words: &[&str]) -> Output {
-    let output = sra(words).output().unwrap();
-    assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
-    output
-}
-
-fn json(words: &[&str]) -> Value {
-    serde_json::from_slice(&good(words).stdout).unwrap()
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
+use crate::program::{Place, good, json, lines, root, sra, text};
 
 fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["classifier", "train", "--quiet", "--format", "json", "--size", "tiny"];

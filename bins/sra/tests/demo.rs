@@ -1,14 +1,6 @@
 //! The built-in model and dialogues: what a newcomer sees holds.
 
-use serde_json::Value;
-
-use crate::program::{root, sra, text};
-
-fn json(words: &[&str]) -> Value {
-    let output = sra(words).output().unwrap();
-    assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::program::{json, root, sra, text};
 
 #[test]
 fn the_demo_follows_the_strategy_it_is_told() {

@@ -476,13 +476,11 @@ fn a_chat_that_is_cleared_is_not_waited_for_and_an_interrupt_ends_with_a_tally()
     assert_eq!(site.post("say", &json!({"visitor": visitor, "text": "More."})).0, 409);
     let cleared = site.done("clear", &json!({"visitor": visitor}));
     assert!(cleared["waiting"].is_null() && cleared["exchanges"].as_array().unwrap().is_empty());
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(site.done("look", &json!({"visitor": visitor}))["exchanges"].as_array().unwrap().is_empty());
-    site.done("say", &json!({"visitor": visitor, "text": "Hello!"}));
-    let start = Instant::now();
+    // A new question is waited for, although the models may still be at the old one.
+    let state = site.done("say", &json!({"visitor": visitor, "text": "Again."}));
+    assert_eq!(state["waiting"], "Again.");
     interrupt(&site.child);
     assert_eq!(site.child.wait().unwrap().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
 /// The page in headless Chromium, through `browser-tests/run.mjs`; skipped aloud where there is no Node.js or no Chromium.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -77,4 +79,47 @@ pub(crate) fn records(out: &Path) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.sort();
     lines
+}
+
+/// Runs words that must succeed.
+pub(crate) fn good(words: &[&str]) -> Output {
+    let output = sra(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
+    output
+}
+
+/// What they print.
+pub(crate) fn said(words: &[&str]) -> String {
+    text(&good(words).stdout)
+}
+
+pub(crate) fn json(words: &[&str]) -> Value {
+    serde_json::from_slice(&good(words).stdout).unwrap()
+}
+
+/// Rows of a file, a JSON value each.
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A folder that vanishes with the test.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn name(&self, name: &str) -> String {
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, contents: &str) -> String {
+        std::fs::write(self.path(name), contents).unwrap();
+        self.name(name)
+    }
 }

@@ -1,41 +1,15 @@
 //! Fine-tuning as a user does it: continuations, chats, an adapter, answers, a merged model; interruption and bad input.
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{root, run, short_run, sra, text};
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn name(&self, name: &str) -> String {
-        self.path(name).to_string_lossy().into_owned()
-    }
-}
+use crate::program::{Place, good, lines, root, run, short_run, sra, text};
 
 fn model() -> String {
     root().join("fixtures/models/tiny-llama").to_string_lossy().into_owned()
-}
-
-fn good(words: &[&str]) -> Output {
-    let output = sra(words).output().unwrap();
-    assert!(output.status.success(), "{words:?}\n{}", text(&output.stderr));
-    output
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Runs the shipped dialogues and makes chats of the result.

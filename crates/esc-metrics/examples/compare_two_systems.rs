@@ -20,7 +20,7 @@ fn main() -> Result<(), esc_metrics::Error> {
     let suite = Suite::of_names(&["sacrebleu", "rouge", "meteor", "f1", "distinct"], &Resources::find()?)?;
     let (careful, hasty) = (suite.score(careful)?, suite.score(hasty)?);
     let groups: Vec<&str> = conversations.iter().map(String::as_str).collect();
-    for row in careful.compare(&hasty, &groups, &Resampling::new(500, 0.95, 1)?)? {
+    for row in careful.compare(&hasty, &groups, Some(&Resampling::new(500, 0.95, 1)?))? {
         let told = row.comparison.map(|found| {
             let difference = found.bootstrap.difference;
             format!("[{:+.3}, {:+.3}], p = {:.3}", difference.low, difference.high, found.randomisation.p)

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::embedding::dot;
+use crate::embedding::{dot, normalise};
 
 /// The embeddings of a text's tokens, special ones included, and their weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,12 +45,7 @@ impl TokenEmbeddings {
         if let Some(place) = values.iter().position(|value| !value.is_finite()) {
             return Err(Error::Setting(format!("the embedding of token {} is not finite", place / width)));
         }
-        for token in values.chunks_exact_mut(width) {
-            let length = dot(token, token).sqrt();
-            if length > 0.0 {
-                token.iter_mut().for_each(|value| *value /= length);
-            }
-        }
+        values.chunks_exact_mut(width).for_each(normalise);
         let weights = vec![1.0; values.len() / width];
         Ok(Self { width, values, weights })
     }

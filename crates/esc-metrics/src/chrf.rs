@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::metric::{ItemView, Metric};
 use crate::tokenize::Tokenizer;
+use crate::tokenize::characters::is_space;
 
 /// Orders of character n-grams.
 const CHARACTER_ORDERS: usize = 6;
@@ -85,8 +86,8 @@ struct Grams {
 
 impl Grams {
     fn of(text: &str, word_orders: usize) -> Self {
-        let characters: Vec<char> = text.chars().filter(|letter| !letter.is_whitespace()).collect();
-        let words: Vec<&str> = text.split_whitespace().flat_map(apart).collect();
+        let characters: Vec<char> = text.chars().filter(|letter| !is_space(*letter)).collect();
+        let words: Vec<&str> = text.split(is_space).filter(|word| !word.is_empty()).flat_map(apart).collect();
         let by_characters =
             (1..=CHARACTER_ORDERS).map(|order| count(characters.windows(order).map(|gram| gram.iter().collect())));
         let by_words = (1..=word_orders).map(|order| count(words.windows(order).map(|gram| gram.join(" "))));

@@ -7,9 +7,8 @@ use rayon::prelude::*;
 
 use crate::corpus::{TokenId, TokenItem};
 use crate::error::Error;
-use crate::metric::{ItemView, Metric, Statistics};
-use crate::ngram::{MAX_ORDER, Ngram, counts};
-use crate::rouge::means;
+use crate::metric::{ItemView, Metric, Statistics, means};
+use crate::ngram::{MAX_ORDER, Ngram, counts, value_in};
 use crate::tokenize::Tokenizer;
 
 /// Width of the penalty for different lengths, in bigrams.
@@ -155,7 +154,7 @@ impl Cider {
         let cosine = |order: usize| {
             let mut product = 0.0;
             for (gram, weight) in &hypothesis.weights[order] {
-                let other = weight_in(&reference.weights[order], *gram);
+                let other = value_in(&reference.weights[order], *gram);
                 product += if self.kind == Kind::Coco { weight.min(other) * other } else { weight * other };
             }
             let norms = hypothesis.norms[order] * reference.norms[order];
@@ -182,10 +181,6 @@ impl Vectors {
         let norms = std::array::from_fn(|at| weights[at].iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt());
         Self { weights, norms, bigrams: tokens.len().saturating_sub(1) as f64 }
     }
-}
-
-fn weight_in(weights: &[(Ngram, f64)], gram: Ngram) -> f64 {
-    weights.binary_search_by_key(&gram, |(gram, _)| *gram).map_or(0.0, |at| weights[at].1)
 }
 
 /// In how many items' references each n-gram occurs.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::agreement::{Weighting, cohen_kappa};
 use crate::interval::{Estimate, Interval, Resampling};
+use crate::metric::share;
 
 /// Which classes a macro average is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -296,10 +297,6 @@ fn matthews(counts: &[ClassCounts]) -> f64 {
     let gold = items * items - sum(|counts| (counts.gold as f64).powi(2));
     let predicted = items * items - sum(|counts| (counts.predicted as f64).powi(2));
     if gold > 0.0 && predicted > 0.0 { both / (gold.sqrt() * predicted.sqrt()) } else { 0.0 }
-}
-
-fn share(part: usize, of: usize) -> f64 {
-    if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
 /// Share of items whose true class is among the `k` with the highest scores; of equal scores the lower class comes

@@ -11,9 +11,8 @@ use rayon::prelude::*;
 use crate::bleu::{Smoothing, sentence_bleu};
 use crate::corpus::{Item, TokenId, Vocabulary};
 use crate::error::Error;
-use crate::metric::{ItemView, Metric, Statistics};
+use crate::metric::{ItemView, Metric, Statistics, means, share};
 use crate::ngram::{MAX_ORDER, Ngram, count_of, ngrams};
-use crate::rouge::means;
 use crate::tokenize::{Tokenizer, WhiteSpace};
 
 /// Orders that Distinct is printed for.
@@ -86,7 +85,7 @@ impl Metric for Distinct {
                     different.insert(gram);
                     all += 1;
                 }
-                ratio(different.len(), all)
+                share(different.len(), all)
             })
             .collect()
     }
@@ -137,7 +136,7 @@ impl Metric for DistinctPerResponse {
                 let all = count_of(tokens.len(), order);
                 let counts = all > 0 || self.too_short == TooShort::Zero;
                 let different: HashSet<Ngram> = ngrams(tokens, order).collect();
-                [ratio(different.len(), all), f64::from(u8::from(counts))]
+                [share(different.len(), all), f64::from(u8::from(counts))]
             })
             .collect()
     }
@@ -279,8 +278,4 @@ fn against_others(tokens: &[Vec<TokenId>], own: usize) -> Result<[f64; 3], Error
 
 fn distinct_names() -> Vec<String> {
     (1..=ORDERS).map(|order| format!("distinct-{order}")).collect()
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

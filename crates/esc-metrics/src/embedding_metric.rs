@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use crate::embedding::{EmbeddingScores, WordVectors};
-use crate::metric::{ItemView, Metric};
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::metric::{ItemView, Metric, Statistics};
 use crate::tokenize::Tokenizer;
 
 /// Embedding average, extrema and greedy matching: means over the items that have words on both sides, −1 to 1.
-#[derive(Clone)]
 pub struct MeanEmbedding {
     vectors: Arc<WordVectors>,
     tokenizer: Arc<dyn Tokenizer>,
+    failure: Failure,
 }
 
 impl MeanEmbedding {
     /// With these vectors and this tokenisation.
     pub fn new(vectors: Arc<WordVectors>, tokenizer: Arc<dyn Tokenizer>) -> Self {
-        Self { vectors, tokenizer }
+        Self { vectors, tokenizer, failure: Failure::default() }
     }
 }
 
@@ -40,7 +42,11 @@ impl Metric for MeanEmbedding {
         let references: Vec<Vec<&str>> = view.tokens.references.iter().map(|tokens| words(tokens)).collect();
         match self.vectors.scores(&words(&view.tokens.hypothesis), &references) {
             Ok(Some(EmbeddingScores { average, extrema, greedy })) => vec![average, extrema, greedy, 1.0],
-            _ => vec![0.0; 4],
+            Ok(None) => vec![0.0; 4],
+            Err(error) => {
+                self.failure.keep(error);
+                vec![f64::NAN; 4]
+            }
         }
     }
 
@@ -49,5 +55,9 @@ impl Metric for MeanEmbedding {
             [scores @ .., counted] if *counted > 0.0 => scores.iter().map(|score| score / counted).collect(),
             _ => vec![f64::NAN; 3],
         }
+    }
+
+    fn complete(&self, _statistics: &mut Statistics) -> Result<(), Error> {
+        self.failure.tell()
     }
 }

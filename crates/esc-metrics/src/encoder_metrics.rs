@@ -3,18 +3,16 @@
 //! The encoder itself is somebody else's (the crate `text-encoder` has one for BERT and RoBERTa): here is only what is asked of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::bertscore::{BertScore, Idf, TokenEmbeddings};
 use crate::embedding::dot;
 use crate::error::Error;
-use crate::metric::{ItemView, Metric, Statistics};
+use crate::failure::Failure;
+use crate::metric::{ItemView, Metric, Statistics, means};
 use crate::tokenize::Tokenizer;
-
-/// Items whose embeddings are in memory at a time.
-const SLICE: usize = 256;
 
 /// An encoder of texts.
 pub trait Encoder: Send + Sync {
@@ -66,9 +64,9 @@ impl MeanBertScore {
     pub fn with_idf_of(self, references: &[&str]) -> Result<Self, Error> {
         let mut tokens: Vec<Vec<u32>> = Vec::with_capacity(references.len());
         let mut framing = BTreeSet::new();
-        for slice in references.chunks(SLICE) {
+        for slice in references.chunks(Failure::SLICE) {
             for text in self.encoder.embed_tokens(slice)? {
-                framing.extend(text.embeddings.weightless().map(|place| text.tokens[place]));
+                framing.extend(text.embeddings.weightless().filter_map(|place| text.tokens.get(place)));
                 tokens.push(text.tokens);
             }
         }
@@ -122,7 +120,7 @@ impl Metric for MeanBertScore {
     }
 
     fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
-        sums.iter().map(|sum| sum / items as f64).collect()
+        means(sums, items)
     }
 
     fn complete(&self, _statistics: &mut Statistics) -> Result<(), Error> {
@@ -178,42 +176,11 @@ impl Metric for SentenceSimilarity {
     }
 
     fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
-        sums.iter().map(|sum| sum / items as f64).collect()
+        means(sums, items)
     }
 
     fn complete(&self, _statistics: &mut Statistics) -> Result<(), Error> {
         self.failure.tell()
-    }
-}
-
-/// The first thing that went wrong while measuring, kept until there is somebody to tell.
-#[derive(Default)]
-pub(crate) struct Failure(Mutex<Option<Error>>);
-
-impl Failure {
-    /// Measures slice by slice; after a failure nothing more is tried, and rows hold no numbers.
-    pub(crate) fn rows_or_kept(
-        &self,
-        items: &[ItemView<'_>],
-        width: usize,
-        mut rows: impl FnMut(&[ItemView<'_>]) -> Result<Vec<Vec<f64>>, Error>,
-    ) -> Vec<Vec<f64>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = Vec::with_capacity(items.len());
-        for slice in items.chunks(SLICE) {
-            if kept.is_none() {
-                match rows(slice) {
-                    Ok(found) => all.extend(found),
-                    Err(error) => *kept = Some(error),
-                }
-            }
-        }
-        all.resize(items.len(), vec![f64::NAN; width]);
-        all
-    }
-
-    pub(crate) fn tell(&self) -> Result<(), Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 

@@ -21,7 +21,7 @@
 //! assert!((80.0..90.0).contains(&f1.value));
 //!
 //! // Is the difference more than chance? Conversations are drawn whole: here each response is one of its own.
-//! let compared = first.compare(&second, &["a", "b", "c"], &Resampling::default())?;
+//! let compared = first.compare(&second, &["a", "b", "c"], Some(&Resampling::default()))?;
 //! let f1 = compared.iter().find(|row| row.name == "f1").unwrap();
 //! assert!(f1.comparison.as_ref().unwrap().bootstrap.difference.low > 0.0);
 //! # Ok::<(), esc_metrics::Error>(())
@@ -51,6 +51,7 @@ pub mod embedding;
 mod embedding_metric;
 mod encoder_metrics;
 mod error;
+mod failure;
 #[cfg(feature = "front")]
 pub mod front;
 pub mod interval;

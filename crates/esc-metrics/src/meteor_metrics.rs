@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::meteor::{Meteor, NltkMeteor, SegmentStatistics};
-use crate::metric::{ItemView, Metric};
-use crate::rouge::means;
+use crate::metric::{ItemView, Metric, means};
 use crate::tokenize::Tokenizer;
 
 /// METEOR 1.5 over a corpus, 0 to 1: the score of the summed statistics, not the mean of segments.

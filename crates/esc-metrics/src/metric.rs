@@ -144,3 +144,13 @@ impl Statistics {
         self.values = values;
     }
 }
+
+/// Sums divided by the number of items; 0 without items.
+pub(crate) fn means(sums: &[f64], items: usize) -> Vec<f64> {
+    sums.iter().map(|sum| if items == 0 { 0.0 } else { sum / items as f64 }).collect()
+}
+
+/// Part of a whole; 0 of nothing.
+pub(crate) fn share(part: usize, of: usize) -> f64 {
+    if of == 0 { 0.0 } else { part as f64 / of as f64 }
+}

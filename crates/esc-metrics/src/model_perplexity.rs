@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use llm_runtime::{Continuation, Prompt, ScoreRequest, TextModel};
 
-use crate::encoder_metrics::Failure;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::metric::{ItemView, Metric, Statistics};
 use crate::perplexity::Nll;
 use crate::tokenize::Tokenizer;
@@ -18,11 +18,20 @@ impl Nll {
     /// The model fails, a request can't be served, or a continuation has no tokens.
     pub fn of_model(model: &mut dyn TextModel, requests: &[ScoreRequest]) -> Result<Self, Error> {
         let mut nll = Self::default();
-        for (number, score) in model.score(requests).map_err(Error::model)?.into_iter().enumerate() {
-            let score = score.map_err(|error| Error::Model(format!("text {number}: {error}")))?;
+        let scores = model.score(requests).map_err(Error::model)?;
+        for (number, (score, request)) in scores.into_iter().zip(requests).enumerate() {
+            let score = score.map_err(|error| Error::Model(format!("{}: {error}", named(number, request))))?;
             nll.push(-score.sum, score.logprobs.len())?;
         }
         Ok(nll)
+    }
+}
+
+/// Names what is scored by how it begins: a number would be that of a slice.
+fn named(number: usize, request: &ScoreRequest) -> String {
+    match &request.continuation {
+        Continuation::Text(text) => format!("`{}`", text.chars().take(40).collect::<String>()),
+        Continuation::Tokens(_) => format!("continuation {}", number + 1),
     }
 }
 

@@ -33,9 +33,9 @@ pub fn count_of(length: usize, order: usize) -> usize {
     (length + 1).saturating_sub(order)
 }
 
-/// How often a counted n-gram occurs.
-pub(crate) fn count_in(counted: &[(Ngram, u32)], gram: Ngram) -> u32 {
-    counted.binary_search_by_key(&gram, |(gram, _)| *gram).map_or(0, |at| counted[at].1)
+/// The count or weight of an n-gram among those in ascending order; 0 where it is not among them.
+pub(crate) fn value_in<T: Copy + Default>(valued: &[(Ngram, T)], gram: Ngram) -> T {
+    valued.binary_search_by_key(&gram, |(gram, _)| *gram).map_or_else(|_| T::default(), |at| valued[at].1)
 }
 
 #[cfg(test)]
@@ -48,6 +48,6 @@ mod tests {
         assert_eq!(counts(&[7, 9, 7], 1), [(7, 2), (9, 1)]);
         assert_eq!(counts(&[7], 2), []);
         assert_eq!((count_of(3, 2), count_of(1, 2), count_of(0, 1), count_of(0, 4)), (2, 0, 0, 0));
-        assert_eq!(count_in(&counts(&[7, 9, 7], 1), 7), 2);
+        assert_eq!(value_in(&counts(&[7, 9, 7], 1), 7), 2);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::corpus::TokenId;
 use crate::lcs;
-use crate::metric::{ItemView, Metric};
-use crate::ngram::{count_in, count_of, counts};
+use crate::metric::{ItemView, Metric, means};
+use crate::ngram::{count_of, counts, value_in};
 use crate::tokenize::{RougeWords, Tokenizer};
 
 /// Recall counts 1.2 times as much as precision.
@@ -176,9 +176,10 @@ impl Numbers {
     }
 }
 
-fn overlap(own: &[TokenId], other: &[TokenId], order: usize) -> PrecisionRecall {
+/// Of the shared n-grams of an order, each as often as both sides have it.
+pub(crate) fn overlap(own: &[TokenId], other: &[TokenId], order: usize) -> PrecisionRecall {
     let other_counts = counts(other, order);
-    let shared: u32 = counts(own, order).iter().map(|(gram, count)| *count.min(&count_in(&other_counts, *gram))).sum();
+    let shared: u32 = counts(own, order).iter().map(|(gram, count)| *count.min(&value_in(&other_counts, *gram))).sum();
     let count = |tokens: &[TokenId]| count_of(tokens.len(), order);
     PrecisionRecall::of(shared as usize, count(own), count(other))
 }
@@ -210,9 +211,4 @@ fn tally(tokens: &[TokenId]) -> HashMap<TokenId, usize> {
         *tally.entry(*token).or_insert(0) += 1;
     }
     tally
-}
-
-/// Sums divided by the number of items; 0 without items.
-pub(crate) fn means(sums: &[f64], items: usize) -> Vec<f64> {
-    sums.iter().map(|sum| if items == 0 { 0.0 } else { sum / items as f64 }).collect()
 }

@@ -298,37 +298,45 @@ impl Scored {
         rows
     }
 
+    fn signatures(&self) -> Vec<String> {
+        self.measured.iter().zip(&self.scales).map(|(measured, scale)| self.signature(measured, *scale)).collect()
+    }
+
     fn signature(&self, measured: &Measured, scale: f64) -> String {
         let signature = format!("{}{}", measured.metric.signature(), self.preparation.signature());
         if scale == 1.0 { signature } else { format!("{signature}|x{scale}") }
     }
 
-    /// This system against another on the same items; whole groups are drawn and swapped.
+    /// This system against another on the same items; whole groups are drawn and swapped. Without resampling there are values only.
     ///
     /// # Errors
     /// The systems answered different items, or were measured by different suites.
-    pub fn compare(&self, other: &Self, groups: &[&str], resampling: &Resampling) -> Result<Vec<ComparedRow>, Error> {
+    pub fn compare(
+        &self,
+        other: &Self,
+        groups: &[&str],
+        resampling: Option<&Resampling>,
+    ) -> Result<Vec<ComparedRow>, Error> {
         let (left, right) = (self.items(), other.items());
         if left != right || groups.len() != left {
             let (what, right) =
                 if left == right { ("items and groups", groups.len()) } else { ("items of two systems", right) };
             return Err(Error::Lengths { what, left, right });
         }
-        let signatures = |scored: &Self| scored.measured.iter().map(|one| one.metric.signature()).collect::<Vec<_>>();
-        if signatures(self) != signatures(other) {
+        if self.signatures() != other.signatures() {
             return Err(Error::Setting("the systems were measured by different metrics".into()));
         }
         let mut rows = Vec::new();
         for ((one, two), scale) in self.measured.iter().zip(&other.measured).zip(&self.scales) {
+            let (first, second) = (one.values(), two.values());
+            let sums = resampling.and_then(|resampling| Some((sums(one, groups)?, sums(two, groups)?, resampling)));
             for (at, name) in one.metric.names().into_iter().enumerate() {
-                let value = |measured: &Measured| measured.values().get(at).copied().unwrap_or(f64::NAN) * scale;
-                rows.push(ComparedRow {
-                    name,
-                    first: value(one),
-                    second: value(two),
-                    comparison: comparison(one, two, at, *scale, groups, resampling),
-                    signature: self.signature(one, *scale),
+                let value = |values: &[f64]| values.get(at).copied().unwrap_or(f64::NAN) * scale;
+                let comparison = sums.as_ref().and_then(|(first, second, resampling)| {
+                    comparison(one.metric.as_ref(), [first, second], at, *scale, resampling)
                 });
+                let (first, second) = (value(&first), value(&second));
+                rows.push(ComparedRow { name, first, second, comparison, signature: self.signature(one, *scale) });
             }
         }
         Ok(rows)
@@ -364,14 +372,12 @@ fn intervals(measured: &Measured, groups: &[&str], resampling: &Resampling) -> V
 }
 
 fn comparison(
-    one: &Measured,
-    two: &Measured,
+    metric: &dyn Metric,
+    [first, second]: [&ItemSums; 2],
     value: usize,
     scale: f64,
-    groups: &[&str],
     resampling: &Resampling,
 ) -> Option<Comparison> {
-    let metric = one.metric.as_ref();
     let score = |sums: &[f64]| scale * values_of(metric, sums).get(value).copied().unwrap_or(f64::NAN);
-    Some(Paired::new(&sums(one, groups)?, &sums(two, groups)?, score).ok()?.compare(resampling))
+    Some(Paired::new(first, second, score).ok()?.compare(resampling))
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::corpus::TokenId;
-use crate::metric::{ItemView, Metric};
-use crate::ngram::{count_in, counts};
-use crate::rouge::{PrecisionRecall, means};
+use crate::metric::{ItemView, Metric, means};
+use crate::rouge::overlap;
 use crate::tokenize::{ParlaiWords, Tokenizer};
 
 /// Which lineage's F1.
@@ -53,17 +51,11 @@ impl Metric for UnigramF1 {
     }
 
     fn measure(&self, item: ItemView<'_>) -> Vec<f64> {
-        let scores = item.tokens.references.iter().map(|reference| f1(&item.tokens.hypothesis, reference));
+        let scores = item.tokens.references.iter().map(|reference| overlap(&item.tokens.hypothesis, reference, 1).f1);
         vec![scores.fold(0.0, f64::max)]
     }
 
     fn values_of_sums(&self, sums: &[f64], items: usize) -> Vec<f64> {
         means(sums, items)
     }
-}
-
-fn f1(hypothesis: &[TokenId], reference: &[TokenId]) -> f64 {
-    let other = counts(reference, 1);
-    let shared: u32 = counts(hypothesis, 1).iter().map(|(word, count)| *count.min(&count_in(&other, *word))).sum();
-    PrecisionRecall::of(shared as usize, hypothesis.len(), reference.len()).f1
 }

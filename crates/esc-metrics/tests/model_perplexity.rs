@@ -67,7 +67,7 @@ fn responses_count_by_their_tokens_and_empty_ones_not_at_all() {
 fn what_the_model_refuses_fails_the_score() {
     let items = [Item::new("fine", "x"), Item::new("too long", "x")];
     let failed = Measured::of(Arc::new(ModelPerplexity::new(Box::new(Bytes))), &items).err().unwrap();
-    assert!(failed.to_string().starts_with("the model that scores: text 1: "), "{failed}");
+    assert!(failed.to_string().starts_with("the model that scores: `too long`: "), "{failed}");
 }
 
 #[test]

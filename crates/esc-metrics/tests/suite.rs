@@ -31,7 +31,7 @@ fn golden_metrics_the_thu_coai_preset_from_raw_texts() {
 }
 
 #[test]
-fn golden_metrics_the_nlg_eval_preset_from_raw_texts() {
+fn golden_metrics_nlg_evals_metrics_without_meteor_from_raw_texts() {
     let (Some(golden), Some(resources)) = (Golden::load(), with_nltk_tables()) else { return };
     let suite = Suite::of_names(&["bleu-coco", "rouge-l-coco", "cider"], &resources).unwrap();
     for set in golden.sets() {
@@ -94,16 +94,25 @@ fn a_system_is_not_better_than_itself() {
     let groups: Vec<String> = (0..40).map(|number| format!("g{}", number / 4)).collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let resampling = Resampling::new(200, 0.95, 1).unwrap();
-    for row in scored.compare(&scored, &groups, &resampling).unwrap() {
+    for row in scored.compare(&scored, &groups, Some(&resampling)).unwrap() {
         assert_eq!(row.first, row.second);
         if let Some(comparison) = row.comparison {
             assert_eq!((comparison.bootstrap.p, comparison.randomisation.p), (1.0, 1.0), "{}", row.name);
         }
     }
     let better: Vec<Item> = items.iter().map(|item| Item::new("a b 7 d", item.references[0].clone())).collect();
-    let rows = suite.score(better).unwrap().compare(&scored, &groups, &resampling).unwrap();
+    let rows = suite.score(better).unwrap().compare(&scored, &groups, Some(&resampling)).unwrap();
     let rouge = rows.iter().find(|row| row.name == "rouge-l" && row.comparison.is_some()).unwrap();
     assert!(rouge.comparison.as_ref().unwrap().randomisation.p < 0.05, "{rouge:?}");
+}
+
+#[test]
+fn systems_whose_responses_were_cleaned_differently_are_not_compared() {
+    let scored =
+        |preset| Suite::preset(preset, &Resources::built_in()).unwrap().score([Item::new("a b", "a c")]).unwrap();
+    let (plain, cleaned) = (scored(Preset::NlgEval), scored(Preset::MultiEsc));
+    assert!(plain.compare(&cleaned, &["only"], None).is_err());
+    assert!(plain.compare(&plain, &["only"], None).unwrap().iter().all(|row| row.comparison.is_none()));
 }
 
 #[test]

@@ -172,6 +172,10 @@ fn answer_of_scores(scores: &[Result<Score, RequestError>]) -> Answer {
             let most = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = sums.iter().map(|sum| (sum - most).exp()).collect();
             let total: f64 = weights.iter().sum();
+            if !total.is_finite() || total <= 0.0 {
+                // Local models say so themselves; a server may pass it on.
+                return Answer::Failed(RequestError::Remote(format!("the choices' log-likelihoods are {sums:?}")));
+            }
             Answer::Probabilities(weights.iter().map(|weight| weight / total).collect())
         }
     }

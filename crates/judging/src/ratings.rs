@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use esc_metrics::judge::{ExpectedRating, sampled_rating};
 use llm_runtime::TextModel;
 use serde::{Deserialize, Serialize};
 
@@ -101,9 +102,10 @@ fn inquiry(item: &RatingItem, template: &JudgeTemplate, samples: usize) -> Resul
 }
 
 fn rating_of(texts: &[String], probabilities: &[f64]) -> Option<f64> {
-    if !probabilities.is_empty() {
-        return Some((1..).zip(probabilities).map(|(rating, probability)| f64::from(rating) * probability).sum());
+    if probabilities.is_empty() {
+        let read: Vec<i64> = texts.iter().filter_map(|text| parse_rating(text)).map(i64::from).collect();
+        return sampled_rating(&read).ok();
     }
-    let read: Vec<f64> = texts.iter().filter_map(|text| parse_rating(text)).map(f64::from).collect();
-    (!read.is_empty()).then(|| read.iter().sum::<f64>() / read.len() as f64)
+    let rated: Vec<(f64, f64)> = (1..).map(f64::from).zip(probabilities.iter().map(|share| share.ln())).collect();
+    ExpectedRating::new(&rated).ok().map(|rating| rating.mean)
 }

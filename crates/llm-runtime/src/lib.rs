@@ -82,6 +82,7 @@ mod template;
 mod text_model;
 #[cfg(feature = "engine")]
 mod tokenizer;
+mod torn_row;
 
 #[cfg(feature = "engine")]
 pub mod hub;
@@ -128,6 +129,7 @@ pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat
 pub use text_model::*;
 #[cfg(feature = "engine")]
 pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
+pub use torn_row::is_torn_row;
 #[cfg(feature = "engine")]
 pub use weights::export::{ExportType, ModelExport, Replacement};
 #[cfg(feature = "engine")]

@@ -169,6 +169,22 @@ fn a_failure_that_stays_fails_its_request_and_the_others_go_on() {
 }
 
 #[test]
+fn a_streamed_answer_that_is_too_large_is_paid_for_once() {
+    let server = ScriptedServer::start(&[("huge", &[Act::Huge(200_000)])]);
+    let streaming = RemoteOptions { largest_answer: 100_000, streaming: true, ..options(&server) };
+    let (heard, _) = run(streaming, vec![chat(0, "huge")]);
+    assert!(heard.error(0).contains("larger than 100000 bytes"), "{}", heard.error(0));
+    assert_eq!(server.attempts("huge"), 1);
+}
+
+#[test]
+fn times_that_no_clock_can_add_are_refused() {
+    let server = ScriptedServer::start(&[]);
+    let endless = RemoteOptions { minimum_delay: Duration::from_secs(u64::MAX), ..options(&server) };
+    assert!(RemoteModel::new(endless).err().unwrap().to_string().contains("longer than a year"));
+}
+
+#[test]
 fn servers_that_drip_or_say_nothing_are_given_up() {
     let scripts: [(&str, &[Act]); 4] = [
         ("silence", &[Act::Silence]),

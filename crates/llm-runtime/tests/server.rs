@@ -350,6 +350,7 @@ fn wrong_requests_are_told_what_is_wrong() {
         (400, json!("messages[0].role"), chat(json!({"messages": [{"role": "robot", "content": ""}]}))),
         (400, json!("messages"), chat(json!({"messages": [{"role": "user", "content": long}]}))),
         (400, json!("messages"), chat(json!({"max_tokens": 100_000}))),
+        (400, json!("messages"), chat(json!({"max_tokens": u64::MAX}))),
         (400, json!("typical_p"), chat(json!({"typical_p": 0}))),
         (400, json!("n"), chat(json!({"n": 0}))),
         (400, json!("model"), chat(json!({"model": null}))),

@@ -80,6 +80,7 @@ impl AdherenceRow {
 /// Rows of adherence in a [`RowFile`](crate::RowFile).
 pub const ADHERENCE_ROWS: RowKind<AdherenceRow> = RowKind {
     name: "row of `sra adherence`",
+    beginning: r#"{"id":"#,
     id: |row| response_key(&row.made_by, &row.id),
     made_by: |row| &row.scored_by,
 };

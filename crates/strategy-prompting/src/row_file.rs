@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use llm_runtime::is_torn_row;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,8 @@ use crate::error::Error;
 pub struct RowKind<R> {
     /// What a row is called in errors, e.g. `row of sra adherence`.
     pub name: &'static str,
+    /// How each begins as JSON: its first field, e.g. `{"id":`. Only what begins so is cut off as torn.
+    pub beginning: &'static str,
     /// What it is about; unique in a file.
     pub id: fn(&R) -> String,
     /// Who made it: a model's hash or name, and whatever else decides the row.
@@ -77,14 +80,19 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
         let text = if exists { std::fs::read(path).map_err(Error::io(path))? } else { Vec::new() };
-        let whole = whole_lines(&text);
-        file.set_len(whole as u64).map_err(Error::io(path))?;
-        let rows = rows_of(path, &text[..whole], kind)?;
+        let (whole, tail) = text.split_at(whole_lines(&text));
+        let rows = rows_of(path, whole, kind)?;
+        if !is_torn_row(tail, kind.beginning) {
+            let problem = format!("its last line is no {}: choose another file", kind.name);
+            return Err(Error::Format { path: path.to_owned(), problem });
+        }
         if let Some(other) = rows.iter().find(|row| (kind.made_by)(row) != made_by) {
             let problem =
                 format!("holds rows made by {}, not by {made_by}: choose another file", (kind.made_by)(other));
             return Err(Error::Format { path: path.to_owned(), problem });
         }
+        // Only now is it known that the file is ours.
+        file.set_len(whole.len() as u64).map_err(Error::io(path))?;
         let ids = rows.iter().map(kind.id).collect();
         Ok(Self { path: path.to_owned(), file, kind, rows, ids })
     }
@@ -112,5 +120,35 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
     /// All rows, those of earlier runs first.
     pub fn rows(&self) -> &[R] {
         &self.rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize, Serialize)]
+    struct Row {
+        id: String,
+        maker: String,
+    }
+
+    const ROWS: RowKind<Row> =
+        RowKind { name: "row of a test", beginning: r#"{"id":"#, id: |row| row.id.clone(), made_by: |row| &row.maker };
+
+    #[test]
+    fn what_is_not_ours_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let ours = r#"{"id":"a","maker":"m"}"#;
+        for foreign in ["sk-0123456789", r#"{"key": 1}"#, &format!("{ours}\nnotes"), r#"{"id":"a","maker":"other"}"#] {
+            std::fs::write(&path, format!("{foreign}{}", if foreign.contains("other") { "\n" } else { "" })).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            assert!(RowFile::open(&path, true, "m", ROWS).is_err(), "{foreign}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+        std::fs::write(&path, format!("{ours}\n{}", &ours[..9])).unwrap();
+        assert_eq!(RowFile::open(&path, true, "m", ROWS).unwrap().rows().len(), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{ours}\n"));
     }
 }

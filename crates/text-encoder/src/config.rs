@@ -89,7 +89,7 @@ const OWN_FIELDS: [&str; 21] = [
 
 impl EncoderConfig {
     /// A small encoder to be trained from nothing: two layers of width 64 with four heads, 128 positions. Its fresh weights are larger
-    /// than BERT's, as befits rows so short: with 0.02 it learns half as fast.
+    /// than BERT's, as befits rows so short.
     pub fn tiny(vocabulary_size: usize, pad_id: u32) -> Self {
         Self {
             architecture: Architecture::Bert,
@@ -139,7 +139,10 @@ impl EncoderConfig {
                 Value::Null => None,
                 _ => Some(fields.number("classifier_dropout", 0.1)? as f32),
             },
-            pad_id: fields.number("pad_token_id", if is_roberta { 1.0 } else { 0.0 })? as u32,
+            pad_id: match &json["pad_token_id"] {
+                Value::Null => u32::from(is_roberta),
+                _ => fields.size("pad_token_id")? as u32,
+            },
             initializer_range: fields.number("initializer_range", 0.02)?,
             other: fields.other(),
         };

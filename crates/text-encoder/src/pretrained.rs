@@ -192,13 +192,20 @@ impl SentenceEncoder {
     /// Opens a Hugging Face folder; a head in it is left aside.
     ///
     /// # Errors
-    /// A file is missing or damaged, or the architecture is another.
+    /// A file is missing or damaged, values are missing, or the architecture is another.
     pub fn open(folder: &Path, device: &Device) -> Result<Self, EncoderError> {
         let (config, _) = EncoderConfig::read(&folder.join(CONFIG_FILE))?;
         let tokenizer = EncoderTokenizer::open(folder)?;
         check_vocabulary(folder, &tokenizer, &config)?;
         let weights = EncoderWeights::open(folder, &config, device, 0)?;
-        Ok(Self { encoder: TextEncoder::load(&weights, &config, device)?, tokenizer })
+        let encoder = TextEncoder::load(&weights, &config, device)?;
+        if let Some(name) = weights.made_fresh().first() {
+            return Err(EncoderError::format(
+                folder,
+                format!("`{name}` is not whole: the folder lacks trained values"),
+            ));
+        }
+        Ok(Self { encoder, tokenizer })
     }
 
     /// Of an encoder and its tokenizer.

@@ -14,8 +14,8 @@ use crate::EncoderError;
 /// What stands before all pieces.
 const CONTROL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// Pieces for a WordPiece tokenizer of at most `size`: the control tokens, every character that occurs (alone and inside words), and
-/// the most frequent whole words. Words that are left out are spelt by their characters, so that nothing that occurs is unknown.
+/// Pieces for a WordPiece tokenizer: the control tokens, every character that occurs (alone and inside words), and, as long as
+/// there are fewer than `size`, the most frequent whole words. Words that are left out are spelt by their characters, so that nothing that occurs is unknown.
 ///
 /// # Errors
 /// A text can't be split into words.

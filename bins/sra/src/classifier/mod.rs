@@ -9,6 +9,8 @@ mod train;
 
 use std::process::ExitCode;
 
+pub(crate) use model::sentence_encoder;
+
 use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierCommand;
 use crate::failure::Failure;

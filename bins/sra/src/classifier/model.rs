@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use llm_runtime::{LoadEvent, LoadOptions};
-use text_encoder::TextClassifier;
+use text_encoder::{SentenceEncoder, TextClassifier};
 
-use crate::classifier_arguments::Machine;
+use crate::arguments::Machine;
 use crate::failure::Failure;
 
 /// Folder of the trained classifier in a run.
@@ -34,4 +34,9 @@ pub(super) fn open(name: &str, machine: &Machine) -> Result<(TextClassifier, Pat
     let device = machine.device.open()?;
     let folder = folder(name, machine)?;
     Ok((TextClassifier::open(&folder, &device)?, folder))
+}
+
+/// The encoder of such a folder, without its head: a vector for each text.
+pub(crate) fn sentence_encoder(name: &str, machine: &Machine) -> Result<SentenceEncoder, Failure> {
+    Ok(SentenceEncoder::open(&folder(name, machine)?, &machine.device.open()?)?)
 }

@@ -7,7 +7,7 @@ use esc_metrics::interval::Interval;
 use serde::Serialize;
 use text_encoder::weights_sha256;
 
-use super::rows::{self, Row, RowFile};
+use super::rows::{self, Predictions, Row};
 use super::{data, model};
 use crate::adherence::written;
 use crate::arguments::Format;
@@ -43,7 +43,7 @@ pub(super) fn run(options: &ClassifierPredict, format: Format) -> Result<ExitCod
     let (classifier, folder) = model::open(&options.model, &options.machine)?;
     let hash: String = weights_sha256(&folder)?.chars().take(HASH_DIGITS).collect();
     let responses = data::read_all(&options.input)?;
-    let mut file = RowFile::open(&options.out, options.resume, &responses, &classifier.labels, &hash)?;
+    let mut file = Predictions::open(&options.out, options.resume, &responses, &classifier.labels, &hash)?;
     interrupt::listen();
     let done = file.rows().len();
     let is_whole = rows::classify(&classifier, &responses, done, &options.reading.options(), &mut |predictions| {

@@ -1,12 +1,12 @@
 //! Predictions as they are made, and the files they go to.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use strategy_prompting::Layout;
+use strategy_prompting::{Layout, RowFile, RowKind};
 use text_encoder::{Prediction, ReadingOptions, TextClassifier};
 
 use super::data::Response;
@@ -79,15 +79,22 @@ impl Row {
     }
 }
 
+const ROWS: RowKind<Row> = RowKind {
+    name: "row of `sra classifier predict`",
+    beginning: r#"{"index":"#,
+    id: |row| row.index.to_string(),
+    made_by: |row| &row.classifier,
+};
+
 /// A file of predictions that grows.
-pub(super) enum RowFile {
+pub(super) enum Predictions {
     /// One JSON object a line; can be gone on with.
-    Json { path: PathBuf, file: File, rows: Vec<Row> },
+    Json(RowFile<Row>),
     /// `index`, `prediction`, then a column of probabilities for each class.
     Table { path: PathBuf, file: File, rows: Vec<Row> },
 }
 
-impl RowFile {
+impl Predictions {
     /// Opens a new file, or, to resume, one that the same classifier has begun for the same responses.
     pub(super) fn open(
         path: &Path,
@@ -96,54 +103,59 @@ impl RowFile {
         labels: &[String],
         classifier: &str,
     ) -> Result<Self, Failure> {
-        let wrong = |problem: String| Failure::work(format!("{}: {problem}", path.display()));
         let is_table = path.extension().is_some_and(|extension| extension == "tsv");
         if is_table && resume {
             return Err(Failure::wrong_use("a .tsv file can't be gone on with: name a .jsonl file to use --resume"));
         }
-        if path.exists() && !resume {
-            return Err(wrong("the file exists already: go on with it (--resume), or name another".into()));
-        }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(path).map_err(|error| wrong(error.to_string()))?;
-        if is_table {
-            // In the order in which a row's probabilities stand.
-            let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            labels.sort_unstable();
-            let header = ["index", "prediction"].into_iter().chain(labels);
-            let header = header.map(cell).collect::<Vec<_>>().join("\t");
-            writeln!(file, "{header}").map_err(|error| wrong(error.to_string()))?;
-            return Ok(Self::Table { path: path.into(), file, rows: Vec::new() });
-        }
-        let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        // A line that a kill tore is made again.
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        file.set_len(whole as u64).map_err(|error| wrong(error.to_string()))?;
-        let rows = known_rows(&text[..whole], responses, classifier).map_err(wrong)?;
-        Ok(Self::Json { path: path.into(), file, rows })
+        if is_table { Self::new_table(path, labels) } else { Self::json(path, resume, responses, classifier) }
     }
 
-    /// Keeps rows, as one write.
-    pub(super) fn append(&mut self, new: Vec<Row>) -> Result<(), Failure> {
-        let mut text = String::new();
-        for row in &new {
-            match self {
-                Self::Json { .. } => text.push_str(&serde_json::to_string(row).map_err(Failure::work)?),
-                Self::Table { .. } => text.push_str(&table_line(row)),
-            }
-            text.push('\n');
+    fn json(path: &Path, resume: bool, responses: &[Response], classifier: &str) -> Result<Self, Failure> {
+        let file = RowFile::open(path, resume, classifier, ROWS)?;
+        let fits = |(number, row): (usize, &Row)| {
+            row.index == number && responses.get(number).is_some_and(|response| response.id == row.id)
+        };
+        match file.rows().iter().enumerate().position(|row| !fits(row)) {
+            Some(number) => Err(Failure::work(format!(
+                "{}: line {}: not the row of these responses: name another file",
+                path.display(),
+                number + 1
+            ))),
+            None => Ok(Self::Json(file)),
         }
-        let (Self::Json { path, file, rows } | Self::Table { path, file, rows }) = self;
-        file.write_all(text.as_bytes())
-            .map_err(|error| Failure::work(format!("{}: {error}; the rows before are safe", path.display())))?;
-        rows.extend(new);
-        Ok(())
+    }
+
+    fn new_table(path: &Path, labels: &[String]) -> Result<Self, Failure> {
+        let wrong = |error: std::io::Error| Failure::work(format!("{}: {error}", path.display()));
+        let mut file = File::create_new(path).map_err(wrong)?;
+        // In the order in which a row's probabilities stand.
+        let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        labels.sort_unstable();
+        let header = ["index", "prediction"].into_iter().chain(labels);
+        writeln!(file, "{}", header.map(cell).collect::<Vec<_>>().join("\t")).map_err(wrong)?;
+        Ok(Self::Table { path: path.into(), file, rows: Vec::new() })
+    }
+
+    /// Keeps rows.
+    pub(super) fn append(&mut self, new: Vec<Row>) -> Result<(), Failure> {
+        match self {
+            Self::Json(file) => Ok(new.into_iter().try_for_each(|row| file.append(row))?),
+            Self::Table { path, file, rows } => {
+                let text: String = new.iter().map(|row| table_line(row) + "\n").collect();
+                file.write_all(text.as_bytes())
+                    .map_err(|error| Failure::work(format!("{}: {error}; the rows before are safe", path.display())))?;
+                rows.extend(new);
+                Ok(())
+            }
+        }
     }
 
     /// All rows, those of earlier runs first.
     pub(super) fn rows(&self) -> &[Row] {
-        let (Self::Json { rows, .. } | Self::Table { rows, .. }) = self;
-        rows
+        match self {
+            Self::Json(file) => file.rows(),
+            Self::Table { rows, .. } => rows,
+        }
     }
 }
 
@@ -155,25 +167,4 @@ fn table_line(row: &Row) -> String {
 /// A label within a table.
 fn cell(text: &str) -> String {
     text.replace(['\t', '\n', '\r'], " ")
-}
-
-/// The rows of a file that was begun, if they are those of these responses.
-fn known_rows(text: &[u8], responses: &[Response], classifier: &str) -> Result<Vec<Row>, String> {
-    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut rows = Vec::new();
-    for (number, line) in lines.enumerate() {
-        let row: Row = serde_json::from_slice(line)
-            .map_err(|error| format!("line {}: not a row of `sra classifier predict`: {error}", number + 1))?;
-        if row.classifier != classifier {
-            return Err(format!(
-                "its rows are by the classifier {}, not {classifier}: name another file",
-                row.classifier
-            ));
-        }
-        if row.index != number || responses.get(number).is_none_or(|response| response.id != row.id) {
-            return Err(format!("line {}: not the row of these responses: name another file", number + 1));
-        }
-        rows.push(row);
-    }
-    Ok(rows)
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use esconv_data::Split;
-use llm_runtime::{format_bytes, peak_memory};
+use llm_runtime::format_bytes;
 use serde::Serialize;
 use text_encoder::{
     ClassificationDataset, ClassificationObjective, EncoderConfig, EncoderTokenizer, TrainableClassifier, learn_pieces,
     weights_sha256,
 };
-use training::{Best, Control, Dataset, End, RunDir, SetScores, TrainSummary, Trainer, TrainerOptions};
+use training::{Control, Dataset, End, RunDir, SetScores, TrainSummary, Trainer, TrainerOptions};
 
 use super::data::{self, LeftOut, Response};
 use super::model::{self, MODEL_FOLDER};
@@ -19,6 +19,7 @@ use crate::classifier_arguments::ClassifierTrain;
 use crate::export::print_json;
 use crate::failure::Failure;
 use crate::recorder::Recorder;
+use crate::run_folder::Outcome;
 use crate::{interrupt, run_folder};
 
 /// Pieces of a vocabulary that is learned.
@@ -89,7 +90,7 @@ impl Texts {
     fn read(options: &ClassifierTrain) -> Result<Self, Failure> {
         let mut train = data::read_all(&options.data)?;
         let dev = match options.hold_out {
-            Some(share) => hold_out(&mut train, share, options.loop_.seed)?,
+            Some(share) => hold_out(&mut train, share, options.loop_.usual.seed)?,
             None => data::read_all(&options.dev)?,
         };
         let (mut left_out, mut dev_left_out) = (LeftOut::default(), LeftOut::default());
@@ -215,7 +216,7 @@ fn train(
         evaluation: dev.into_iter().collect(),
         options: &settings.trainer,
     };
-    let mut recorder = Recorder::new(run, &options.loop_.tracking, settings, held_out);
+    let mut recorder = Recorder::new(run, &options.loop_.usual.tracking, settings, held_out);
     let outcome = trainer.run(&model.parameters, Some(run), options.resume, &mut |event| {
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
@@ -280,21 +281,14 @@ fn dry_run(
 /// What a finished run tells.
 #[derive(Serialize)]
 struct Finished<'a> {
-    run: String,
     model: String,
     labels: usize,
-    steps: u64,
-    planned_steps: u64,
-    ended: &'static str,
-    loss: Option<f64>,
-    best: Option<Best>,
+    #[serde(flatten)]
+    outcome: Outcome,
     /// Held-out loss and metrics of what was kept.
     dev: Option<Dev>,
     left_out: &'a LeftOut,
     dev_left_out: &'a LeftOut,
-    seconds: f64,
-    tokens_per_second: f64,
-    peak_memory: u64,
 }
 
 #[derive(Serialize)]
@@ -312,18 +306,9 @@ fn finished(
     format: Format,
 ) -> Result<(), Failure> {
     let answer = Finished {
-        run: run.path().display().to_string(),
         model: run.path().join(MODEL_FOLDER).display().to_string(),
         labels: texts.labels.len(),
-        steps: summary.steps,
-        planned_steps: summary.total_steps,
-        ended: match summary.end {
-            End::Finished => "finished",
-            End::Early => "early: no better evaluation for a while",
-            End::Stopped => "stopped: go on with --resume",
-        },
-        loss: summary.loss,
-        best: summary.best,
+        outcome: Outcome::new(run, summary),
         dev: dev.map(|scores| Dev {
             responses: texts.dev.len(),
             loss: scores.loss,
@@ -331,25 +316,23 @@ fn finished(
         }),
         left_out: &texts.left_out,
         dev_left_out: &texts.dev_left_out,
-        seconds: summary.seconds,
-        tokens_per_second: summary.tokens as f64 / summary.seconds.max(1e-9),
-        peak_memory: peak_memory(),
     };
     if format == Format::Json {
         return print_json(&answer);
     }
-    println!("run            {}", answer.run);
+    let outcome = &answer.outcome;
+    println!("run            {}", outcome.run);
     println!("classifier     {} ({} classes)", answer.model, answer.labels);
-    println!("steps          {} of {} ({})", answer.steps, answer.planned_steps, answer.ended);
+    println!("steps          {} of {} ({})", outcome.steps, outcome.planned_steps, outcome.ended);
     if let Some(dev) = &answer.dev {
         let metrics: Vec<String> = dev.metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-        let step = answer.best.map(|best| format!(" (best at step {})", best.step)).unwrap_or_default();
+        let step = outcome.best.map(|best| format!(" (best at step {})", best.step)).unwrap_or_default();
         println!("held out       {} responses: {}, loss {:.4}{step}", dev.responses, metrics.join(", "), dev.loss);
     }
     println!(
         "time           {:.1} s, {:.0} tokens a second with evaluations",
-        answer.seconds, answer.tokens_per_second
+        outcome.seconds, outcome.tokens_per_second
     );
-    println!("peak memory    {}", format_bytes(answer.peak_memory));
+    println!("peak memory    {}", format_bytes(outcome.peak_memory));
     Ok(())
 }

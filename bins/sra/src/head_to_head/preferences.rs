@@ -14,8 +14,12 @@ use crate::chat::state::{Answer, Exchange};
 use crate::failure::Failure;
 use crate::judge::{print_head, print_row};
 
-const ROWS: RowKind<Preference> =
-    RowKind { name: "row of `sra head2head`", id: |row| row.id.clone(), made_by: |row| &row.models };
+const ROWS: RowKind<Preference> = RowKind {
+    name: "row of `sra head2head`",
+    beginning: r#"{"id":"#,
+    id: |row| row.id.clone(),
+    made_by: |row| &row.models,
+};
 
 /// Which answer somebody liked better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

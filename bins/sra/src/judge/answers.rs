@@ -171,14 +171,6 @@ pub(crate) fn ratings(system: System) -> Vec<RatingItem> {
     system.answers.into_iter().map(item).collect()
 }
 
-/// At most so many, evenly spread.
-pub(crate) fn spread<T>(items: Vec<T>, limit: Option<usize>) -> Vec<T> {
-    let count = items.len();
-    let limit = limit.unwrap_or(count).min(count);
-    let is_chosen = |number: usize| (number + 1) * limit / count > number * limit / count;
-    items.into_iter().enumerate().filter(|(number, _)| is_chosen(*number)).map(|(_, item)| item).collect()
-}
-
 /// Whether the file's first row is a chat and not a record.
 fn is_of_chats(file: &Path) -> Result<bool, Failure> {
     let unreadable = |error: std::io::Error| Failure::work(format!("{}: {error}", file.display()));
@@ -243,15 +235,6 @@ fn of_chat(file: &Path, row: &ChatRow) -> Result<Answered, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_limit_is_spread_evenly() {
-        let items: Vec<usize> = (0..10).collect();
-        assert_eq!(spread(items.clone(), Some(5)), [1, 3, 5, 7, 9]);
-        assert_eq!(spread(items.clone(), Some(99)), items);
-        assert!(spread(items, Some(0)).is_empty());
-        assert!(spread(Vec::<usize>::new(), None).is_empty());
-    }
 
     #[test]
     fn a_run_is_named_after_its_folder() {

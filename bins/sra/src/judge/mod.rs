@@ -19,13 +19,18 @@ pub(crate) use self::report::{print_head, print_row};
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::judge_arguments::{By, Judge};
+use crate::runs::spread;
 use crate::text_model::{AnyModel, Delivery};
 use crate::{interrupt, progress};
 
 const JUDGEMENTS: RowKind<PairJudgement> =
-    RowKind { name: "row of `sra judge`", id: |row| row.id.clone(), made_by: |row| &row.judge };
-const RATINGS: RowKind<Rating> =
-    RowKind { name: "rating of `sra judge`", id: |row| row.id.clone(), made_by: |row| &row.judge };
+    RowKind { name: "row of `sra judge`", beginning: r#"{"id":"#, id: |row| row.id.clone(), made_by: |row| &row.judge };
+const RATINGS: RowKind<Rating> = RowKind {
+    name: "rating of `sra judge`",
+    beginning: r#"{"id":"#,
+    id: |row| row.id.clone(),
+    made_by: |row| &row.judge,
+};
 
 pub(crate) fn run(options: &Judge, format: Format) -> Result<ExitCode, Failure> {
     let template = JudgeTemplate::by_name_or_path(options.template_name()).map_err(Failure::wrong_use)?;
@@ -137,7 +142,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
                 "{out}: holds what was judged of other answers (`{other}`, say): choose another file"
             )));
         }
-        let chosen = answers::spread(items, options.limit);
+        let chosen = spread(items, options.limit);
         let is_chosen = |row: &Row| chosen.iter().any(|item| *id(item) == (kind.id)(row));
         if let Some(other) = file.rows().iter().find(|row| !is_chosen(row)) {
             let (out, other) = (options.out.display(), (kind.id)(other));

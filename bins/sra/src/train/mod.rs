@@ -107,7 +107,7 @@ fn train(
     let evaluation: Vec<(String, &SftDataset)> = sets.dev.iter().map(|(name, set)| (name.clone(), set)).collect();
     let trainer = Trainer { objective: &objective, train: &sets.train, evaluation, options: &settings.trainer };
     let held_out = sets.dev.iter().map(|(name, _)| name.clone()).collect();
-    let mut recorder = Recorder::new(run, &options.loop_.tracking, settings, held_out);
+    let mut recorder = Recorder::new(run, &options.loop_.usual.tracking, settings, held_out);
     let outcome = trainer.run(&adapters.parameters(ADAPTER)?, Some(run), options.resume, &mut |event| {
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })

@@ -1,13 +1,14 @@
 //! What a training run prints.
 
-use llm_runtime::{Llama, format_bytes, peak_memory};
+use llm_runtime::{Llama, format_bytes};
 use serde::Serialize;
-use training::{Best, End, Parameters, RunDir, TrainSummary};
+use training::{Parameters, RunDir, TrainSummary};
 
 use super::{ADAPTER_FOLDER, Settings, data};
 use crate::arguments::Format;
 use crate::export::print_json;
 use crate::failure::Failure;
+use crate::run_folder::Outcome;
 
 /// Steps, tokens and memory that a run will take.
 #[derive(Serialize)]
@@ -77,51 +78,29 @@ fn activation_bytes(settings: &Settings, longest: usize, llama: &Llama) -> u64 {
 /// What a finished run tells.
 #[derive(Serialize)]
 struct Finished {
-    run: String,
     adapter: String,
-    steps: u64,
-    planned_steps: u64,
-    ended: &'static str,
-    loss: Option<f64>,
-    best: Option<Best>,
-    tokens: u64,
-    seconds: f64,
-    tokens_per_second: f64,
-    peak_memory: u64,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
 pub(crate) fn finished(run: &RunDir, summary: &TrainSummary, format: Format) -> Result<(), Failure> {
-    let answer = Finished {
-        run: run.path().display().to_string(),
-        adapter: run.path().join(ADAPTER_FOLDER).display().to_string(),
-        steps: summary.steps,
-        planned_steps: summary.total_steps,
-        ended: match summary.end {
-            End::Finished => "finished",
-            End::Early => "early: no better evaluation for a while",
-            End::Stopped => "stopped: go on with --resume",
-        },
-        loss: summary.loss,
-        best: summary.best,
-        tokens: summary.tokens,
-        seconds: summary.seconds,
-        tokens_per_second: summary.tokens as f64 / summary.seconds.max(1e-9),
-        peak_memory: peak_memory(),
-    };
+    let adapter = run.path().join(ADAPTER_FOLDER).display().to_string();
+    let answer = Finished { adapter, outcome: Outcome::new(run, summary) };
     if format == Format::Json {
         return print_json(&answer);
     }
-    println!("run                {}", answer.run);
-    println!("adapter            {}", answer.adapter);
-    println!("steps              {} of {} ({})", answer.steps, answer.planned_steps, answer.ended);
-    if let Some(loss) = answer.loss {
+    let Finished { adapter, outcome } = answer;
+    println!("run                {}", outcome.run);
+    println!("adapter            {adapter}");
+    println!("steps              {} of {} ({})", outcome.steps, outcome.planned_steps, outcome.ended);
+    if let Some(loss) = outcome.loss {
         println!("last loss          {loss:.4} nats per token");
     }
-    if let Some(best) = answer.best {
+    if let Some(best) = outcome.best {
         println!("best held-out loss {:.4} nats per token, at step {}", best.loss, best.step);
     }
-    println!("tokens             {}, {:.0} a second with evaluations", answer.tokens, answer.tokens_per_second);
-    println!("time               {:.1} s", answer.seconds);
-    println!("peak memory        {}", format_bytes(answer.peak_memory));
+    println!("tokens             {}, {:.0} a second with evaluations", outcome.tokens, outcome.tokens_per_second);
+    println!("time               {:.1} s", outcome.seconds);
+    println!("peak memory        {}", format_bytes(outcome.peak_memory));
     Ok(())
 }

@@ -12,7 +12,7 @@ pub use nltk::{NltkBleu, Smoothing, sentence_bleu};
 pub use sacre::{SacreBleu, SacreSmoothing};
 
 use crate::corpus::TokenId;
-use crate::ngram::{MAX_ORDER, Ngram, count_in, count_of, counts};
+use crate::ngram::{MAX_ORDER, Ngram, count_of, counts, value_in};
 
 /// N-gram matches and lengths of an item, or their sums over items.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -62,7 +62,7 @@ impl BleuCounts {
 fn matches(hypothesis: &[TokenId], references: &[Vec<TokenId>], order: usize) -> f64 {
     let counted: Vec<Vec<(Ngram, u32)>> = references.iter().map(|reference| counts(reference, order)).collect();
     let clipped = counts(hypothesis, order).into_iter().map(|(gram, count)| {
-        let most = counted.iter().map(|counted| count_in(counted, gram)).max().unwrap_or(0);
+        let most = counted.iter().map(|counted| value_in(counted, gram)).max().unwrap_or(0);
         count.min(most) as usize
     });
     clipped.sum::<usize>() as f64

@@ -24,4 +24,4 @@ mod vectors;
 pub use scores::{EmbeddingReport, EmbeddingScores};
 pub use vectors::WordVectors;
 
-pub(crate) use scores::dot;
+pub(crate) use scores::{dot, normalise};

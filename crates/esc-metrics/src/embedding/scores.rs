@@ -170,11 +170,16 @@ fn extreme(smallest: f64, largest: f64) -> f64 {
 }
 
 fn normalised(mut vector: Vec<f64>) -> Vec<f64> {
-    let length = dot(&vector, &vector).sqrt();
+    normalise(&mut vector);
+    vector
+}
+
+/// Scales a vector to length 1; a zero vector stays.
+pub(crate) fn normalise(vector: &mut [f64]) {
+    let length = dot(vector, vector).sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|value| *value /= length);
     }
-    vector
 }
 
 /// The scalar product of two vectors of the same length, summed in eight lanes, always in the same order.

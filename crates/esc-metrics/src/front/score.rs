@@ -45,10 +45,8 @@ impl ScoreArguments {
         let scored = suite.score(rows.iter().map(Row::item))?;
         let other_scored = suite.score(others.iter().map(Row::item))?;
         let units = Units::of(&rows);
-        let mut compared = scored.compare(&other_scored, &units.names(), &self.resampling()?)?;
-        if self.resamples == 0 {
-            compared.iter_mut().for_each(|row| row.comparison = None);
-        }
+        let resampling = (self.resamples > 0).then(|| self.resampling()).transpose()?;
+        let compared = scored.compare(&other_scored, &units.names(), resampling.as_ref())?;
         let name = |path: &Path, layout: Option<&str>| match layout {
             Some(layout) => format!("{} ({layout})", path.display()),
             None => path.display().to_string(),
@@ -173,7 +171,7 @@ impl ScoreArguments {
     }
 
     fn resampling(&self) -> Result<Resampling, Error> {
-        Resampling::new(self.resamples.max(1), 0.95, self.seed)
+        Resampling::new(self.resamples, 0.95, self.seed)
     }
 }
 

@@ -62,6 +62,12 @@ impl ItemSums {
         Ok(Self { width: self.width, values: sums.into_values().flatten().collect() })
     }
 
+    /// Each item's row with another's behind it, for as many items as both have.
+    pub(super) fn beside(&self, other: &Self) -> Self {
+        let values = self.rows().zip(other.rows()).flat_map(|(own, other)| own.iter().chain(other)).copied().collect();
+        Self { width: self.width + other.width, values }
+    }
+
     /// Items.
     pub fn items(&self) -> usize {
         self.values.len() / self.width

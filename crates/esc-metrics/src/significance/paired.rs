@@ -68,8 +68,8 @@ pub fn compare(first: &[f64], second: &[f64], resampling: &Resampling) -> Result
 pub struct Paired<F> {
     /// Statistics of either system.
     width: usize,
-    /// `[item, system, statistic]`, so that a draw reads one place.
-    rows: Vec<f64>,
+    /// Both systems' statistics of an item beside each other, so that a draw reads one place.
+    rows: ItemSums,
     score: F,
     scores: [f64; 2],
 }
@@ -92,8 +92,7 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
             let problem = format!("the systems score {} and {}, which can't be compared", scores[0], scores[1]);
             return Err(Error::Undefined { metric: "significance", problem });
         }
-        let rows = first.rows().zip(second.rows()).flat_map(|(first, second)| first.iter().chain(second)).copied();
-        Ok(Self { width: first.width(), rows: rows.collect(), score, scores })
+        Ok(Self { width: first.width(), rows: first.beside(second), score, scores })
     }
 
     /// Both tests.
@@ -106,7 +105,7 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
     /// Paired bootstrap: items are drawn with replacement, both systems are scored on the same draw.
     pub fn bootstrap(&self, resampling: &Resampling) -> BootstrapTest {
         let observed = self.observed();
-        let resampled = resampling.map_resamples(self.items(), |drawn| self.difference(&self.sums_of(drawn)));
+        let resampled = resampling.map_resamples(self.items(), |drawn| self.difference(&self.rows.total_of(drawn)));
         let (slack, is_different) = (self.slack(), observed.abs() > self.slack());
         let keeps_sign = |difference: &&f64| is_different && **difference * observed.signum() > slack;
         let kept = resampled.iter().filter(keeps_sign).count();
@@ -144,18 +143,7 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
     }
 
     fn items(&self) -> usize {
-        self.rows.len() / (2 * self.width)
-    }
-
-    /// Counting first and adding the rows in their order is faster than adding them in the order of the draw.
-    fn sums_of(&self, drawn: &[usize]) -> Vec<f64> {
-        let mut counts = vec![0_u32; self.items()];
-        drawn.iter().for_each(|item| counts[*item] += 1);
-        let mut sums = vec![0.0; 2 * self.width];
-        for (row, count) in self.rows.chunks_exact(2 * self.width).zip(counts).filter(|(_, count)| *count > 0) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(count) * value);
-        }
-        sums
+        self.rows.items()
     }
 
     fn observed(&self) -> f64 {
@@ -172,7 +160,7 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Paired<F> {
     /// difference counts as large.
     fn is_as_large(&self, mut is_swapped: impl FnMut(usize) -> bool) -> bool {
         let mut sums = vec![0.0; 2 * self.width];
-        for (item, row) in self.rows.chunks_exact(2 * self.width).enumerate() {
+        for (item, row) in self.rows.rows().enumerate() {
             if is_swapped(item) {
                 let (first, second) = row.split_at(self.width);
                 add(&mut sums, second);

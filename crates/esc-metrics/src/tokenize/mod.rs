@@ -3,7 +3,7 @@
 //! No score means anything without its tokenisation, so every metric names the one it used. A [`Tokenizer`] hands out tokens one by
 //! one; a [`crate::Vocabulary`] turns them into numbers once for all metrics that share a tokenisation.
 
-mod characters;
+pub(crate) mod characters;
 mod coco_ptb;
 mod magic_cleanup;
 mod meteor_norm;

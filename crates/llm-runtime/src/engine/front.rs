@@ -163,7 +163,7 @@ impl Front {
     }
 
     fn check_length(&self, prompt: usize, new: usize, beams: usize) -> Result<(), RequestError> {
-        if prompt + new > self.context_length {
+        if prompt.saturating_add(new) > self.context_length {
             return Err(RequestError::ContextTooLong { prompt, new, context: self.context_length });
         }
         // Each beam may end up with blocks of its own for everything new, and a copy of the block where it begins.

@@ -56,6 +56,16 @@ pub(super) enum Flaw {
     Refused(String),
 }
 
+impl Flaw {
+    /// What could not be read to its end: too large it is each time, otherwise another attempt may go well.
+    pub(super) fn of_reading(what: &str, error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::FileTooLarge => Self::Refused(error.to_string()),
+            _ => Self::NoAnswer(format!("{what} broke off: {error}")),
+        }
+    }
+}
+
 /// One choice of an answer, in one piece or as a piece of a stream.
 #[derive(Debug, Deserialize)]
 struct Choice {

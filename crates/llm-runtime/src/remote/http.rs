@@ -1,6 +1,6 @@
 //! One attempt: a request sent, and what came back sorted into answers, troubles that pass and troubles that stay.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -80,13 +80,9 @@ impl Client {
     pub(super) fn whole(&self, call: &Call) -> Result<Vec<u8>, Trouble> {
         let request = self.agent.post(self.target(call.path)).config().timeout_recv_body(Some(self.idle)).build();
         let response = self.send(request, &call.bytes(false))?;
-        let limit = self.largest_answer;
         let mut bytes = Vec::new();
-        let mut body = response.into_body().into_reader().take(limit.saturating_add(1));
-        body.read_to_end(&mut bytes).map_err(|error| self.passing(&format!("the answer broke off: {error}")))?;
-        if bytes.len() as u64 > limit {
-            return Err(self.trouble(TroubleKind::Request, &format!("the answer is larger than {limit} bytes"), None));
-        }
+        let read = self.bounded(response).read_to_end(&mut bytes);
+        read.map_err(|error| self.flawed(Flaw::of_reading("the answer", &error)))?;
         Ok(bytes)
     }
 
@@ -95,7 +91,11 @@ impl Client {
         let request = self.agent.post(self.target(call.path)).config().timeout_per_read(Some(self.idle)).build();
         let response = self.send(request, &call.bytes(true))?;
         let is_stream = response.body().mime_type() != Some("application/json");
-        Ok((response.into_body().into_reader().take(self.largest_answer), is_stream))
+        Ok((self.bounded(response), is_stream))
+    }
+
+    fn bounded(&self, response: Response<Body>) -> Bounded<impl Read> {
+        Bounded { body: response.into_body().into_reader(), limit: self.largest_answer, left: self.largest_answer }
     }
 
     /// A flaw of an answer as a trouble of the attempt.
@@ -210,6 +210,23 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     // A date that has passed asks for no wait.
     let until = || Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default());
     number(value).or_else(until)
+}
+
+/// A body of at most so many bytes; more are an error of the kind [`ErrorKind::FileTooLarge`].
+struct Bounded<R> {
+    body: R,
+    limit: u64,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            std::io::Error::new(ErrorKind::FileTooLarge, format!("the answer is larger than {} bytes", self.limit))
+        })?;
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
-use crate::Error;
+use crate::{Error, is_torn_row};
+
+/// How a line begins.
+const ROW_BEGINNING: &str = r#"{"request":"#;
 
 /// An open journal. While it is open no other process can open it.
 #[derive(Debug)]
@@ -60,6 +63,9 @@ impl RequestJournal {
             line.clear();
             let read = lines.read_until(b'\n', &mut line).map_err(io)?;
             if line.last() != Some(&b'\n') {
+                if !is_torn_row(&line, ROW_BEGINNING) {
+                    return Err(format(format!("line {number} is none of a request journal: name another file")));
+                }
                 break;
             }
             let OwnedLine { request, answer } = serde_json::from_slice(&line).map_err(|error| {
@@ -122,6 +128,18 @@ mod tests {
             echoed: vec![None, Some(-0.123_456_79)],
             usage: None,
             served_by: ServedBy::default(),
+        }
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.txt");
+        for foreign in ["sk-0123456789abcdef", r#"{"model_type": "llama"}"#, "one\ntwo"] {
+            std::fs::write(&path, foreign).unwrap();
+            let error = RequestJournal::open(&path).unwrap_err().to_string();
+            assert!(error.contains("none of a request journal"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
         }
     }
 

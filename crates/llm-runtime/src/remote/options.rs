@@ -35,6 +35,9 @@ pub struct RemoteOptions {
     pub journal: Option<PathBuf>,
 }
 
+/// Longer times make no sense, and clocks can't add them.
+const LONGEST_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
 impl RemoteOptions {
     /// The defaults for a model.
     pub fn new(address: RemoteAddress) -> Self {
@@ -64,10 +67,14 @@ impl RemoteOptions {
     /// A number is out of range.
     pub(super) fn validate(&self) -> Result<(), Error> {
         let times = [self.patience.connect, self.patience.request, self.patience.idle];
+        let waits =
+            [self.minimum_delay, self.retry.first_wait, self.retry.longest_wait, self.retry.longest_retry_after];
         let problem = if !(1..=1024).contains(&self.concurrency) {
             "the number of concurrent requests is not in 1..=1024"
         } else if times.iter().any(Duration::is_zero) {
             "a timeout of 0 lets no request succeed"
+        } else if times.iter().chain(&waits).any(|time| *time > LONGEST_TIME) {
+            "a time is longer than a year"
         } else if self.prices.is_some_and(|prices| !prices.are_valid()) {
             "a price is negative or not a number"
         } else {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -271,18 +272,20 @@ struct Thread {
 
 impl Thread {
     fn run(self, question: &Question) {
-        let Self { remote, number, over, sender } = self;
-        let is_over = || over.load(Ordering::Relaxed);
+        let is_over = || self.over.load(Ordering::Relaxed);
         let mut told = String::new();
         let mut tell = |text: String| {
             // An attempt that says something else than the one before is heard at the end only.
             if let Some(delta) = text.strip_prefix(&told).filter(|delta| !delta.is_empty()) {
                 // Who does not listen any more has set `over`.
-                let _ = sender.send(News::Text { number, delta: delta.to_owned() });
+                let _ = self.sender.send(News::Text { number: self.number, delta: delta.to_owned() });
                 told = text;
             }
         };
-        let outcome = remote.ask(question, remote.options.streaming, &is_over, &mut tell);
-        let _ = sender.send(News::End { number, outcome });
+        let ask = || self.remote.ask(question, self.remote.options.streaming, &is_over, &mut tell);
+        // Without an end, who listens would wait for ever.
+        let outcome = catch_unwind(AssertUnwindSafe(ask));
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::Remote("the thread of a request failed".into())));
+        let _ = self.sender.send(News::End { number: self.number, outcome });
     }
 }

@@ -17,9 +17,7 @@ pub(super) fn read(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let count = lines
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Flaw::NoAnswer(format!("the stream broke off: {error}")))?;
+        let count = lines.read_until(b'\n', &mut line).map_err(|error| Flaw::of_reading("the stream", &error))?;
         let Some(data) = data(&line) else {
             if count == 0 {
                 break;
@@ -47,7 +45,7 @@ pub(super) fn read(
 /// It breaks off, or is no answer.
 pub(super) fn read_whole(mut body: impl Read, mut builder: AnswerBuilder<'_>) -> Result<Answer, Flaw> {
     let mut bytes = Vec::new();
-    body.read_to_end(&mut bytes).map_err(|error| Flaw::NoAnswer(format!("the answer broke off: {error}")))?;
+    body.read_to_end(&mut bytes).map_err(|error| Flaw::of_reading("the answer", &error))?;
     builder.take(&bytes)?;
     builder.finish()
 }
