@@ -12,9 +12,8 @@ pub(crate) mod view;
 
 use std::process::ExitCode;
 
-use esconv_data::StrategySet;
 use llm_runtime::{GenerationOptions, Prompt, Request, TextModel};
-use strategy_prompting::{InstructionTemplate, SystemRole};
+use strategy_prompting::SystemRole;
 
 use crate::arguments::{Chat as Options, Format};
 use crate::chat::answer::Answered;
@@ -40,13 +39,8 @@ pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure
 }
 
 fn start(options: &Options) -> Result<Chat, Failure> {
-    let start = Start {
-        strategies: StrategySet::by_name_or_path(&options.strategies)?,
-        instruction: options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?,
-        layout: options.layout,
-        situation: options.situation.clone().unwrap_or_default(),
-        seed: options.seed,
-    };
+    let (instruction, situation) = (options.instruction.as_deref(), options.situation.as_deref());
+    let start = Start::read(&options.strategies, instruction, options.layout, situation, options.seed)?;
     Chat::new(start, &options.strategy).map_err(Failure::Usage)
 }
 

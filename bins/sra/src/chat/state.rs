@@ -11,6 +11,7 @@ use strategy_prompting::{
 
 use crate::chat::command::{Command, HELP};
 use crate::chat::file::Overwrite;
+use crate::failure::Failure;
 
 /// Each turn has seeds of its own, one for each `/retry`.
 const SEEDS_PER_TURN: u64 = 1 << 20;
@@ -36,6 +37,25 @@ pub(crate) struct Start {
     pub(crate) situation: String,
     /// Seed of everything that is drawn.
     pub(crate) seed: u64,
+}
+
+impl Start {
+    /// With strategies and an instruction by name or file.
+    pub(crate) fn read(
+        strategies: &str,
+        instruction: Option<&str>,
+        layout: Layout,
+        situation: Option<&str>,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            strategies: StrategySet::by_name_or_path(strategies)?,
+            instruction: instruction.map(InstructionTemplate::by_name_or_path).transpose()?,
+            layout,
+            situation: situation.unwrap_or_default().to_owned(),
+            seed,
+        })
+    }
 }
 
 /// What a file tells of a chat.
@@ -76,6 +96,14 @@ pub(crate) struct Answer {
     pub(crate) seed: u64,
     /// Why it ended.
     pub(crate) finish_reason: FinishReason,
+}
+
+impl Answer {
+    /// Its text, and whether it was broken off.
+    pub(crate) fn told(&self) -> String {
+        let mark = if self.finish_reason == FinishReason::Cancelled { " [interrupted]" } else { "" };
+        format!("{}{mark}", self.text)
+    }
 }
 
 /// A text that is to be answered.
@@ -258,8 +286,7 @@ impl Chat {
             return "nothing was said yet".to_owned();
         }
         let lines = self.history.iter().map(|Exchange { text, answer, .. }| {
-            let mark = if answer.finish_reason == FinishReason::Cancelled { " [interrupted]" } else { "" };
-            format!("you> {text}\nsupporter ({})> {}{mark}", name_or_none(answer.strategy.as_deref()), answer.text)
+            format!("you> {text}\nsupporter ({})> {}", name_or_none(answer.strategy.as_deref()), answer.told())
         });
         lines.collect::<Vec<_>>().join("\n")
     }

@@ -147,7 +147,8 @@ impl Duel {
     fn told(&self) -> String {
         let lines = self.exchanges().map(|[left, right]| {
             let strategy = left.answer.strategy.as_deref().unwrap_or("no strategy");
-            format!("you> {}\n1 ({strategy})> {}\n2 ({strategy})> {}", left.text, left.answer.text, right.answer.text)
+            let (one, two) = (left.answer.told(), right.answer.told());
+            format!("you> {}\n1 ({strategy})> {one}\n2 ({strategy})> {two}", left.text)
         });
         lines.collect::<Vec<_>>().join("\n")
     }

@@ -11,9 +11,6 @@ mod web;
 
 use std::process::ExitCode;
 
-use esconv_data::StrategySet;
-use strategy_prompting::InstructionTemplate;
-
 use self::duel::Beginning;
 use self::models::Models;
 use self::preferences::Preferences;
@@ -38,12 +35,7 @@ pub(crate) fn run(options: &HeadToHead, format: Format) -> Result<ExitCode, Fail
 
 /// How every chat begins.
 fn beginning(options: &HeadToHead) -> Result<Beginning, Failure> {
-    let start = Start {
-        strategies: StrategySet::by_name_or_path(&options.strategies)?,
-        instruction: options.instruction.as_deref().map(InstructionTemplate::by_name_or_path).transpose()?,
-        layout: options.layout,
-        situation: options.situation.clone().unwrap_or_default(),
-        seed: options.seed,
-    };
+    let (instruction, situation) = (options.instruction.as_deref(), options.situation.as_deref());
+    let start = Start::read(&options.strategies, instruction, options.layout, situation, options.seed)?;
     Beginning::new(start, &options.strategy).map_err(Failure::Usage)
 }
