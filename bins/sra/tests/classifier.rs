@@ -80,7 +80,7 @@ fn a_tiny_classifier_learns_the_demonstration_language() {
     let other =
         ["classifier", "predict", "--quiet", "--model", &place.name("more"), "--input", &run, "--resume", "--out"];
     let output = sra(&[&other[..], &[&place.name("rows.jsonl")]].concat()).output().unwrap();
-    assert!(text(&output.stderr).contains("by the classifier"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("holds rows made by"), "{}", text(&output.stderr));
 }
 
 /// The first hundred or so responses of the built-in dialogues as the published data have them.
