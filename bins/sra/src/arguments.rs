@@ -117,7 +117,7 @@ pub(crate) enum Command {
 /// Cut raw conversations into examples
 #[derive(Debug, Args)]
 pub(crate) struct Prepare {
-    /// ESConv.json, FailedESConv.json, or a ThTra or MultiESC text file
+    /// ESConv.json, FailedESConv.json, a ThTra or MultiESC text file, or demo:N (N built-in dialogues)
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
     /// Where the examples go, one JSON object a line
@@ -134,7 +134,7 @@ pub(crate) struct Prepare {
 /// Count what a corpus holds
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
-    /// A raw corpus or prepared examples (.jsonl)
+    /// A raw corpus, prepared examples (.jsonl), or demo:N
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use attention_viz::AttentionRecord;
 use judging::{
-    AnnotationKey, AnnotationTasks, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations, read_flat,
-    within_usual_differences,
+    AnnotationKey, AnnotationTasks, Annotations, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations,
+    read_published_comparison, within_usual_differences,
 };
 use serde::Serialize;
 use strategy_prompting::{SraOptions, sra};
@@ -91,16 +91,12 @@ fn sra_of(run: &Path, id: &str) -> Result<Option<f64>, Failure> {
 }
 
 fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), Failure> {
-    let read = match &options.key {
-        Some(path) => read_annotations(annotations, &read_key(path)?),
-        None => read_flat(annotations),
-    };
-    let mut preferences = read.map_err(|error| match &options.key {
-        Some(_) => Failure::work(error),
-        None => Failure::work(format!("{error} (without --key, rows of the published comparison are expected)")),
-    })?;
+    let Annotations { mut preferences, unanswered } = read(options, annotations)?;
     if preferences.is_empty() {
         return Err(Failure::work(format!("{}: no annotation is in it", annotations.display())));
+    }
+    if unanswered > 0 {
+        tracing::warn!("{}: {unanswered} annotations hold no preference and are left out", annotations.display());
     }
     if options.usual_differences {
         preferences = within_usual_differences(&preferences);
@@ -111,6 +107,16 @@ fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), F
         Format::Text => print(&report),
     }
     Ok(())
+}
+
+fn read(options: &Compare, annotations: &Path) -> Result<Annotations, Failure> {
+    if let Some(key) = &options.key {
+        return read_annotations(annotations, &read_key(key)?).map_err(Failure::work);
+    }
+    let preferences = read_published_comparison(annotations).map_err(|error| {
+        Failure::work(format!("{error} (without --key, rows of the published comparison are expected)"))
+    })?;
+    Ok(Annotations { preferences, unanswered: 0 })
 }
 
 fn read_key(path: &Path) -> Result<AnnotationKey, Failure> {

@@ -1,5 +1,6 @@
-//! Log lines on standard error, and how much of them.
+//! Log lines on standard error, and how much of them; where colours may be.
 
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
@@ -11,6 +12,11 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// Whether only errors are wanted.
 pub(crate) fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
+}
+
+/// Whether colours may be written: to a terminal, unless `NO_COLOR` is set.
+pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Starts logging: warnings by default, less with `-q`, more with `-v`; `RUST_LOG` overrides.
@@ -27,6 +33,7 @@ pub(crate) fn start(common: &Common) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(has_colours(&std::io::stderr()))
         .with_target(false)
         .without_time()
         .try_init();

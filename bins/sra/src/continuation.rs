@@ -34,8 +34,8 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     }
     let manifest = RunManifest::new(&plan, &model.identity())?;
     let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
-    let mut journal = Journal::open(&options.out, &manifest, existing)?;
     interrupt::listen();
+    let mut journal = Journal::open(&options.out, &manifest, existing)?;
     let mut bar: Option<progress::Progress> = None;
     let engine = model.engine();
     let writer =

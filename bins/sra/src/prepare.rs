@@ -27,7 +27,7 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure> {
-    let mut corpus = read_corpus(&options.input)?;
+    let mut corpus = corpus(&options.input)?;
     corpus.conversations.truncate(options.limit.unwrap_or(usize::MAX));
     let examples = cut_all(&corpus, options.starting_turn);
     write_examples(&options.out, &examples)?;
@@ -59,14 +59,11 @@ fn cut_all(corpus: &Corpus, starting_turn: usize) -> Vec<Example> {
     corpus.conversations.iter().flat_map(|conversation| cut(conversation, starting_turn)).collect()
 }
 
-/// Prepared examples (`.jsonl`), or a raw corpus cut on the spot.
+/// Prepared examples (`.jsonl`), or a corpus cut on the spot.
 pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
-    if let Some(examples) = demo_examples(path)? {
-        return Ok(examples);
-    }
     let examples = match is_prepared(path) {
         true => read_examples(path)?,
-        false => cut_all(&read_corpus(path)?, 1),
+        false => cut_all(&corpus(path)?, 1),
     };
     if examples.is_empty() {
         return Err(Failure::work(format!("{}: nothing to continue is in it", path.display())));
@@ -74,9 +71,17 @@ pub(crate) fn examples(path: &Path) -> Result<Vec<Example>, Failure> {
     Ok(examples)
 }
 
+/// A raw corpus, or built-in dialogues.
+pub(crate) fn corpus(path: &Path) -> Result<Corpus, Failure> {
+    match built_in(path)? {
+        Some(corpus) => Ok(corpus),
+        None => Ok(read_corpus(path)?),
+    }
+}
+
 /// Built-in dialogues: `demo` and `demo:N` are held out from the demonstration model, `demo-train:N` are not. A file of such a
 /// name is written `./demo`.
-fn demo_examples(path: &Path) -> Result<Option<Vec<Example>>, Failure> {
+fn built_in(path: &Path) -> Result<Option<Corpus>, Failure> {
     let Some(name) = path.to_str() else { return Ok(None) };
     let (side, count) = name.split_once(':').unwrap_or((name, DEMO_DIALOGUES));
     let split = match side {
@@ -88,8 +93,8 @@ fn demo_examples(path: &Path) -> Result<Option<Vec<Example>>, Failure> {
         Failure::wrong_use(format!("`{name}`: expected 1 to {MOST_DEMO_DIALOGUES} dialogues, as in demo:20"))
     })?;
     let generator = Generator::new(demo_corpus::SEED).map_err(Failure::work)?;
-    let conversations = (0..count).map(|number| generator.conversation(split.index(number)).conversation);
-    Ok(Some(conversations.flat_map(|conversation| cut(&conversation, 1)).collect()))
+    let conversations = (0..count).map(|number| generator.conversation(split.index(number)).conversation).collect();
+    Ok(Some(Corpus { form: CorpusForm::Esconv, conversations, unknown_labels: Vec::new() }))
 }
 
 /// Prepared files end in `.jsonl`; corpora do not.

@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use esconv_data::{Statistics, read_corpus, read_examples};
+use esconv_data::{Statistics, read_examples};
 
 use crate::arguments::{Format, Stats};
 use crate::failure::Failure;
-use crate::prepare::is_prepared;
+use crate::prepare::{corpus, is_prepared};
 
 pub(crate) fn run(options: &Stats, format: Format) -> Result<ExitCode, Failure> {
     let statistics = match is_prepared(&options.input) {
         true => Statistics::of_examples(&read_examples(&options.input)?),
-        false => Statistics::of_conversations(&read_corpus(&options.input)?.conversations),
+        false => Statistics::of_conversations(&corpus(&options.input)?.conversations),
     };
     match format {
         Format::Json => crate::export::print_json(&statistics)?,

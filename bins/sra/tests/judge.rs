@@ -118,7 +118,7 @@ fn a_server_judges_by_a_rule_and_the_key_is_kept_nowhere() {
         .collect();
     for row in &rows {
         let (first, second) = row["id"].as_str().unwrap().split_once('+').unwrap();
-        assert!(texts.contains_key(first) && texts.contains_key(second) && row["label"].is_string());
+        assert!(texts.contains_key(first) && texts.contains_key(second) && row["strategy"].is_string());
         assert!(row["judge"].as_str().unwrap().contains("text, temperature 0.1, at most 1024 tokens, seed 0"));
     }
     let asked = server.asked();

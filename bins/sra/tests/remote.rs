@@ -327,7 +327,11 @@ fn an_interrupt_ends_the_server_and_those_who_wait_for_it() {
     let at = long.iter().position(|word| word == "--max-new-tokens").unwrap();
     long[at + 1] = "2000".into();
     let mut child = command(&long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    // A run that has its folder hears interrupts.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !out.join("config.toml").exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     // SAFETY: signals a child just started.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
     assert_eq!(child.wait().unwrap().code(), Some(130));

@@ -4,11 +4,11 @@
 //! interval over items around any of them:
 //!
 //! ```
-//! use esc_metrics::agreement::{Level, Ratings};
+//! use esc_metrics::agreement::{MeasurementLevel, Ratings};
 //! use esc_metrics::interval::Resampling;
 //!
 //! let ratings = Ratings::complete(&[[4.0, 4.0], [-2.0, -1.0], [0.0, 0.0], [1.0, 3.0], [-4.0, -4.0]])?;
-//! let alpha = ratings.interval(&Resampling::default(), |ratings| ratings.krippendorff(Level::Interval))?;
+//! let alpha = ratings.interval(&Resampling::default(), |ratings| ratings.krippendorff(MeasurementLevel::Interval))?;
 //! assert!(alpha.low <= alpha.value && alpha.value <= alpha.high);
 //! # Ok::<(), esc_metrics::Error>(())
 //! ```
@@ -19,10 +19,10 @@ use crate::Error;
 use crate::correlation::mean_ranks;
 use crate::interval::{Estimate, Resampling};
 
-/// What the difference of two ratings means.
+/// What the difference of two ratings means; alpha squares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum MeasurementLevel {
     /// Equal or not.
     Nominal,
     /// Only the order counts: the difference is the number of ratings between the two.
@@ -33,7 +33,7 @@ pub enum Level {
     Ratio,
 }
 
-impl Level {
+impl MeasurementLevel {
     /// The variant's name in reports, e.g. `krippendorff-alpha|interval`.
     pub fn signature(self) -> &'static str {
         match self {
@@ -128,8 +128,9 @@ impl Ratings {
         self.raters
     }
 
-    /// Cohen's kappa of two raters over the items that both rated; labels are those that occur there, in ascending
-    /// order.
+    /// Cohen's kappa (1960; weighted 1968) of two raters over the items that both rated: `1 − Σ w·o / Σ w·e`, with the share `o` of items in each
+    /// cell of their table, the share `e` that their own label counts would give it, and the weight `w` of a disagreement. Labels are those
+    /// that occur, in ascending order. At most 1; 0 is chance.
     ///
     /// # Errors
     /// There is no such rater or item, or both gave everything the same label.
@@ -144,7 +145,8 @@ impl Ratings {
         cohen_kappa_of_places(&places, labels.len(), weighting)
     }
 
-    /// Fleiss' kappa, with chance agreement from the categories' shares.
+    /// Fleiss' kappa (1971): `(P − Pₑ) / (1 − Pₑ)`, with the mean share `P` of agreeing pairs of raters and `Pₑ = Σ pⱼ²` of the categories'
+    /// shares `pⱼ` among all ratings. At most 1; 0 is chance.
     ///
     /// # Errors
     /// There are fewer than two raters, there are gaps, or all ratings are the same.
@@ -157,8 +159,7 @@ impl Ratings {
         beyond_chance("fleiss-kappa", self.observed_agreement(&complete, &categories), chance)
     }
 
-    /// Randolph's free-marginal kappa: chance agreement is one in `categories`, the number that raters could choose
-    /// from.
+    /// Randolph's free-marginal kappa (2005): as [`Self::fleiss`] with `Pₑ = 1 / categories`, the number that raters could choose from.
     ///
     /// # Errors
     /// There are fewer than two raters, there are gaps, or fewer than two categories or than occur.
@@ -172,12 +173,13 @@ impl Ratings {
         beyond_chance("randolph-kappa", self.observed_agreement(&complete, &present), 1.0 / categories as f64)
     }
 
-    /// Krippendorff's alpha: 1 - D_o / D_e, with the observed disagreement of ratings of the same item and that
-    /// expected of any two ratings. Items with one rating are ignored, gaps are allowed.
+    /// Krippendorff's alpha (2004): `1 − Dₒ / Dₑ`. With the squared difference `δ²` of two ratings ([`MeasurementLevel`]) and `n` ratings in all,
+    /// `Dₒ = 1/n · Σᵤ Σ_{c≠k ∈ u} δ²(c, k) / (nᵤ − 1)` over the items `u` of `nᵤ` ratings, and `Dₑ = Σ_{c≠k} δ²(c, k) / (n (n − 1))` over all
+    /// ordered pairs of ratings. Items with one rating are ignored, gaps are allowed. At most 1; 0 is chance.
     ///
     /// # Errors
-    /// No item has two ratings, all ratings are the same, or [`Level::Ratio`] meets a negative rating.
-    pub fn krippendorff(&self, level: Level) -> Result<f64, Error> {
+    /// No item has two ratings, all ratings are the same, or [`MeasurementLevel::Ratio`] meets a negative rating.
+    pub fn krippendorff(&self, level: MeasurementLevel) -> Result<f64, Error> {
         let undefined = |problem: &str| Error::Undefined { metric: level.signature(), problem: problem.to_owned() };
         let units = Units::of(self);
         let Some(one) = units.ratings.first() else {
@@ -186,7 +188,7 @@ impl Ratings {
         if units.ratings.iter().all(|rating| rating == one) {
             return Err(undefined("all ratings are the same, so none could have disagreed"));
         }
-        if level == Level::Ratio && units.ratings.iter().any(|rating| *rating < 0.0) {
+        if level == MeasurementLevel::Ratio && units.ratings.iter().any(|rating| *rating < 0.0) {
             return Err(undefined("a rating is negative, but a ratio scale starts at zero"));
         }
         let (observed, expected) = units.disagreement(level);
@@ -349,13 +351,13 @@ impl Units {
     }
 
     /// Observed and expected disagreement, times the number of ratings.
-    fn disagreement(&self, level: Level) -> (f64, f64) {
+    fn disagreement(&self, level: MeasurementLevel) -> (f64, f64) {
         match level {
-            Level::Nominal => self.summed(&self.ratings, nominal_disagreement),
-            Level::Interval => self.summed(&self.ratings, squared_differences),
+            MeasurementLevel::Nominal => self.summed(&self.ratings, nominal_disagreement),
+            MeasurementLevel::Interval => self.summed(&self.ratings, squared_differences),
             // Between two ratings lie as many others as between their mean ranks.
-            Level::Ordinal => self.summed(&mean_ranks(&self.ratings), squared_differences),
-            Level::Ratio => self.summed(&self.ratings, ratio_disagreement),
+            MeasurementLevel::Ordinal => self.summed(&mean_ranks(&self.ratings), squared_differences),
+            MeasurementLevel::Ratio => self.summed(&self.ratings, ratio_disagreement),
         }
     }
 

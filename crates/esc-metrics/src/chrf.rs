@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bleu::SACREBLEU_VERSION as VERSION;
 use crate::metric::{ItemView, Metric};
 use crate::tokenize::Tokenizer;
 use crate::tokenize::characters::is_space;
@@ -12,8 +13,9 @@ const CHARACTER_ORDERS: usize = 6;
 /// Recall counts twice as much as precision.
 const BETA: f64 = 2.0;
 
-/// F-score of character n-grams of order 1 to 6 (white space left out) and, as chrF++, of word n-grams of order 1 and 2; 0 to 100. Precision
-/// and recall are averaged over the orders that both sides have. Of several references the best counts.
+/// F-score of character n-grams of order 1 to 6 (white space left out) and, as chrF++, of word n-grams of order 1 and 2; 0 to 100:
+/// `100 · (1 + β²) P R / (β² P + R)` with β = 2. Precision `P` and recall `R` are averaged over the orders that both sides have. Of several
+/// references the best counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chrf {
     word_orders: usize,
@@ -55,7 +57,10 @@ impl Default for Chrf {
 
 impl Metric for Chrf {
     fn signature(&self) -> String {
-        format!("chrf|sacrebleu|case:mixed|nc:{CHARACTER_ORDERS}|nw:{}|space:no|beta:2", self.word_orders)
+        format!(
+            "chrf|sacrebleu|case:mixed|nc:{CHARACTER_ORDERS}|nw:{}|space:no|beta:2|version:{VERSION}",
+            self.word_orders
+        )
     }
 
     fn names(&self) -> Vec<String> {

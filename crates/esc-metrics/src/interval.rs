@@ -206,7 +206,8 @@ pub struct Estimate {
     pub resamples: usize,
 }
 
-/// Wilson's score interval of a share, e.g. at a `confidence` of 0.95. `None` without trials.
+/// Wilson's score interval (1927) of a share `p` of `n` trials: `(p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)`, with the normal quantile `z`
+/// of the `confidence` (1.96 for 0.95). `None` without trials.
 ///
 /// # Errors
 /// More successes than trials, or a confidence that is not between 0 and 1.

@@ -17,7 +17,7 @@
 //! let second = suite.score(system(["I see.", "And then?", "Good."]))?;
 //!
 //! let f1 = first.rows().into_iter().find(|row| row.name == "f1").unwrap();
-//! assert_eq!(f1.signature, "f1|thu-coai|tok:nltk-lower:own-punkt|x100");
+//! assert_eq!(f1.signature, "f1|thu-coai|tok:nltk-lower:3.10:own-punkt|x100");
 //! assert!((80.0..90.0).contains(&f1.value));
 //!
 //! // Is the difference more than chance? Conversations are drawn whole: here each response is one of its own.
@@ -66,6 +66,7 @@ mod named;
 pub mod ngram;
 pub mod perplexity;
 pub mod preference_bias;
+mod resources;
 mod rouge;
 mod scorer;
 pub mod significance;
@@ -85,7 +86,8 @@ pub use meteor_metrics::{CorpusMeteor, MeanNltkMeteor};
 pub use metric::{ItemView, Metric, Statistics};
 #[cfg(feature = "model")]
 pub use model_perplexity::ModelPerplexity;
-pub use named::{METRICS, NamedMetric, Resources};
+pub use named::{METRICS, NamedMetric};
+pub use resources::{ResourceFolders, Resources};
 pub use rouge::{PrecisionRecall, RougeL, RougeScore};
 pub use scorer::{Measured, Scorer};
 pub use suite::{ComparedRow, Preset, ScoreRow, Scored, Suite};

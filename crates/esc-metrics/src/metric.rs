@@ -14,7 +14,7 @@ use crate::tokenize::Tokenizer;
 
 /// A named variant of a score.
 pub trait Metric: Send + Sync {
-    /// Everything that decides the number, e.g. `bleu|coco|tok:nltk-lower|ref:closest`.
+    /// Everything that decides the number, e.g. `bleu|coco|tok:nltk-lower:3.10|ref:closest`.
     fn signature(&self) -> String;
 
     /// Names of the values it gives, e.g. `bleu-1` to `bleu-4`.

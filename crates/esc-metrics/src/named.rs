@@ -1,65 +1,16 @@
-//! Metrics by name, and the resources that some of them need.
+//! Metrics by name.
 
 use std::sync::Arc;
 
 use crate::bleu::{CocoBleu, NltkBleu, ReferenceLength, SacreBleu, SacreSmoothing, Smoothing};
-use crate::embedding::WordVectors;
 use crate::embedding_metric::MeanEmbedding;
 use crate::error::Error;
-use crate::meteor::{Meteor, MeteorResources, MeteorVariant, NltkMeteor, WordNet};
+use crate::meteor::{Meteor, MeteorVariant, NltkMeteor};
 use crate::meteor_metrics::{CorpusMeteor, MeanNltkMeteor};
 use crate::metric::Metric;
-use crate::tokenize::{NltkWords, PunktParameters, RougeWords, SacreBleuScheme, SacreBleuWords, Tokenizer, Twice};
+use crate::resources::Resources;
+use crate::tokenize::{RougeWords, SacreBleuScheme, SacreBleuWords};
 use crate::{Chrf, Cider, Distinct, DistinctPerResponse, Entropy, Length, RougeL, RougeScore, TooShort, UnigramF1};
-
-/// Tables that belong to other projects and are read from where the user has them.
-#[derive(Clone)]
-pub struct Resources {
-    /// Where sentences end, for NLTK's tokens.
-    pub punkt: PunktParameters,
-    /// Synonyms and paraphrases of METEOR 1.5.
-    pub meteor: Option<Arc<MeteorResources>>,
-    /// WordNet, for NLTK's METEOR.
-    pub wordnet: Option<Arc<WordNet>>,
-    /// Word vectors.
-    pub vectors: Option<Arc<WordVectors>>,
-}
-
-impl Resources {
-    /// What is built in: our own sentence splitter, and nothing else.
-    pub fn built_in() -> Self {
-        Self { punkt: PunktParameters::built_in(), meteor: None, wordnet: None, vectors: None }
-    }
-
-    /// What the environment names (`NLTK_DATA`, `SOLACE_METEOR`, `SOLACE_WORDNET`) and what lies in the usual places; else what is built in.
-    ///
-    /// # Errors
-    /// A resource is there but damaged.
-    pub fn find() -> Result<Self, Error> {
-        Ok(Self {
-            punkt: PunktParameters::find()?.unwrap_or_else(PunktParameters::built_in),
-            meteor: MeteorResources::find()?.map(Arc::new),
-            wordnet: WordNet::find()?.map(Arc::new),
-            vectors: None,
-        })
-    }
-
-    /// NLTK's words of the lower-cased text.
-    pub fn nltk_words(&self) -> Arc<dyn Tokenizer> {
-        Arc::new(NltkWords::new(self.punkt.clone()))
-    }
-
-    /// The words that vectors are looked up for: NLTK's words of NLTK's words.
-    pub fn embedding_words(&self) -> Arc<dyn Tokenizer> {
-        Arc::new(Twice::new(self.nltk_words()))
-    }
-
-    /// The fullest METEOR that the resources allow.
-    fn best_meteor(&self) -> Result<Meteor, Error> {
-        let variant = if self.meteor.is_some() { MeteorVariant::Full } else { MeteorVariant::ExactStem };
-        Meteor::new(variant, self.meteor.clone())
-    }
-}
 
 /// A metric that can be asked for by name.
 #[derive(Clone, Copy)]

@@ -9,7 +9,8 @@ use crate::corpus::Item;
 use crate::error::Error;
 use crate::interval::{Estimate, Resampling};
 use crate::metric::Metric;
-use crate::named::{NamedMetric, Resources};
+use crate::named::NamedMetric;
+use crate::resources::Resources;
 use crate::scorer::{Measured, Scorer};
 use crate::significance::{Comparison, ItemSums, Paired};
 use crate::tokenize::clean_hypothesis;
@@ -90,6 +91,11 @@ impl Preset {
                 &[("bleu-coco", 100.0), ("meteor-nlg-eval", 100.0), ("rouge-l-coco", 100.0), ("cider", 100.0)]
             }
         }
+    }
+
+    /// The names of its metrics.
+    pub fn metric_names(self) -> impl Iterator<Item = &'static str> {
+        self.metrics().iter().map(|(name, _)| *name)
     }
 
     /// Whether word-vector scores belong to it, where there are vectors.

@@ -2,7 +2,7 @@
 //! not matter.
 
 use esc_metrics::Error;
-use esc_metrics::agreement::{Level, Ratings, Weighting, cohen_kappa, cohen_kappa_on};
+use esc_metrics::agreement::{MeasurementLevel, Ratings, Weighting, cohen_kappa, cohen_kappa_on};
 use esc_metrics::correlation::{Correlation, within_percentiles, z_scores};
 use esc_metrics::interval::Resampling;
 use proptest::prelude::*;
@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::goldens::{assert_close, expected, family, root};
 
-const LEVELS: [Level; 4] = [Level::Nominal, Level::Ordinal, Level::Interval, Level::Ratio];
+const LEVELS: [MeasurementLevel; 4] =
+    [MeasurementLevel::Nominal, MeasurementLevel::Ordinal, MeasurementLevel::Interval, MeasurementLevel::Ratio];
 
 fn rows(value: &Value) -> Vec<Vec<Option<f64>>> {
     let row = |row: &Value| row.as_array().unwrap().iter().map(Value::as_f64).collect();
@@ -145,7 +146,7 @@ fn an_interval_holds_its_coefficient_and_depends_on_the_seed_only() {
     let items: Vec<[f64; 3]> =
         (0..40).map(|item| [0, 1, 7].map(|rater| f64::from((item + item * rater / 9) % 5))).collect();
     let ratings = Ratings::complete(&items).unwrap();
-    let alpha = |ratings: &Ratings| ratings.krippendorff(Level::Interval);
+    let alpha = |ratings: &Ratings| ratings.krippendorff(MeasurementLevel::Interval);
     let resampling = Resampling::new(500, 0.9, 7).unwrap();
     let found = ratings.interval(&resampling, alpha).unwrap();
     assert_eq!(found.value, alpha(&ratings).unwrap());
@@ -164,11 +165,11 @@ fn what_has_no_agreement_is_an_error() {
     assert!(LEVELS.into_iter().all(|level| undefined(same.krippendorff(level))));
     assert!(undefined(same.fleiss()) && undefined(same.cohen(0, 1, Weighting::Quadratic)));
     let lonely = Ratings::new(&[[Some(1.0), None], [None, Some(2.0)]]).unwrap();
-    assert!(undefined(lonely.krippendorff(Level::Nominal)));
+    assert!(undefined(lonely.krippendorff(MeasurementLevel::Nominal)));
     assert!(matches!(lonely.cohen(0, 1, Weighting::None), Err(Error::Empty(_))));
     assert!(matches!(lonely.cohen(0, 2, Weighting::None), Err(Error::Setting(_))));
     let negative = Ratings::complete(&[[-1.0, 1.0], [2.0, 2.0]]).unwrap();
-    assert!(undefined(negative.krippendorff(Level::Ratio)));
+    assert!(undefined(negative.krippendorff(MeasurementLevel::Ratio)));
     assert!(undefined(Ratings::complete(&[[1.0], [2.0]]).unwrap().fleiss()));
     assert!(matches!(negative.randolph(2), Err(Error::Setting(_))));
     assert!(matches!(Ratings::complete(&[[f64::NAN, 1.0]]), Err(Error::Setting(_))));
@@ -185,7 +186,7 @@ fn small_ratings() -> impl Strategy<Value = Vec<Vec<Option<f64>>>> {
 }
 
 /// Krippendorff's definition word by word: coincidences, then a difference for every pair of values.
-fn alpha_by_definition(items: &[Vec<Option<f64>>], level: Level) -> Option<f64> {
+fn alpha_by_definition(items: &[Vec<Option<f64>>], level: MeasurementLevel) -> Option<f64> {
     let mut coincidences = [[0.0; 5]; 5];
     for item in items {
         let ratings: Vec<usize> = item.iter().flatten().map(|rating| *rating as usize).collect();
@@ -198,11 +199,13 @@ fn alpha_by_definition(items: &[Vec<Option<f64>>], level: Level) -> Option<f64> 
     let counts = coincidences.map(|row| row.iter().sum::<f64>());
     let all: f64 = counts.iter().sum();
     let difference = |c: usize, k: usize| match level {
-        Level::Nominal => f64::from(c != k),
-        Level::Ordinal => (counts[c.min(k)..=c.max(k)].iter().sum::<f64>() - (counts[c] + counts[k]) / 2.0).powi(2),
-        Level::Interval => (c as f64 - k as f64).powi(2),
-        Level::Ratio if c == k => 0.0,
-        Level::Ratio => ((c as f64 - k as f64) / (c + k) as f64).powi(2),
+        MeasurementLevel::Nominal => f64::from(c != k),
+        MeasurementLevel::Ordinal => {
+            (counts[c.min(k)..=c.max(k)].iter().sum::<f64>() - (counts[c] + counts[k]) / 2.0).powi(2)
+        }
+        MeasurementLevel::Interval => (c as f64 - k as f64).powi(2),
+        MeasurementLevel::Ratio if c == k => 0.0,
+        MeasurementLevel::Ratio => ((c as f64 - k as f64) / (c + k) as f64).powi(2),
     };
     let sum = |weight: &dyn Fn(usize, usize) -> f64| -> f64 {
         (0..5).flat_map(|c| (0..5).map(move |k| (c, k))).map(|(c, k)| weight(c, k) * difference(c, k)).sum()

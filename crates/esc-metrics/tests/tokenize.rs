@@ -149,12 +149,12 @@ fn sentences_take_their_closing_marks_along() {
 #[test]
 fn names_tell_what_tokens_depend_on() {
     let own = || NltkWords::new(PunktParameters::built_in());
-    assert_eq!(own().name(), "nltk-lower:own-punkt");
-    assert_eq!(own().keeping_case().name(), "nltk:own-punkt");
+    assert_eq!(own().name(), "nltk-lower:3.10:own-punkt");
+    assert_eq!(own().keeping_case().name(), "nltk:3.10:own-punkt");
     assert_eq!(own().following(NltkVersion::V3_8).name(), "nltk-lower:3.8:own-punkt");
-    assert_eq!(NltkWords::preserving_lines().name(), "nltk-lower:preserve-line");
+    assert_eq!(NltkWords::preserving_lines().name(), "nltk-lower:3.10:preserve-line");
     let folder = tables(&[]);
-    assert_eq!(NltkWords::new(PunktParameters::read(folder.path()).unwrap()).name(), "nltk-lower");
+    assert_eq!(NltkWords::new(PunktParameters::read(folder.path()).unwrap()).name(), "nltk-lower:3.10");
     assert_eq!(SacreBleuWords::default().name(), "13a");
     assert_eq!(SacreBleuWords::new(SacreBleuScheme::International).lowercase().name(), "intl-lower");
     assert_eq!(RougeWords::default().name(), "rouge-score");

@@ -18,8 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enumerate()
         .map(|(number, text)| PairItem {
             id: format!("pair-{number}"),
-            group: format!("conversation-{number}"),
-            label: "Offer Hope".into(),
+            conversation: format!("conversation-{number}"),
+            strategy: "Offer Hope".into(),
             instruction: "Answer with the strategy \"Offer Hope\": say that things can get better.".into(),
             history: vec![Message::user(*text)],
             first: "It is hard now. It will not stay like this.".into(),

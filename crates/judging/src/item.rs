@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct PairItem {
     /// Names the pair; unique among those that are judged together.
     pub id: String,
-    /// What belongs together, for intervals: the conversation.
-    pub group: String,
-    /// What results are also told by: the strategy.
-    pub label: String,
+    /// The conversation; intervals draw whole ones.
+    pub conversation: String,
+    /// The strategy, which results are also told by.
+    pub strategy: String,
     /// What the answers were asked to do.
     pub instruction: String,
     /// The conversation so far.
@@ -27,10 +27,10 @@ pub struct PairItem {
 pub struct RatingItem {
     /// Names the answer; unique among those that are judged together.
     pub id: String,
-    /// What belongs together, for intervals: the conversation.
-    pub group: String,
-    /// What results are also told by: the strategy.
-    pub label: String,
+    /// The conversation; intervals draw whole ones.
+    pub conversation: String,
+    /// The strategy, which results are also told by.
+    pub strategy: String,
     /// What the answer was asked to do.
     pub instruction: String,
     /// The conversation so far.

@@ -34,8 +34,8 @@ pub use error::Error;
 pub use item::{PairItem, RatingItem};
 pub use pairs::{Opinion, PairJudgement, judge_name, judge_pairs};
 pub use people::{
-    AnnotationKey, AnnotationTasks, LABELLING_VIEW, PairReport, Preference, PreferenceReport, SidedPair,
-    ValueCorrelation, read_annotations, read_flat, within_usual_differences,
+    AnnotationKey, AnnotationTasks, Annotations, KeyEntry, LABELLING_VIEW, PairReport, Preference, PreferenceReport,
+    SidedPair, ValueCorrelation, read_annotations, read_published_comparison, within_usual_differences,
 };
 pub use ratings::{Rating, rate, rater_name};
 pub use template::{JudgeTemplate, Question};

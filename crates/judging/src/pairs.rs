@@ -34,10 +34,10 @@ pub struct Opinion {
 pub struct PairJudgement {
     /// The pair's id.
     pub id: String,
-    /// What it belongs to.
-    pub group: String,
-    /// What results are also told by.
-    pub label: String,
+    /// The conversation.
+    pub conversation: String,
+    /// The strategy.
+    pub strategy: String,
     /// The judge: model, template and way of deciding.
     pub judge: String,
     /// With the first system's answer shown first.
@@ -84,8 +84,8 @@ pub fn judge_pairs(
         let judgement = complete.and_then(|(at, answers)| {
             let mut opinions = answers.into_iter().map(opinion);
             let (forward, swapped) = (opinions.next()?, opinions.next()?);
-            let PairItem { id, group, label, .. } = items[at].clone();
-            Some(PairJudgement { id, group, label, judge: judge.clone(), forward, swapped })
+            let PairItem { id, conversation, strategy, .. } = items[at].clone();
+            Some(PairJudgement { id, conversation, strategy, judge: judge.clone(), forward, swapped })
         });
         sink(judgement)
     })

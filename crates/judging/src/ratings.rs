@@ -19,10 +19,10 @@ use crate::verdict::{HIGHEST_RATING, parse_rating, written_rating};
 pub struct Rating {
     /// The answer's id.
     pub id: String,
-    /// What it belongs to.
-    pub group: String,
-    /// What results are also told by.
-    pub label: String,
+    /// The conversation.
+    pub conversation: String,
+    /// The strategy.
+    pub strategy: String,
     /// The judge: model, template and way of deciding.
     pub judge: String,
     /// The rating, 1 to 5: a mean over samples or over probabilities. Absent if the judge gave none.
@@ -85,9 +85,9 @@ fn rating(item: &RatingItem, judge: &str, answers: Vec<Answer>) -> Rating {
             Answer::Failed(error) => errors.push(error.to_string()),
         }
     }
-    let RatingItem { id, group, label, .. } = item.clone();
+    let RatingItem { id, conversation, strategy, .. } = item.clone();
     let rating = rating_of(&texts, &probabilities);
-    Rating { id, group, label, judge: judge.to_owned(), rating, texts, probabilities, errors }
+    Rating { id, conversation, strategy, judge: judge.to_owned(), rating, texts, probabilities, errors }
 }
 
 fn inquiry(item: &RatingItem, template: &JudgeTemplate, samples: usize) -> Result<Inquiry, Error> {

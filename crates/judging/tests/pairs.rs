@@ -11,8 +11,8 @@ use crate::scripted::ScriptedJudge;
 fn item(number: usize, first: &str, second: &str) -> PairItem {
     PairItem {
         id: format!("pair-{number}"),
-        group: format!("conversation-{}", number / 2),
-        label: "Offer Hope".into(),
+        conversation: format!("conversation-{}", number / 2),
+        strategy: "Offer Hope".into(),
         instruction: "Use the \"Offer Hope\" strategy.".into(),
         history: vec![Message::user("I failed again."), Message::assistant("Oh no."), Message::user("What now?")],
         first: first.into(),
@@ -143,8 +143,8 @@ fn judging_stops_when_it_is_told_to() {
 }
 
 fn rated(decision: &Decision, samples: usize, answer: impl FnMut(&str) -> Result<String, RequestError>) -> Rating {
-    let PairItem { id, group, label, instruction, history, first, .. } = item(0, "a reply", "");
-    let items = [RatingItem { id, group, label, instruction, history, response: first }];
+    let PairItem { id, conversation, strategy, instruction, history, first, .. } = item(0, "a reply", "");
+    let items = [RatingItem { id, conversation, strategy, instruction, history, response: first }];
     let template = JudgeTemplate::by_name_or_path("rate-empathy").unwrap();
     let mut found = None;
     rate(&items, &template, decision, samples, &mut ScriptedJudge::new(answer), &mut |rating| {

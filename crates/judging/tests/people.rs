@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use judging::{
-    AnnotationTasks, LABELLING_VIEW, PairItem, PreferenceReport, SidedPair, read_annotations, read_flat,
-    within_usual_differences,
+    AnnotationTasks, LABELLING_VIEW, PairItem, PreferenceReport, SidedPair, read_annotations,
+    read_published_comparison, within_usual_differences,
 };
 use llm_runtime::Message;
 
@@ -13,8 +13,8 @@ fn pair(number: usize) -> SidedPair {
     SidedPair {
         item: PairItem {
             id: format!("example-{number}"),
-            group: format!("conversation-{}", number / 3),
-            label: strategies[number % 3].into(),
+            conversation: format!("conversation-{}", number / 3),
+            strategy: strategies[number % 3].into(),
             instruction: "Do it.".into(),
             history: vec![Message::user("<b>Hello</b>")],
             first: format!("first answer {number}"),
@@ -59,15 +59,17 @@ fn annotations_come_back_with_what_stood_where() {
                     "value": { "choices": [(sign * strength).to_string()] } }] })
             };
             let cancelled = serde_json::json!({ "completed_by": 3, "was_cancelled": true, "result": [] });
-            serde_json::json!({ "id": 1, "data": task["data"], "annotations": [annotation(1, 4), annotation(2, 3), cancelled] })
+            let empty = serde_json::json!({ "completed_by": 4, "was_cancelled": false, "result": [] });
+            let annotations = [annotation(1, 4), annotation(2, 3), cancelled, empty];
+            serde_json::json!({ "id": 1, "data": task["data"], "annotations": annotations })
         })
         .collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export.json");
     std::fs::write(&path, serde_json::to_vec(&export).unwrap()).unwrap();
     let read = read_annotations(&path, &made.key).unwrap();
-    assert_eq!(read.len(), 18);
-    let report = PreferenceReport::new(&read).unwrap();
+    assert_eq!((read.preferences.len(), read.unanswered), (18, 9));
+    let report = PreferenceReport::new(&read.preferences).unwrap();
     assert_eq!((report.tasks, report.annotations), (9, 18));
     assert_eq!(report.systems["tuned"].win_rate, 1.0);
     assert_eq!(report.systems["plain"].win_rate, 0.0);
@@ -86,7 +88,8 @@ fn exports_that_do_not_fit_say_where() {
         ("{".to_owned(), "not a JSON array of tasks"),
         (r#"[{"data":{}}]"#.to_owned(), "row 1: the task has no `data.task`"),
         (r#"[{"data":{"task":"x"},"annotations":[]}]"#.to_owned(), "row 1: task x is not in the key"),
-        (with(r#"{"result":[]}"#), "row 1: the preference is null"),
+        (with("{}"), "row 1: an annotation has no `result`"),
+        (with(r#"{"result":[{"from_name":"preference"}]}"#), "row 1: the preference is null"),
         (
             with(r#"{"result":[{"from_name":"preference","value":{"choices":["9"]}}]}"#),
             "expected a whole number from -4 to 4",
@@ -105,7 +108,7 @@ fn the_published_comparison_is_recomputed() {
     if !path.exists() {
         return println!("skipped: {} is not here", path.display());
     }
-    let rows = read_flat(&path).unwrap();
+    let rows = read_published_comparison(&path).unwrap();
     let all = PreferenceReport::new(&rows).unwrap();
     assert_eq!((all.tasks, all.annotations), (135, 264));
     let report = PreferenceReport::new(&within_usual_differences(&rows)).unwrap();

@@ -55,6 +55,7 @@ impl<F: FnMut(&str) -> Result<String, RequestError>> TextModel for ScriptedJudge
                     tokens: vec![1],
                     new_tokens: 1,
                     finish_reason: FinishReason::EndOfSequence,
+                    stop: None,
                     logprobs: Vec::new(),
                     text_logprobs: Vec::new(),
                     hypotheses: Vec::new(),

@@ -157,6 +157,8 @@ pub struct Completion {
     pub new_tokens: usize,
     /// Why it ended.
     pub finish_reason: FinishReason,
+    /// The stop string that ended it. Servers do not tell.
+    pub stop: Option<String>,
     /// Per token, if asked for.
     pub logprobs: Vec<TokenLogprob>,
     /// Per token, if asked for, from a server that does not tell token ids.

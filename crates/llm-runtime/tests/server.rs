@@ -394,6 +394,10 @@ fn wrong_requests_are_told_what_is_wrong() {
     assert_eq!(served.ask("POST", "/v1/completions", form, "{}").0, 415);
     let (_, error) = served.chat(json!({"max_tokens": 100_000}));
     assert_eq!(error["error"]["code"], "context_length_exceeded");
+    assert_eq!(error["error"]["param"], "messages");
+    let body = json!({"model": NAME, "prompt": "a", "max_tokens": 100_000}).to_string();
+    let error = served.ask("POST", "/v1/completions", "", &body).2;
+    assert!(error.contains("context_length_exceeded") && error.contains(r#""param":"prompt""#), "{error}");
     // Nothing of that harmed anybody.
     assert_eq!(served.chat(json!({})).0, 200);
 }
@@ -454,22 +458,27 @@ fn long_request(stream: bool) -> String {
     chat_body(json!({"max_tokens": 8000, "ignore_eos": true, "stream": stream})).to_string()
 }
 
+/// A client whose long request has the only place of a queue of one, and what another client is told meanwhile.
+fn with_the_only_place(served: &Served, streams: bool) -> (TcpStream, (u16, String, String)) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let client = served.open("POST", "/v1/chat/completions", "", &long_request(streams));
+        let answer = served.ask("POST", "/v1/chat/completions", "", &chat_body(json!({})).to_string());
+        // Else the short request was quicker.
+        if answer.0 != 200 {
+            return (client, answer);
+        }
+        assert!(Instant::now() < deadline, "the queue is never full");
+    }
+}
+
 #[test]
 fn a_full_queue_is_told_and_a_client_that_leaves_makes_room() {
     let served = Served::with(|options| options.queue = 1);
     for streams in [true, false] {
         let deadline = Instant::now() + Duration::from_secs(60);
         let ask = || served.ask("POST", "/v1/chat/completions", "", &chat_body(json!({})).to_string());
-        let (client, (status, head, body)) = loop {
-            let client = served.open("POST", "/v1/chat/completions", "", &long_request(streams));
-            std::thread::sleep(Duration::from_millis(100));
-            let answer = ask();
-            // Else the short request was quicker.
-            if answer.0 != 200 {
-                break (client, answer);
-            }
-            assert!(Instant::now() < deadline, "the queue is never full");
-        };
+        let (client, (status, head, body)) = with_the_only_place(&served, streams);
         assert!(status == 503 && head.contains("retry-after: 1") && body.contains("queue_full"), "{head}\n{body}");
         drop(client);
         while ask().0 != 200 {
@@ -505,9 +514,8 @@ fn slow_senders_are_not_waited_for() {
 
 #[test]
 fn a_server_that_is_told_to_end_leaves_nobody_waiting() {
-    let served = Served::start();
-    let mut client = served.open("POST", "/v1/chat/completions", "", &long_request(false));
-    std::thread::sleep(Duration::from_millis(300));
+    let served = Served::with(|options| options.queue = 1);
+    let (mut client, _) = with_the_only_place(&served, false);
     let start = Instant::now();
     served.end();
     let mut answer = String::new();

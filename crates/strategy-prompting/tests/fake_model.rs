@@ -66,6 +66,7 @@ impl FakeModel {
             tokens: vec![(seed % 97) as u32, 2],
             new_tokens: 2,
             finish_reason: if is_cancelled { FinishReason::Cancelled } else { FinishReason::EndOfSequence },
+            stop: None,
             logprobs: Vec::new(),
             text_logprobs: Vec::new(),
             hypotheses: Vec::new(),

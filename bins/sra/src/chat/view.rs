@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::chat::state::{Answer, Question};
-use crate::console;
+use crate::console::{self, has_colours};
 
 const PROMPT: &str = "1;36";
 const SUPPORTER: &str = "1;32";
@@ -159,16 +159,13 @@ fn turn_line(question: &Question, answer: &Answer, completion: &Completion) -> i
 
 impl Channel {
     fn out() -> Self {
-        Self::new(Stream::Out(io::stdout()), io::stdout().is_terminal())
+        let stream = io::stdout();
+        Self { is_terminal: stream.is_terminal(), colours: has_colours(&stream), stream: Stream::Out(stream) }
     }
 
     fn error() -> Self {
-        Self::new(Stream::Error(io::stderr()), io::stderr().is_terminal())
-    }
-
-    fn new(stream: Stream, is_terminal: bool) -> Self {
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { stream, is_terminal, colours: is_terminal && !no_colour }
+        let stream = io::stderr();
+        Self { is_terminal: stream.is_terminal(), colours: has_colours(&stream), stream: Stream::Error(stream) }
     }
 
     /// Writes at once, in a colour if the terminal has some.

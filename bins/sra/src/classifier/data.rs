@@ -43,12 +43,18 @@ fn read(path: &Path) -> Result<Vec<Response>, Failure> {
         return if is_built_in { examples(path) } else { records(&records_file(path)) };
     }
     let text = std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{name}: {error}")))?;
-    let rows = rows(path, &text)?;
-    match rows.first() {
+    match rows(path, beginning(&text))?.first() {
         Some((_, row)) if row.get("finish_reason").is_some() => records(path),
         Some((_, row)) if row.get("dialog").is_some() && row.get("response").is_none() => examples(path),
-        _ => rows.iter().map(|(place, row)| response(place, row)).collect(),
+        _ => rows(path, &text)?.iter().map(|(place, row)| response(place, row)).collect(),
     }
+}
+
+/// What tells the kind of file: the first line, or a whole JSON array.
+fn beginning(text: &str) -> &str {
+    let start = text.len() - text.trim_start().len();
+    let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+    if text[start..].starts_with('[') { text } else { &text[..end] }
 }
 
 /// Continuations, as their post-processing leaves them.

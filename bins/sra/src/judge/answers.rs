@@ -148,8 +148,8 @@ fn pair(first: Answered, second: Answered) -> Pair {
     let ids = [first.id, second.id];
     let item = PairItem {
         id: ids.join("+"),
-        group: first.conversation,
-        label: first.key.1,
+        conversation: first.conversation,
+        strategy: first.key.1,
         instruction: first.instruction,
         history: first.history,
         first: first.response,
@@ -162,8 +162,8 @@ fn pair(first: Answered, second: Answered) -> Pair {
 pub(crate) fn ratings(system: System) -> Vec<RatingItem> {
     let item = |answer: Answered| RatingItem {
         id: answer.id,
-        group: answer.conversation,
-        label: answer.key.1,
+        conversation: answer.conversation,
+        strategy: answer.key.1,
         instruction: answer.instruction,
         history: answer.history,
         response: answer.response,

@@ -28,7 +28,7 @@ struct PairReport<'a> {
 pub(crate) fn pairs(names: &[String; 2], judge: &str, rows: &[PairJudgement], format: Format) -> Result<(), Failure> {
     let mut strategies: BTreeMap<&str, Vec<VerdictPair>> = BTreeMap::new();
     for row in rows {
-        strategies.entry(&row.label).or_default().push(row.verdicts());
+        strategies.entry(&row.strategy).or_default().push(row.verdicts());
     }
     let report = |pairs: &[VerdictPair]| JudgeReport::of_verdicts(pairs).ok();
     let all: Vec<VerdictPair> = rows.iter().map(PairJudgement::verdicts).collect();
@@ -37,7 +37,7 @@ pub(crate) fn pairs(names: &[String; 2], judge: &str, rows: &[PairJudgement], fo
         second: &names[1],
         judge,
         all: report(&all),
-        by_strategy: strategies.iter().map(|(label, pairs)| (*label, report(pairs))).collect(),
+        by_strategy: strategies.iter().map(|(strategy, pairs)| (*strategy, report(pairs))).collect(),
     };
     if format == Format::Json {
         return crate::export::print_json(&found);
@@ -49,8 +49,8 @@ pub(crate) fn pairs(names: &[String; 2], judge: &str, rows: &[PairJudgement], fo
     };
     print_head();
     print_row("all", Some(all));
-    for (label, report) in &found.by_strategy {
-        print_row(label, report.as_ref());
+    for (strategy, report) in &found.by_strategy {
+        print_row(strategy, report.as_ref());
     }
     println!("\nsign test of A's wins against B's: p = {:.4}", all.sign_test_p);
     if let Some(positions) = all.positions {
@@ -96,17 +96,18 @@ struct RatingReport<'a> {
 pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format) -> Result<(), Failure> {
     let mut strategies: BTreeMap<&str, Vec<&Rating>> = BTreeMap::new();
     for row in rows {
-        strategies.entry(&row.label).or_default().push(row);
+        strategies.entry(&row.strategy).or_default().push(row);
     }
-    let mean =
-        |rows: &[&Rating]| Interval::by_group(rows.iter().filter_map(|row| Some((row.group.as_str(), row.rating?))));
+    let mean = |rows: &[&Rating]| {
+        Interval::by_group(rows.iter().filter_map(|row| Some((row.conversation.as_str(), row.rating?))))
+    };
     let found = RatingReport {
         system,
         judge,
         answers: rows.len(),
         unrated: rows.iter().filter(|row| row.rating.is_none()).count(),
         all: mean(&rows.iter().collect::<Vec<_>>()),
-        by_strategy: strategies.iter().map(|(label, rows)| (*label, mean(rows))).collect(),
+        by_strategy: strategies.iter().map(|(strategy, rows)| (*strategy, mean(rows))).collect(),
     };
     if format == Format::Json {
         return crate::export::print_json(&found);
@@ -114,7 +115,7 @@ pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format
     println!("{system}\njudge  {judge}\n{} answers, {} without a rating\n", found.answers, found.unrated);
     println!("{:<NAME$}{:>8}  mean of 1 to 5 [95 %, by conversation]", "", "answers");
     let all = std::iter::once(("all", &found.all));
-    for (label, interval) in all.chain(found.by_strategy.iter().map(|(label, interval)| (*label, interval))) {
+    for (label, interval) in all.chain(found.by_strategy.iter().map(|(strategy, interval)| (*strategy, interval))) {
         match interval {
             Some(found) => println!("{label:<NAME$}{:>8}  {}", found.values, written(found, 1.0, 2)),
             None => println!("{label:<NAME$}{:>8}  none", 0),

@@ -9,6 +9,7 @@ mod sacre;
 
 pub use coco::{CocoBleu, ReferenceLength};
 pub use nltk::{NltkBleu, Smoothing, sentence_bleu};
+pub(crate) use sacre::VERSION as SACREBLEU_VERSION;
 pub use sacre::{SacreBleu, SacreSmoothing};
 
 use crate::corpus::TokenId;

@@ -7,8 +7,8 @@ use crate::metric::{ItemView, Metric};
 use crate::ngram::MAX_ORDER;
 use crate::tokenize::{SacreBleuWords, Tokenizer};
 
-/// The version whose numbers these are.
-const VERSION: &str = "2.6.0";
+/// The release of sacreBLEU whose numbers these are.
+pub(crate) const VERSION: &str = "2.6.0";
 
 /// What becomes of orders without a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +35,9 @@ impl SacreSmoothing {
     }
 }
 
-/// BLEU of sacreBLEU, 0 to 100, with its tokenisations and smoothings.
+/// BLEU of sacreBLEU, 0 to 100, with its tokenisations and smoothings: `100 · BP · exp(¼ Σ ln pₙ)`, with the clipped precisions `pₙ` of n-grams
+/// of order 1 to 4, summed over the corpus, and `BP = exp(1 − r/h)` where the hypotheses (`h` words) are shorter than the closest references (`r`),
+/// else 1.
 #[derive(Debug, Clone, Copy)]
 pub struct SacreBleu {
     words: SacreBleuWords,

@@ -1,7 +1,7 @@
 //! What `score` does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::arguments::ScoreArguments;
@@ -10,15 +10,10 @@ use super::report::{ComparisonReport, MetricRow, Outcome, Part, ScoreReport, Uni
 use crate::embedding::WordVectors;
 use crate::error::Error;
 use crate::interval::Resampling;
-use crate::meteor::{MeteorResources, WordNet};
 use crate::metric::Metric;
-use crate::named::{METRICS, Resources};
+use crate::named::METRICS;
+use crate::resources::{ResourceFolders, Resources};
 use crate::suite::{STAND_IN, Scored, Suite};
-use crate::tokenize::PunktParameters;
-
-/// The sentence splitter's tables and WordNet in NLTK's data folder.
-const PUNKT: &str = "tokenizers/punkt_tab/english";
-const WORDNET: &str = "corpora/wordnet";
 
 impl ScoreArguments {
     /// Reads, scores and, if asked to, compares; by metrics of the program's own too.
@@ -99,34 +94,21 @@ impl ScoreArguments {
     }
 
     fn resources(&self, systems: &[&[Row]]) -> Result<Resources, Error> {
-        let punkt = match &self.nltk_data {
-            Some(folder) => Some(PunktParameters::read(&folder.join(PUNKT))?),
-            None => PunktParameters::find()?,
+        let folders = ResourceFolders {
+            nltk_data: self.nltk_data.clone(),
+            meteor: self.meteor.clone(),
+            wordnet: self.wordnet.clone(),
         };
-        let meteor = match &self.meteor {
-            Some(folder) => Some(MeteorResources::open(folder)?),
-            None => MeteorResources::find()?,
+        let metrics: Vec<&str> = match self.metric.as_slice() {
+            [] => self.preset.metric_names().collect(),
+            names => names.iter().map(String::as_str).collect(),
         };
-        let wordnet = match self.wordnet_folder() {
-            Some(folder) => Some(WordNet::open(folder)?),
-            None => WordNet::find()?,
-        };
-        let resources = Resources {
-            punkt: punkt.unwrap_or_else(PunktParameters::built_in),
-            meteor: meteor.map(Arc::new),
-            wordnet: wordnet.map(Arc::new),
-            vectors: None,
-        };
+        let resources = Resources::find_for(&metrics, &folders)?;
         let Some(file) = &self.vectors else { return Ok(resources) };
         // Files of word vectors are large, so only the words that occur are kept.
         let words = words_of(systems, &resources);
         let vectors = WordVectors::read_for(file, words.iter().map(String::as_str))?;
         Ok(Resources { vectors: Some(Arc::new(vectors)), ..resources })
-    }
-
-    fn wordnet_folder(&self) -> Option<PathBuf> {
-        let beside_punkt = || Some(self.nltk_data.as_ref()?.join(WORDNET)).filter(|folder| folder.is_dir());
-        self.wordnet.clone().or_else(beside_punkt)
     }
 
     fn report(&self, hypotheses: &Path, rows: &[Row], scored: &Scored) -> Result<ScoreReport, Error> {

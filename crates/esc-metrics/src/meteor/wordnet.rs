@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::resources::wordnet_folders;
 
 /// A suffix and what takes its place in the base form.
 type Rule = (&'static str, &'static str);
@@ -47,21 +48,16 @@ impl WordNet {
         Ok(Self { parts: [nouns?, verbs?, adjectives?, adverbs?] })
     }
 
-    /// The database in the folder that the environment variable `SOLACE_WORDNET` names; else, if it is there, the one in
-    /// `$NLTK_DATA/corpora/wordnet` or `/usr/share/wordnet`; else none.
+    /// The database in the folder that the environment variable `SOLACE_WORDNET` names; else, if it is there, `corpora/wordnet` of NLTK's data
+    /// (in the places of [`PunktParameters::find`](crate::tokenize::PunktParameters::find)), or `/usr/share/wordnet`; else none.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn find() -> Result<Option<Self>, Error> {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        if let Some(folder) = variable("SOLACE_WORDNET") {
+        if let Some(folder) = std::env::var_os("SOLACE_WORDNET").filter(|value| !value.is_empty()) {
             return Self::open(PathBuf::from(folder)).map(Some);
         }
-        let nltk = variable("NLTK_DATA");
-        let nltk = nltk.iter().flat_map(std::env::split_paths).map(|data| data.join("corpora/wordnet"));
-        let found =
-            nltk.chain([PathBuf::from("/usr/share/wordnet")]).find(|folder| folder.join("index.noun").is_file());
-        found.map(Self::open).transpose()
+        wordnet_folders().find(|folder| folder.join("index.noun").is_file()).map(Self::open).transpose()
     }
 
     /// The single words in all synsets of a word and its base forms, in every part of speech. A word may come several times.

@@ -29,7 +29,7 @@ pub use white_space::{SingleSpace, WhiteSpace, WhiteSpaceLower};
 
 /// Cuts a text into tokens.
 pub trait Tokenizer: Send + Sync {
-    /// Its name in signatures, e.g. `nltk-lower`.
+    /// Its name in signatures, e.g. `nltk-lower:3.10`.
     fn name(&self) -> String;
 
     /// Calls `token` with every token of `text`, in order. Never panics, whatever the text holds.

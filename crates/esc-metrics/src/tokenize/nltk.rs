@@ -18,14 +18,14 @@ pub enum NltkVersion {
     V3_10,
 }
 
-/// NLTK's words. In signatures `nltk-lower`, or `nltk` where the case is kept; then, where they apply, `:3.8`, `:preserve-line`, and
-/// `:own-punkt` where the sentences were found with [`PunktParameters::built_in`].
+/// NLTK's words. In signatures `nltk-lower`, or `nltk` where the case is kept, with the release that is followed (`nltk-lower:3.10`); then, where
+/// they apply, `:preserve-line`, and `:own-punkt` where the sentences were found with [`PunktParameters::built_in`].
 ///
 /// ```
 /// use esc_metrics::tokenize::{NltkWords, PunktParameters, Tokenizer};
 ///
 /// let words = NltkWords::new(PunktParameters::built_in());
-/// assert_eq!(words.name(), "nltk-lower:own-punkt");
+/// assert_eq!(words.name(), "nltk-lower:3.10:own-punkt");
 /// assert_eq!(words.tokens("I can't. Mr. Poe said \"No\"."), ["i", "ca", "n't", ".", "mr.", "poe", "said", "``", "no", "''", "."]);
 /// ```
 #[derive(Debug, Clone)]
@@ -60,9 +60,10 @@ impl NltkWords {
 impl Tokenizer for NltkWords {
     fn name(&self) -> String {
         let mut name = if self.keeps_case { "nltk" } else { "nltk-lower" }.to_owned();
-        if self.version == NltkVersion::V3_8 {
-            name += ":3.8";
-        }
+        name += match self.version {
+            NltkVersion::V3_8 => ":3.8",
+            NltkVersion::V3_10 => ":3.10",
+        };
         match &self.parameters {
             None => name += ":preserve-line",
             Some(parameters) if parameters.is_built_in() => name += ":own-punkt",

@@ -14,10 +14,10 @@ use crate::error::Error;
 pub struct Preference {
     /// The task; answers of several annotators to one task have the same.
     pub task: String,
-    /// What it belongs to.
-    pub group: String,
+    /// The conversation.
+    pub conversation: String,
     /// The strategy.
-    pub label: String,
+    pub strategy: String,
     /// The systems on the left and on the right.
     pub systems: [String; 2],
     /// Numbers of their answers: SRA, say.
@@ -28,12 +28,21 @@ pub struct Preference {
     pub annotator: String,
 }
 
+/// What is in an export.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Annotations {
+    /// What annotators said.
+    pub preferences: Vec<Preference>,
+    /// Annotations that were handed in without a preference.
+    pub unanswered: usize,
+}
+
 /// Reads Label Studio's JSON export of tasks made by [`super::AnnotationTasks`]; the key tells what annotators saw. Cancelled annotations are left out.
 ///
 /// # Errors
-/// The file can't be read or is no such export, a task is not in the key, or an annotation has no preference from −4 to 4.
-pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Vec<Preference>, Error> {
-    let mut preferences = Vec::new();
+/// The file can't be read or is no such export, a task is not in the key, or a preference is not from −4 to 4.
+pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Annotations, Error> {
+    let mut found = Annotations::default();
     for (row, task) in rows(path)?.iter().enumerate() {
         let refuse = |problem: String| Error::Format { path: path.to_owned(), row: Some(row + 1), problem };
         let name = task["data"]["task"].as_str().ok_or_else(|| refuse("the task has no `data.task`".into()))?;
@@ -41,21 +50,24 @@ pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Vec<Preferen
         let annotations =
             task["annotations"].as_array().ok_or_else(|| refuse("the task has no `annotations`".into()))?;
         for annotation in annotations.iter().filter(|annotation| annotation["was_cancelled"] != true) {
-            let choice = annotation["result"].as_array().and_then(|results| {
-                results.iter().find(|result| result["from_name"] == "preference")?["value"]["choices"].get(0)
-            });
-            preferences.push(Preference {
+            let results =
+                annotation["result"].as_array().ok_or_else(|| refuse("an annotation has no `result`".into()))?;
+            let Some(answer) = results.iter().find(|result| result["from_name"] == "preference") else {
+                found.unanswered += 1;
+                continue;
+            };
+            found.preferences.push(Preference {
                 task: name.to_owned(),
-                group: entry.group.clone(),
-                label: entry.label.clone(),
+                conversation: entry.conversation.clone(),
+                strategy: entry.strategy.clone(),
                 systems: entry.systems.clone(),
                 values: entry.values,
-                preference: preference(choice.unwrap_or(&Value::Null)).map_err(&refuse)?,
+                preference: preference(&answer["value"]["choices"][0]).map_err(&refuse)?,
                 annotator: annotator(annotation),
             });
         }
     }
-    Ok(preferences)
+    Ok(found)
 }
 
 /// Reads rows as the published comparison has them: flat objects with `conv_id`, `strategy`, `file_names` (left, right), `model1_sra`, `model2_sra`,
@@ -63,7 +75,7 @@ pub fn read_annotations(path: &Path, key: &AnnotationKey) -> Result<Vec<Preferen
 ///
 /// # Errors
 /// The file can't be read, or a row lacks a field.
-pub fn read_flat(path: &Path) -> Result<Vec<Preference>, Error> {
+pub fn read_published_comparison(path: &Path) -> Result<Vec<Preference>, Error> {
     let read = |(row, value): (usize, &Value)| {
         let refuse = |problem: String| Error::Format { path: path.to_owned(), row: Some(row + 1), problem };
         let text =
@@ -76,8 +88,8 @@ pub fn read_flat(path: &Path) -> Result<Vec<Preference>, Error> {
         let (task, strategy) = (text("conv_id")?, text("strategy")?);
         Ok(Preference {
             task: task.to_owned(),
-            group: task.strip_suffix(strategy).unwrap_or(task).trim_end_matches('_').to_owned(),
-            label: strategy.to_owned(),
+            conversation: task.strip_suffix(strategy).unwrap_or(task).trim_end_matches('_').to_owned(),
+            strategy: strategy.to_owned(),
             systems: [folder(file(0)?), folder(file(1)?)],
             values: Some([number("model1_sra")?, number("model2_sra")?]),
             preference: preference(&value["model-preference"]).map_err(&refuse)?,

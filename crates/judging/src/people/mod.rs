@@ -7,9 +7,9 @@ mod export;
 mod report;
 mod tasks;
 
-pub use export::{Preference, read_annotations, read_flat};
+pub use export::{Annotations, Preference, read_annotations, read_published_comparison};
 pub use report::{PairReport, PreferenceReport, ValueCorrelation, within_usual_differences};
-pub use tasks::{AnnotationKey, AnnotationTasks, LABELLING_VIEW, SidedPair};
+pub use tasks::{AnnotationKey, AnnotationTasks, KeyEntry, LABELLING_VIEW, SidedPair};
 
 /// Preferences go from minus this to this.
 const STRONGEST: i32 = 4;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use esc_metrics::agreement::{Level, Ratings};
+use esc_metrics::agreement::{MeasurementLevel, Ratings};
 use esc_metrics::correlation::{pearson, within_percentiles};
 use esc_metrics::judge::{JudgeReport, Winner};
 use serde::Serialize;
@@ -72,8 +72,8 @@ impl PreferenceReport {
         Ok(Self {
             tasks: table.len(),
             annotations: preferences.len(),
-            alpha_interval: alpha(Level::Interval),
-            alpha_ordinal: alpha(Level::Ordinal),
+            alpha_interval: alpha(MeasurementLevel::Interval),
+            alpha_ordinal: alpha(MeasurementLevel::Ordinal),
             systems: systems(preferences)?,
             pairs: pairs(preferences)?,
             pooled: pooled(preferences),

@@ -48,10 +48,10 @@ pub struct AnnotationKey {
 pub struct KeyEntry {
     /// The pair's id.
     pub pair: String,
-    /// What it belongs to.
-    pub group: String,
+    /// The conversation.
+    pub conversation: String,
     /// The strategy.
-    pub label: String,
+    pub strategy: String,
     /// The systems on the left and on the right.
     pub systems: [String; 2],
     /// Their answers' numbers.
@@ -59,7 +59,7 @@ pub struct KeyEntry {
 }
 
 impl AnnotationTasks {
-    /// Tasks of at most `most` pairs: labels as even as possible, chosen, ordered and sided by `seed`.
+    /// Tasks of at most `most` pairs: strategies as even as possible, chosen, ordered and sided by `seed`.
     pub fn new(pairs: &[SidedPair], most: usize, seed: u64) -> Self {
         let mut tasks = Vec::new();
         let mut key = AnnotationKey::default();
@@ -73,11 +73,11 @@ impl AnnotationTasks {
     }
 }
 
-/// Pairs in an order by seed, one per conversation at a time, each time of the label used least so far.
+/// Pairs in an order by seed, one per conversation at a time, each time of the strategy used least so far.
 fn evenly(pairs: &[SidedPair], most: usize, seed: u64) -> Vec<&SidedPair> {
     let mut groups: BTreeMap<&str, Vec<&SidedPair>> = BTreeMap::new();
     for pair in pairs {
-        groups.entry(&pair.item.group).or_default().push(pair);
+        groups.entry(&pair.item.conversation).or_default().push(pair);
     }
     let mut groups: Vec<Vec<&SidedPair>> = groups.into_values().collect();
     let order = |pair: &SidedPair| stream(seed, "order", &task_id(pair)).random::<u64>();
@@ -90,9 +90,9 @@ fn evenly(pairs: &[SidedPair], most: usize, seed: u64) -> Vec<&SidedPair> {
     while chosen.len() < most && groups.iter().any(|group| !group.is_empty()) {
         for group in groups.iter_mut().filter(|group| !group.is_empty()) {
             let least =
-                (0..group.len()).min_by_key(|at| used.get(group[*at].item.label.as_str()).copied().unwrap_or(0));
+                (0..group.len()).min_by_key(|at| used.get(group[*at].item.strategy.as_str()).copied().unwrap_or(0));
             let pair = group.remove(least.unwrap_or(0));
-            *used.entry(&pair.item.label).or_default() += 1;
+            *used.entry(&pair.item.strategy).or_default() += 1;
             chosen.push(pair);
         }
     }
@@ -113,11 +113,11 @@ fn stream(seed: u64, what: &str, task: &str) -> ChaCha8Rng {
 }
 
 fn data(pair: &SidedPair, id: &str, flipped: bool) -> serde_json::Value {
-    let PairItem { label, instruction, history, first, second, .. } = &pair.item;
+    let PairItem { strategy, instruction, history, first, second, .. } = &pair.item;
     let (left, right) = if flipped { (second, first) } else { (first, second) };
     serde_json::json!({
         "task": id,
-        "strategy": label,
+        "strategy": strategy,
         "instruction": instruction,
         "dialogue": history.iter().map(turn).collect::<Vec<_>>(),
         "left": shortened(left),
@@ -139,11 +139,11 @@ fn shortened(answer: &str) -> String {
 }
 
 fn entry(pair: &SidedPair, flipped: bool) -> KeyEntry {
-    let PairItem { id, group, label, .. } = pair.item.clone();
+    let PairItem { id, conversation, strategy, .. } = pair.item.clone();
     let (mut systems, mut values) = (pair.systems.clone(), pair.values);
     if flipped {
         systems.reverse();
         values.iter_mut().for_each(|values| values.reverse());
     }
-    KeyEntry { pair: id, group, label, systems, values }
+    KeyEntry { pair: id, conversation, strategy, systems, values }
 }

@@ -204,6 +204,7 @@ impl Front {
             sampler: Sampler::new(options, prompt, &eos),
             stream: self.tokenizer.decode_stream(),
             stop: StopMatcher::new(&options.stop),
+            stopped_by: None,
             eos,
             max_new_tokens: options.max_new_tokens,
             report: options.logprobs,

@@ -133,6 +133,7 @@ fn completion(key: u64, finish_reason: FinishReason, prompt: &mut PromptReport) 
         tokens: Vec::new(),
         new_tokens: 0,
         finish_reason,
+        stop: None,
         logprobs: Vec::new(),
         text_logprobs: Vec::new(),
         hypotheses: Vec::new(),
@@ -154,6 +155,8 @@ pub(super) struct SampleDecoder<'a> {
     pub(super) sampler: Sampler,
     pub(super) stream: DecodeStream<'a>,
     pub(super) stop: StopMatcher,
+    /// The stop string that was reached.
+    pub(super) stopped_by: Option<String>,
     pub(super) eos: Vec<u32>,
     pub(super) max_new_tokens: usize,
     /// How many alternatives to report, if log-probabilities are asked for.
@@ -180,15 +183,16 @@ impl SampleDecoder<'_> {
             sequence.tokens.push(token);
             return Ok(self.end(FinishReason::EndOfSequence, sequence, prompt, key));
         }
-        let (delta, stopped) = match self.stream.push(token) {
+        let (delta, stop) = match self.stream.push(token) {
             Some(text) => self.stop.push(&text),
-            None => (String::new(), false),
+            None => (String::new(), None),
         };
         self.text.push_str(&delta);
+        self.stopped_by = stop.map(str::to_owned);
         let length = sequence.tokens.len() + 1 - prompt.tokens.len();
-        if stopped || length == self.max_new_tokens {
+        if self.stopped_by.is_some() || length == self.max_new_tokens {
             sequence.tokens.push(token);
-            let reason = if stopped { FinishReason::Stop } else { FinishReason::Length };
+            let reason = if self.stopped_by.is_some() { FinishReason::Stop } else { FinishReason::Length };
             return Ok(self.end(reason, sequence, prompt, key));
         }
         Ok(Advance::Continue { extend: vec![(0, token)], delta })
@@ -201,9 +205,9 @@ impl SampleDecoder<'_> {
     fn finish(&mut self, reason: FinishReason, sequence: &Sequence, prompt: &mut PromptReport, key: u64) -> Completion {
         if reason != FinishReason::Stop {
             // The end of the stream may complete a character, and with it a stop string.
-            let (delta, stopped) = self.stop.push(&self.stream.finish());
+            let (delta, stop) = self.stop.push(&self.stream.finish());
             self.text.push_str(&delta);
-            if !stopped {
+            if stop.is_none() {
                 self.text.push_str(&self.stop.finish());
             }
         }
@@ -212,6 +216,7 @@ impl SampleDecoder<'_> {
             text: std::mem::take(&mut self.text),
             new_tokens: tokens.len(),
             tokens,
+            stop: self.stopped_by.take(),
             logprobs: std::mem::take(&mut self.logprobs),
             ..completion(key, reason, prompt)
         }

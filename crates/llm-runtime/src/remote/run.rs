@@ -251,6 +251,7 @@ fn completion(key: u64, answer: Answer, attempts: u32) -> Completion {
         tokens: answer.tokens,
         new_tokens: count(new),
         finish_reason: answer.finish,
+        stop: None,
         logprobs: answer.logprobs,
         text_logprobs: answer.text_logprobs,
         hypotheses: Vec::new(),
@@ -272,20 +273,23 @@ struct Thread {
 
 impl Thread {
     fn run(self, question: &Question) {
-        let is_over = || self.over.load(Ordering::Relaxed);
+        let Self { remote, number, over, sender } = self;
+        let is_over = || over.load(Ordering::Relaxed);
         let mut told = String::new();
         let mut tell = |text: String| {
             // An attempt that says something else than the one before is heard at the end only.
             if let Some(delta) = text.strip_prefix(&told).filter(|delta| !delta.is_empty()) {
                 // Who does not listen any more has set `over`.
-                let _ = self.sender.send(News::Text { number: self.number, delta: delta.to_owned() });
+                let _ = sender.send(News::Text { number, delta: delta.to_owned() });
                 told = text;
             }
         };
-        let ask = || self.remote.ask(question, self.remote.options.streaming, &is_over, &mut tell);
+        let ask = || remote.ask(question, remote.options.streaming, &is_over, &mut tell);
         // Without an end, who listens would wait for ever.
         let outcome = catch_unwind(AssertUnwindSafe(ask));
         let outcome = outcome.unwrap_or_else(|_| Err(Error::Remote("the thread of a request failed".into())));
-        let _ = self.sender.send(News::End { number: self.number, outcome });
+        // Who hears the last end may drop the model and open its journal anew at once.
+        drop(remote);
+        let _ = sender.send(News::End { number, outcome });
     }
 }

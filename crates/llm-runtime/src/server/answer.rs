@@ -49,7 +49,7 @@ async fn end_of_part(job: &mut Job) -> Result<(usize, Reply), ApiError> {
     loop {
         match job.ticket.reply().await {
             None => return Err(ApiError::shutting_down()),
-            Some((_, Reply::Failed(error))) => return Err(ApiError::request(&error)),
+            Some((_, Reply::Failed(error))) => return Err(ApiError::request(job.form, &error)),
             Some((_, Reply::Text(_))) => {}
             Some((part, reply)) => return Ok((part, reply)),
         }
@@ -99,7 +99,7 @@ async fn stream_parts(job: &mut Job, events: &Events) -> Result<(), Gone> {
     while open > 0 {
         match job.ticket.reply().await {
             None => return events.send(&ApiError::shutting_down().body()).await,
-            Some((_, Reply::Failed(error))) => return events.send(&ApiError::request(&error).body()).await,
+            Some((_, Reply::Failed(error))) => return events.send(&ApiError::request(job.form, &error).body()).await,
             Some((part, Reply::Text(delta))) => {
                 if let Some(told) = told.get_mut(part) {
                     *told += delta.len();

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::errors::ApiError;
+use super::parameters::Form;
 use crate::Error;
 use crate::engine::{Draft, Drafted, Engine, Outcome, Pressure, RequestSource, Supply, Told};
 use crate::text_model::{CancelToken, Completion, RequestError, RunStatistics, Score};
@@ -53,6 +54,7 @@ pub(super) struct Ticket {
     replies: UnboundedReceiver<(usize, Reply)>,
     sender: Option<UnboundedSender<(usize, Reply)>>,
     cancel: CancelToken,
+    form: Form,
     _places: OwnedSemaphorePermit,
 }
 
@@ -64,11 +66,11 @@ pub(super) fn desk(places: usize) -> (Desk, Backroom) {
 }
 
 impl Desk {
-    /// A ticket for so many orders.
+    /// A ticket for so many orders of a request of this form.
     ///
     /// # Errors
     /// There is no place for them now.
-    pub(super) fn ticket(&self, orders: usize) -> Result<Ticket, ApiError> {
+    pub(super) fn ticket(&self, form: Form, orders: usize) -> Result<Ticket, ApiError> {
         let places =
             u32::try_from(orders).ok().and_then(|count| self.places.clone().try_acquire_many_owned(count).ok());
         let (sender, replies) = unbounded_channel();
@@ -76,6 +78,7 @@ impl Desk {
             replies,
             sender: Some(sender),
             cancel: CancelToken::new(),
+            form,
             _places: places.ok_or_else(ApiError::overloaded)?,
         })
     }
@@ -91,7 +94,7 @@ impl Desk {
         draft: impl FnOnce(u64) -> Result<Draft, RequestError>,
     ) -> Result<(), ApiError> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let mut draft = draft(key).map_err(|error| ApiError::request(&error))?;
+        let mut draft = draft(key).map_err(|error| ApiError::request(ticket.form, &error))?;
         draft.cancel = Some(ticket.cancel.clone());
         let replies = ticket.sender.clone().ok_or_else(ApiError::shutting_down)?;
         self.orders.send(Order { key, draft, part, replies }).map_err(|_| ApiError::shutting_down())

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::parameters::Form;
 use crate::text_model::RequestError;
 
 /// A refusal.
@@ -57,19 +58,23 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), "the server is shutting down")
     }
 
-    /// What the engine says about a request; all but damage is the client's to mend.
-    pub(super) fn request(error: &RequestError) -> Self {
+    /// What the engine says about a request of this form; all but damage is the client's to mend.
+    pub(super) fn request(form: Form, error: &RequestError) -> Self {
+        let prompt = match form {
+            Form::Chat => "messages",
+            Form::Completions => "prompt",
+        };
         let bad = |code, parameter: &str| Self {
             parameter: Some(parameter.to_owned()),
             ..Self::new(StatusCode::BAD_REQUEST, INVALID, code, error.to_string())
         };
         match error {
             RequestError::ContextTooLong { .. } | RequestError::CacheTooSmall { .. } => {
-                bad(Some("context_length_exceeded"), "messages")
+                bad(Some("context_length_exceeded"), prompt)
             }
             RequestError::Options(invalid) => bad(None, parameter_of(invalid.option)),
             RequestError::Template(_) => bad(None, "messages"),
-            RequestError::EmptyPrompt | RequestError::UnknownToken { .. } => bad(None, "prompt"),
+            RequestError::EmptyPrompt | RequestError::UnknownToken { .. } => bad(None, prompt),
             RequestError::Unsupported(_) => Self::invalid(StatusCode::BAD_REQUEST, error.to_string()),
             RequestError::Tokenizer(_) | RequestError::NotFinite { .. } | RequestError::Remote(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, error.to_string())

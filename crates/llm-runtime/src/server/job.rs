@@ -10,9 +10,7 @@ use super::errors::ApiError;
 use super::logprobs::{self, Echoed, TokenNames};
 use super::parameters::{Form, Parameters};
 use crate::GenerationOptions;
-use crate::text_model::{
-    Completion, Continuation, FinishReason, Prompt, PromptReport, Request, RequestError, Score, ScoreRequest,
-};
+use crate::text_model::{Completion, Continuation, FinishReason, Prompt, PromptReport, Request, Score, ScoreRequest};
 
 /// Most answers of one request, over all its prompts.
 const MOST_ANSWERS: usize = 128;
@@ -47,11 +45,12 @@ impl Job {
                 format!("{answers} answers are asked for, at most {MOST_ANSWERS} are given"),
             ));
         }
-        let reports = prompts.iter().map(|prompt| site.front.prompt(prompt)).collect::<Result<Vec<_>, _>>();
-        let prompts = reports.map_err(|error| name_prompt(form, &error))?;
         let scores = if scores_prompts(&parameters) { prompts.len() } else { 0 };
         let generates = parameters.max_tokens != Some(0);
-        let ticket = site.desk.ticket(if generates { answers } else { 0 } + scores)?;
+        let ticket = site.desk.ticket(form, if generates { answers } else { 0 } + scores)?;
+        // Nobody's prompt is tokenised in vain.
+        let reports = prompts.iter().map(|prompt| site.front.prompt(prompt)).collect::<Result<Vec<_>, _>>();
+        let prompts = reports.map_err(|error| ApiError::request(form, &error))?;
         let (id, created) = (site.next_id(form), seconds_since_1970());
         let mut job = Self { site, form, parameters, ticket, prompts, id, created };
         if generates {
@@ -133,7 +132,7 @@ impl Job {
         }
         choice["logprobs"] = self.logprobs(prompt, completion, score);
         choice["finish_reason"] = json!(completion.map_or("length", |completion| reason(completion.finish_reason)));
-        choice["stop_reason"] = completion.map_or(Value::Null, |completion| self.stop_reason(completion));
+        choice["stop_reason"] = json!(completion.and_then(|completion| completion.stop.as_ref()));
         if self.parameters.return_token_ids {
             choice["token_ids"] = json!(completion.map(|completion| &completion.tokens));
             choice["prompt_token_ids"] = json!(prompt.tokens);
@@ -197,7 +196,7 @@ impl Job {
         }
         choice["logprobs"] = Value::Null;
         choice["finish_reason"] = json!(reason(completion.finish_reason));
-        choice["stop_reason"] = self.stop_reason(completion);
+        choice["stop_reason"] = json!(completion.stop);
         if self.parameters.return_token_ids {
             choice["token_ids"] = json!(completion.tokens);
         }
@@ -263,29 +262,11 @@ impl Job {
             false => prompt.text.clone(),
         }
     }
-
-    /// Which stop string ended the text; `null` for the model's own end.
-    fn stop_reason(&self, completion: &Completion) -> Value {
-        if completion.finish_reason != FinishReason::Stop {
-            return Value::Null;
-        }
-        let whole = self.site.front.tokenizer.decode_text(&completion.tokens);
-        let rest = whole.get(completion.text.len()..).unwrap_or_default();
-        let stops = &self.parameters.options.stop;
-        json!(stops.iter().find(|stop| rest.starts_with(stop.as_str())).or(stops.first()))
-    }
 }
 
 /// Whether the prompts' own log-probabilities are told.
 fn scores_prompts(parameters: &Parameters) -> bool {
     parameters.echo && parameters.options.logprobs.is_some()
-}
-
-fn name_prompt(form: Form, error: &RequestError) -> ApiError {
-    match (form, error) {
-        (Form::Completions, RequestError::EmptyPrompt) => ApiError::parameter("prompt", "it is empty"),
-        _ => ApiError::request(error),
-    }
 }
 
 fn reason(finish: FinishReason) -> &'static str {

@@ -319,7 +319,8 @@ async fn tokenize(State(site): State<Arc<Site>>, request: Request) -> Result<Res
     let wanted = prompts::to_tokenise(&mut fields)?;
     fields.finish()?;
     let length = site.front.context_length;
-    let tokens = blocking(move || tokens(&site.front, wanted).map_err(|error| ApiError::request(&error))).await?;
+    let form = wanted.form();
+    let tokens = blocking(move || tokens(&site.front, wanted).map_err(|error| ApiError::request(form, &error))).await?;
     Ok(Json(json!({"count": tokens.len(), "max_model_len": length, "tokens": tokens})).into_response())
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::errors::ApiError;
 use super::fields::{Fields, expected};
+use super::parameters::Form;
 use crate::text_model::Prompt;
 use crate::{Message, Role};
 
@@ -100,6 +101,15 @@ pub(super) enum ToTokenise {
     Prompt { prompt: Prompt, special_tokens: bool },
     /// A chat and what the answer begins with.
     Begun { messages: Vec<Message>, answer: String },
+}
+
+impl ToTokenise {
+    pub(super) fn form(&self) -> Form {
+        match self {
+            Self::Prompt { prompt: Prompt::Text(_) | Prompt::Tokens(_), .. } => Form::Completions,
+            Self::Prompt { prompt: Prompt::Chat(_), .. } | Self::Begun { .. } => Form::Chat,
+        }
+    }
 }
 
 /// What a tokenizer's request asks for.

@@ -1,10 +1,11 @@
 //! The tables that Punkt looks words up in.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::Error;
+use crate::resources::punkt_folders;
 
 /// What Punkt knows of a language: abbreviations, words that start sentences, pairs that no sentence end parts, and how words are spelt.
 /// A copy is cheap.
@@ -44,8 +45,7 @@ impl PunktParameters {
     /// # Errors
     /// A folder has the tables but they can't be read.
     pub fn find() -> Result<Option<Self>, Error> {
-        let found = data_folders().into_iter().map(|folder| folder.join("tokenizers/punkt_tab/english"));
-        found.into_iter().find(|folder| folder.is_dir()).map(|folder| Self::read(&folder)).transpose()
+        punkt_folders().find(|folder| folder.is_dir()).map(|folder| Self::read(&folder)).transpose()
     }
 
     /// The tables of a folder: `abbrev_types.txt`, `collocations.tab`, `sent_starters.txt` and `ortho_context.tab`, as NLTK's `punkt_tab` has
@@ -118,15 +118,6 @@ impl Spelling {
 /// The words of a list of this crate.
 fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace)
-}
-
-/// Where NLTK's data may be.
-fn data_folders() -> Vec<PathBuf> {
-    let given = std::env::var_os("NLTK_DATA").unwrap_or_default();
-    let given = std::env::split_paths(&given).filter(|folder| !folder.as_os_str().is_empty());
-    let home = std::env::home_dir().map(|home| home.join("nltk_data"));
-    let system = ["/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib"];
-    given.chain(home).chain(system.map(|folder| Path::new(folder).join("nltk_data"))).collect()
 }
 
 /// Lines as they are: spaces at their ends count.
