@@ -327,9 +327,9 @@ fn an_interrupt_ends_the_server_and_those_who_wait_for_it() {
     let at = long.iter().position(|word| word == "--max-new-tokens").unwrap();
     long[at + 1] = "2000".into();
     let mut child = command(&long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // A run that has its folder hears interrupts.
+    // A run that has its manifest hears interrupts.
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !out.join("config.toml").exists() && Instant::now() < deadline {
+    while !out.join("run.json").exists() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
     // SAFETY: signals a child just started.
