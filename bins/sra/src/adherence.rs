@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
     Ok(if file.rows().len() < total { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
-/// Records that were asked for a strategy; with a limit, evenly spread over all.
+/// Records that were asked for a strategy; with a limit, evenly spread over all and over the strategies.
 pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Result<Vec<ContinuationRecord>, Failure> {
     let mut records = Vec::new();
     let (mut empty, mut responses) = (Vec::new(), Responses::default());
@@ -66,7 +66,7 @@ pub(crate) fn conditional_records(runs: &[PathBuf], limit: Option<usize>) -> Res
     warn_of_nothing(&empty)?;
     // The order of finishing differs between runs; the order of ids does not.
     records.sort_by(|left, right| left.id.cmp(&right.id));
-    Ok(spread(records, limit))
+    Ok(spread(records, limit, |record| &record.strategy))
 }
 
 /// A run folder's file of records, or the file itself.

@@ -125,7 +125,7 @@ pub(crate) struct Adherence {
     /// Go on where an interrupted run ended
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Only so many responses, evenly spread over the runs
+    /// Only so many responses, evenly spread over the runs and strategies
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file [default: the first run's own]
@@ -172,7 +172,7 @@ pub(crate) struct Intervene {
     /// Rows that are changed: new (the response's), or all (what follows the span in the prompt can't carry it on)
     #[arg(long, default_value = "new", value_parser = edited_rows, value_name = "new|all")]
     pub(crate) rows: EditedRows,
-    /// Only so many responses, evenly spread over the runs
+    /// Only so many responses, evenly spread over the runs and strategies
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Strategy set: extes15, esconv8, multiesc8, or a TOML file [default: the first run's own]

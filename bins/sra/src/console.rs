@@ -19,6 +19,17 @@ pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// A full disk behind standard output is told in a line, as every other failure, and not as a panic of `println!`.
+pub(crate) fn end_where_nothing_can_be_printed() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload_as_str().and_then(|message| message.strip_prefix("failed printing to stdout: "));
+        let Some(reason) = told else { return usual(panic) };
+        eprintln!("error: standard output: {reason}");
+        std::process::exit(1);
+    }));
+}
+
 /// Starts logging: warnings by default, less with `-q`, more with `-v`; `RUST_LOG` overrides.
 pub(crate) fn start(common: &Common) {
     QUIET.store(common.quiet, Ordering::Relaxed);

@@ -37,7 +37,7 @@ pub(crate) struct Judge {
     /// Which layout of a run is judged; two, separated by a comma, for two runs (which may be the same)
     #[arg(long, value_delimiter = ',', value_name = "LAYOUT")]
     pub(crate) layout: Vec<String>,
-    /// Only so many, evenly spread
+    /// Only so many, evenly spread over dialogues and strategies
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Judgements, one JSON object a line

@@ -59,6 +59,7 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     interrupt::end_quietly_with_closed_pipes();
+    console::end_where_nothing_can_be_printed();
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(failure) => return failure.report(),

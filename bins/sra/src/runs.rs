@@ -1,7 +1,7 @@
 //! Runs that can't be measured together, or of which there is nothing to measure: why, and what to do.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use llm_runtime::ModelIdentity;
@@ -84,12 +84,37 @@ fn failures(run: &Path) -> Option<(usize, FailureRecord)> {
     Some((1 + failures.count(), first))
 }
 
-/// At most so many, evenly spread.
-pub(crate) fn spread<T>(items: Vec<T>, limit: Option<usize>) -> Vec<T> {
-    let count = items.len();
-    let limit = limit.unwrap_or(count).min(count);
-    let is_chosen = |number: usize| (number + 1) * limit / count > number * limit / count;
-    items.into_iter().enumerate().filter(|(number, _)| is_chosen(*number)).map(|(_, item)| item).collect()
+/// At most so many, evenly spread over the items and over their strategies.
+pub(crate) fn spread<T>(items: Vec<T>, limit: Option<usize>, strategy: fn(&T) -> &str) -> Vec<T> {
+    let limit = limit.unwrap_or(items.len()).min(items.len());
+    let mut strategies: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (number, item) in items.iter().enumerate() {
+        strategies.entry(strategy(item)).or_default().push(number);
+    }
+    let strategies: Vec<Vec<usize>> = strategies.into_values().collect();
+    let shares = shares(&strategies.iter().map(Vec::len).collect::<Vec<_>>(), limit);
+    let of_strategy = |(place, (numbers, share)): (usize, (&Vec<usize>, usize))| -> Vec<usize> {
+        // Each strategy begins elsewhere, else all would be of the same dialogues.
+        let begin = (place as f64 + 0.5) / strategies.len() as f64;
+        let step = numbers.len() as f64 / share as f64;
+        (0..share).map(|part| numbers[((part as f64 + begin) * step) as usize]).collect()
+    };
+    let chosen: HashSet<usize> = strategies.iter().zip(shares).enumerate().flat_map(of_strategy).collect();
+    items.into_iter().enumerate().filter(|(number, _)| chosen.contains(number)).map(|(_, item)| item).collect()
+}
+
+/// How many of each size to take, as even as the sizes allow, to have `limit` in all; there are at least as many.
+fn shares(sizes: &[usize], limit: usize) -> Vec<usize> {
+    let mut shares = vec![0; sizes.len()];
+    let mut left = limit;
+    while left > 0 {
+        for (share, size) in shares.iter_mut().zip(sizes) {
+            let takes = usize::from(*share < *size && left > 0);
+            *share += takes;
+            left -= takes;
+        }
+    }
+    shares
 }
 
 #[cfg(test)]
@@ -97,11 +122,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_spread_evenly() {
-        let items: Vec<usize> = (0..10).collect();
-        assert_eq!(spread(items.clone(), Some(5)), [1, 3, 5, 7, 9]);
-        assert_eq!(spread(items.clone(), Some(99)), items);
-        assert!(spread(items, Some(0)).is_empty());
-        assert!(spread(Vec::<usize>::new(), None).is_empty());
+    fn a_limit_is_spread_over_items_and_strategies() {
+        let items: Vec<(usize, &str)> =
+            (0..1500).map(|number| (number, ["a", "b", "c", "d", "e"][number % 5])).collect();
+        for limit in [1, 7, 100, 300, 750] {
+            let chosen = spread(items.clone(), Some(limit), |item| item.1);
+            assert_eq!(chosen.len(), limit);
+            for strategy in ["a", "b", "c", "d", "e"] {
+                let count = chosen.iter().filter(|item| item.1 == strategy).count();
+                assert!((limit / 5..=limit.div_ceil(5)).contains(&count), "{limit}: {count} of {strategy}");
+            }
+            let late = chosen.iter().filter(|item| item.0 >= 750).count();
+            assert!(late.abs_diff(limit / 2) <= 5, "{limit}: {late} of the second half");
+        }
+    }
+
+    #[test]
+    fn a_rare_strategy_gives_what_it_has() {
+        let items = vec!["rare", "often", "often", "often", "often"];
+        assert_eq!(spread(items.clone(), Some(4), |item| item).len(), 4);
+        assert_eq!(spread(items.clone(), Some(99), |item| item), items);
+        assert!(spread(items, Some(0), |item| item).is_empty());
+        assert!(spread(Vec::<&str>::new(), None, |item| item).is_empty());
     }
 }

@@ -113,9 +113,7 @@ pub(crate) fn must_be_local(model: &str, need: &str) -> Result<(), Failure> {
     if !is_remote(model) {
         return Ok(());
     }
-    Err(Failure::wrong_use(format!(
-        "{need}, and a server shows nothing but text: give a local model (demo, a .gguf file, a Hugging Face folder or a hub id)"
-    )))
+    Err(Failure::wrong_use(format!("{need}, and a server shows nothing but text: give a local model")))
 }
 
 /// The first option that was given and is about local models.

@@ -163,3 +163,15 @@ fn the_readme_command_runs() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("Offer Hope"));
 }
+
+/// Where the system has a device that is always full.
+#[test]
+fn a_full_disk_behind_standard_output_is_told() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return println!("skipped: there is no /dev/full");
+    };
+    let output = sra(&["score", "--list"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("error: standard output: ") && !told.contains("panicked"), "{told}");
+}

@@ -100,6 +100,9 @@ fn mean_of<'a>(groups: impl Iterator<Item = &'a (f64, usize)>) -> f64 {
     sum / count as f64
 }
 
+/// More resamples than anybody needs; the values of all are kept.
+const MOST_RESAMPLES: usize = 1_000_000;
+
 /// How resampled intervals and tests are made: how often, from which seed, and how wide.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Resampling {
@@ -119,10 +122,14 @@ impl Resampling {
     /// So many resamples, for intervals that hold the share `confidence` (0.95 for 95 %).
     ///
     /// # Errors
-    /// No resample, or a confidence that is not between 0 and 1.
+    /// No resample or more than a million, or a confidence that is not between 0 and 1.
     pub fn new(resamples: usize, confidence: f64, seed: u64) -> Result<Self, Error> {
         if resamples == 0 {
             return Err(Error::Setting("0 resamples: at least one is needed, 2,000 are usual".to_owned()));
+        }
+        if resamples > MOST_RESAMPLES {
+            let problem = format!("{resamples} resamples: at most {MOST_RESAMPLES} are drawn, 2,000 are usual");
+            return Err(Error::Setting(problem));
         }
         check_confidence(confidence)?;
         Ok(Self { resamples, confidence, seed })

@@ -7,12 +7,14 @@ use text_encoder::{SentenceEncoder, TextClassifier};
 
 use crate::arguments::Machine;
 use crate::failure::Failure;
+use crate::text_model::must_be_local;
 
 /// Folder of the trained classifier in a run.
 pub(super) const MODEL_FOLDER: &str = "model";
 
 /// The Hugging Face folder that a name stands for: a run of `sra classifier train`, the folder itself, or a hub id after a download.
 pub(super) fn folder(name: &str, machine: &Machine) -> Result<PathBuf, Failure> {
+    must_be_local(name, "an encoder gives states or classes")?;
     let inside = Path::new(name).join(MODEL_FOLDER);
     if inside.join("config.json").is_file() {
         return Ok(inside);

@@ -70,7 +70,7 @@ fn compare(
     let items: Vec<PairItem> = pairs(first, second)?.into_iter().map(|pair| pair.item).collect();
     let (mut model, decision) = judge(options)?;
     let judge = judge_name(&model, template, &decision);
-    let mut work = Work::begin(options, &judge, JUDGEMENTS, items, |item| &item.id)?;
+    let mut work = Work::begin(options, &judge, JUDGEMENTS, items, |item| &item.id, |item| &item.strategy)?;
     let pending = std::mem::take(&mut work.pending);
     judge_pairs(&pending, template, &decision, &mut model, &mut |row| work.take(row, PairJudgement::failure))
         .map_err(Failure::work)?;
@@ -89,7 +89,8 @@ fn rate_answers(
     let (mut model, decision) = judge(options)?;
     let samples = usize::from(options.samples.unwrap_or(1));
     let judge = rater_name(&model, template, &decision, samples);
-    let mut work = Work::begin(options, &judge, RATINGS, answers::ratings(system), |item: &RatingItem| &item.id)?;
+    let items = answers::ratings(system);
+    let mut work = Work::begin(options, &judge, RATINGS, items, |item: &RatingItem| &item.id, |item| &item.strategy)?;
     let pending = std::mem::take(&mut work.pending);
     rate(&pending, template, &decision, samples, &mut model, &mut |row| work.take(row, Rating::failure))
         .map_err(Failure::work)?;
@@ -133,6 +134,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
         kind: RowKind<Row>,
         items: Vec<Item>,
         id: fn(&Item) -> &String,
+        strategy: fn(&Item) -> &str,
     ) -> Result<Self, Failure> {
         let file = RowFile::open(&options.out, options.resume, judge, kind)?;
         let is_known = |row: &Row| items.iter().any(|item| *id(item) == (kind.id)(row));
@@ -142,7 +144,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
                 "{out}: holds what was judged of other answers (`{other}`, say): choose another file"
             )));
         }
-        let chosen = spread(items, options.limit);
+        let chosen = spread(items, options.limit, strategy);
         let is_chosen = |row: &Row| chosen.iter().any(|item| *id(item) == (kind.id)(row));
         if let Some(other) = file.rows().iter().find(|row| !is_chosen(row)) {
             let (out, other) = (options.out.display(), (kind.id)(other));

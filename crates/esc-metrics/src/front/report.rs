@@ -133,7 +133,11 @@ pub(super) fn notes(scored: &Scored) -> Vec<String> {
              data with --nltk-data or $NLTK_DATA",
         ),
     ];
-    let is_told = |mark: &str| signatures.iter().any(|signature| signature.contains(mark));
+    let has_full_meteor = signatures.iter().any(|signature| signature.starts_with("meteor15|"));
+    let is_told = |mark: &str| {
+        signatures.iter().any(|signature| signature.contains(mark))
+            && !(has_full_meteor && mark.starts_with("meteor15"))
+    };
     told.into_iter().filter(|(mark, _)| is_told(mark)).map(|(_, note)| note.to_owned()).collect()
 }
 
