@@ -13,9 +13,9 @@ use crate::error::Error;
 /// Blanks per level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Indent {
-    /// Prompts, motivations and inferred strategies.
+    /// Prompts and inferred strategies.
     Two,
-    /// Samples.
+    /// Samples and motivations.
     Four,
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use magic::{
-    Author, Dialogue, LetterCase, MotivationChecks, SampleRule, collection_clips, inference_clips, samples,
-    write_samples,
+    Author, Dialogue, Indent, LetterCase, MotivationChecks, SampleRule, collection_clips, inference_clips, read_array,
+    samples, write_json, write_samples,
 };
 use sha2::{Digest, Sha256};
 
@@ -88,6 +88,31 @@ fn golden_magic_inference_clips_are_the_published_ones() {
         let Some(raw) = real(&format!("multiesc/{name}.txt")) else { continue };
         let clips = inference_clips(&Dialogue::read_all(&raw).unwrap(), rule);
         assert_eq!((clips.len(), sha256_of_clips(&clips).as_str()), (count, hash), "{name}");
+    }
+}
+
+#[test]
+fn golden_magic_published_lists_are_written_as_they_were() {
+    for (name, indent) in [("motivations_4_LLaMA", Indent::Four), ("prompts_4_LLaMA_test", Indent::Two)] {
+        let Some(published) = real(&format!("magic/{name}.json")) else { continue };
+        let texts: Vec<String> = read_array(&published, "text").unwrap();
+        let place = Place::new();
+        write_json(&place.path("again.json"), &texts, indent).unwrap();
+        let (again, before) = (std::fs::read(place.path("again.json")).unwrap(), std::fs::read(&published).unwrap());
+        assert_eq!((again.len(), sha256(&again)), (before.len(), sha256(&before)), "{name}");
+    }
+}
+
+#[test]
+fn golden_magic_published_test_prompts_hold_the_inference_clips() {
+    let (Some(raw), Some(published)) = (real("multiesc/test.txt"), real("magic/prompts_4_LLaMA_test.json")) else {
+        return;
+    };
+    let prompts: Vec<String> = read_array(&published, "prompt").unwrap();
+    let clips = inference_clips(&Dialogue::read_all(&raw).unwrap(), SampleRule::LastTurn);
+    assert_eq!(prompts.len(), clips.len());
+    for (number, (prompt, clip)) in prompts.iter().zip(&clips).enumerate() {
+        assert!(prompt.ends_with(&format!("{clip}\nMotivation:\n")), "prompt {number}");
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCo
 
     // Written whatever happened, so that the two files never contradict each other.
     let motivations = in_order(&items, collection.rows.rows());
-    write_json(&file, &motivations, Indent::Two)?;
+    write_json(&file, &motivations, Indent::Four)?;
     let summary = collection.summary(file, journal, &items, collected?);
     match format {
         Format::Json => print_json(&summary)?,
