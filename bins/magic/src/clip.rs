@@ -71,7 +71,7 @@ mod tests {
 
     fn dialogue(opened_by_supporter: bool) -> Dialogue {
         let turn = |number: usize| {
-            let author = match (number % 2 == 0) == opened_by_supporter {
+            let author = match number.is_multiple_of(2) == opened_by_supporter {
                 true => Author::Supporter(Strategy::ALL[number]),
                 false => Author::Seeker,
             };

@@ -83,7 +83,7 @@ const STRATEGIES: [&str; 3] = ["Question", "Reflection of Feelings", "Greetings"
 /// A raw line of so many turns, opened by the supporter or by the seeker.
 pub(crate) fn dialogue(opened_by_supporter: bool, turns: usize) -> String {
     let turn = |number: usize| {
-        if (number % 2 == 0) == opened_by_supporter {
+        if number.is_multiple_of(2) == opened_by_supporter {
             let strategy = STRATEGIES[number / 2 % STRATEGIES.len()];
             json!({"text": format!("I ' m with you , turn {number} ."), "speaker": "sys", "strategy": strategy})
         } else {
