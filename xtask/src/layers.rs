@@ -24,8 +24,8 @@ const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependen
 fn floor(package: &str) -> Option<u8> {
     Some(match package {
         "llm-runtime" | "charts" => 0,
-        "esconv-data" | "esc-metrics" | "seq2seq" | "training" | "hyper-search" => 1,
-        "lora" | "dpo" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
+        "esconv-data" | "esc-metrics" | "training" | "hyper-search" => 1,
+        "lora" | "dpo" | "seq2seq" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" => 3,
         "sra" | "magic" | "thtra" | "persuasion" | "benches" | "xtask" => TOP,
         _ => return None,

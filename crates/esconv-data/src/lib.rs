@@ -43,7 +43,10 @@ pub use error::Error;
 pub use example::{Example, MergedTurn, cut, merge_turns};
 pub use example_file::{read_examples, write_examples};
 pub use label::LabelSet;
-pub use readers::{Corpus, CorpusForm, read_corpus, read_esconv, read_failed_esconv, read_multiesc, read_thtra};
+pub use readers::{
+    Corpus, CorpusForm, read_corpus, read_esconv, read_failed_esconv, read_multiesc, read_multiesc_as_written,
+    read_thtra,
+};
 pub use split::Split;
 pub use statistics::Statistics;
 pub use strategy::{Strategy, StrategySet};

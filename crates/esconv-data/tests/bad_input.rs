@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use esconv_data::{Split, StrategySet, read_corpus, read_examples};
+use esconv_data::{Split, StrategySet, read_corpus, read_examples, read_multiesc, read_multiesc_as_written};
 
 /// The error's text of a reader that is given `bytes` as a file of that name.
 fn failure<T>(file: &str, bytes: &[u8], read: impl Fn(&Path) -> Result<T, esconv_data::Error>) -> String {
@@ -160,4 +160,16 @@ fn a_user_set_needs_only_one_example_a_strategy() {
     .unwrap();
     let set = StrategySet::by_name_or_path(&path.to_string_lossy()).unwrap();
     assert_eq!(set.find(" hum ").unwrap().paragraph(), "Description: Hum. Examples: 'Mm.'");
+}
+
+#[test]
+fn an_unknown_strategy_of_multiesc_is_refused_or_kept_as_written() {
+    let line = r#"{"emotion_type":"e","problem_type":"p","situation":"s","init_intensity":4,"dialog":[{"text":"a","speaker":"sys","strategy":"[hope]"}]}"#;
+    let told = failure("train.txt", line.as_bytes(), read_multiesc);
+    assert!(told.contains("line 1, dialog[0]: the strategy `[hope]` is not one of"), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.txt");
+    std::fs::write(&path, line).unwrap();
+    let corpus = read_multiesc_as_written(&path).unwrap();
+    assert_eq!(corpus.conversations[0].dialog[0].strategy.as_deref(), Some("[hope]"));
 }

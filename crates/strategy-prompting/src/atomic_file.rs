@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// Lets `write` fill a new file and then puts it in the place of `path`. If anything fails, `path` stays as it was.
-pub(crate) fn write_atomically(
+///
+/// # Errors
+/// Those of `write`, or the file can't be created, forced onto the disk or renamed.
+pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>,
 ) -> Result<(), Error> {

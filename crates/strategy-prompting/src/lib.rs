@@ -68,6 +68,7 @@ pub use adherence::{
     ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, is_scored, score_adherence, scored_by,
 };
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
+pub use atomic_file::write_atomically;
 pub use attention::{AttentionLevel, CapturedRecord, KeepAttention};
 pub use dialogue::{Dialogue, Turn};
 pub use error::Error;

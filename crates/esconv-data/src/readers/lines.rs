@@ -56,7 +56,8 @@ impl Feedback {
     }
 }
 
-pub(super) fn parse(path: &Path, text: &str, form: CorpusForm, labels: LabelSet) -> Result<Corpus, Error> {
+/// Reads the conversations of a text. Strategies have to be of the label set; without one they stay as they are written.
+pub(super) fn parse(path: &Path, text: &str, form: CorpusForm, labels: Option<LabelSet>) -> Result<Corpus, Error> {
     let conversations = text
         .lines()
         .enumerate()
@@ -66,7 +67,7 @@ pub(super) fn parse(path: &Path, text: &str, form: CorpusForm, labels: LabelSet)
     Ok(Corpus { form, conversations, unknown_labels: Vec::new() })
 }
 
-fn conversation(path: &Path, line: usize, text: &str, labels: LabelSet) -> Result<Conversation, Error> {
+fn conversation(path: &Path, line: usize, text: &str, labels: Option<LabelSet>) -> Result<Conversation, Error> {
     let place = format!("line {line}");
     let row: Row = serde_json::from_str(text)
         .map_err(|error| Error::format(path, place.clone(), format!("not a conversation: {error}")))?;
@@ -91,12 +92,13 @@ fn conversation(path: &Path, line: usize, text: &str, labels: LabelSet) -> Resul
     })
 }
 
-fn utterance(path: &Path, place: &str, row: RowUtterance, labels: LabelSet) -> Result<Utterance, Error> {
-    let strategy = match row.strategy.as_deref().filter(|label| !label.is_empty()) {
-        None => None,
-        Some(label) => Some(labels.canonical(label).map(str::to_owned).ok_or_else(|| {
+fn utterance(path: &Path, place: &str, row: RowUtterance, labels: Option<LabelSet>) -> Result<Utterance, Error> {
+    let written = row.strategy.filter(|label| !label.is_empty());
+    let strategy = match (written, labels) {
+        (Some(label), Some(labels)) => Some(labels.canonical(&label).map(str::to_owned).ok_or_else(|| {
             Error::format(path, place, format!("the strategy `{label}` is not one of: {}", labels.labels().join(", ")))
         })?),
+        (written, _) => written,
     };
     let feedback = match &row.feedback {
         None => None,

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 pub use esconv::{read_esconv, read_failed_esconv};
-pub use multiesc::read_multiesc;
+pub use multiesc::{read_multiesc, read_multiesc_as_written};
 pub use thtra::read_thtra;
 
 use crate::conversation::Conversation;

@@ -14,6 +14,15 @@ pub fn read_multiesc(path: &Path) -> Result<Corpus, Error> {
     parse(path, &read_text(path)?)
 }
 
+/// Reads one of MultiESC's files as [`read_multiesc`] does, but leaves strategies as they are written, known or not: for
+/// programs that look them up themselves.
+///
+/// # Errors
+/// The file can't be read, or a line is no conversation.
+pub fn read_multiesc_as_written(path: &Path) -> Result<Corpus, Error> {
+    lines::parse(path, &read_text(path)?, CorpusForm::Multiesc, None)
+}
+
 pub(super) fn parse(path: &Path, text: &str) -> Result<Corpus, Error> {
-    lines::parse(path, text, CorpusForm::Multiesc, LabelSet::Multiesc)
+    lines::parse(path, text, CorpusForm::Multiesc, Some(LabelSet::Multiesc))
 }

@@ -15,5 +15,5 @@ pub fn read_thtra(path: &Path) -> Result<Corpus, Error> {
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<Corpus, Error> {
-    lines::parse(path, text, CorpusForm::Thtra, LabelSet::Esconv)
+    lines::parse(path, text, CorpusForm::Thtra, Some(LabelSet::Esconv))
 }

@@ -1,0 +1,171 @@
+//! `magic collect-motivations`: a chat model says why each strategy was chosen.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use llm_runtime::{RemoteModel, RunStatistics, TextModel};
+use magic::{
+    Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
+    OfflineModel, Task, collect_motivations, in_order, made_by, motivation_items, of_items, read_motivations,
+    write_json,
+};
+use serde::Serialize;
+use strategy_prompting::RowFile;
+
+use crate::arguments::{Backend, CollectMotivations, Format};
+use crate::console::print_json;
+use crate::failure::{Failure, about};
+use crate::interrupt;
+use crate::progress::Progress;
+
+/// How the collection stands at its end.
+#[derive(Serialize)]
+struct Summary {
+    file: PathBuf,
+    journal: PathBuf,
+    turns: usize,
+    collected: usize,
+    missing: usize,
+    /// Of those that are missing, what was refused in this run.
+    failed: usize,
+    /// Motivations that lack something the prompt asks for.
+    flagged: BTreeMap<&'static str, usize>,
+    statistics: RunStatistics,
+}
+
+pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCode, Failure> {
+    let template = options.template.load(Task::Collection)?;
+    let generation = options.generation()?;
+    let items = motivation_items(&Dialogue::read_all(&options.train_file_path)?, &template);
+    let mut model = model(options, &generation, items.len())?;
+    std::fs::create_dir_all(&options.out_dir).map_err(about(&options.out_dir))?;
+    let (journal, file) = (options.out_dir.join(MOTIVATION_JOURNAL), options.out_dir.join(MOTIVATIONS_FILE));
+    let maker = made_by(model.as_ref(), &generation);
+    let rows = RowFile::open(&journal, options.resume, &maker, MOTIVATION_ROWS).map_err(magic::Error::from)?;
+
+    interrupt::listen();
+    let mut collection = Collection::new(rows, &items);
+    let pending: Vec<&MotivationItem> = items.iter().filter(|item| !collection.rows.contains(&item.id())).collect();
+    let collected = collect_motivations(&pending, model.as_mut(), &generation, &mut |news| collection.take(news));
+    collection.bar.finish();
+
+    // Written whatever happened, so that the two files never contradict each other.
+    let motivations = in_order(&items, collection.rows.rows());
+    write_json(&file, &motivations, Indent::Four)?;
+    let summary = collection.summary(file, journal, &items, collected?);
+    match format {
+        Format::Json => print_json(&summary)?,
+        Format::Text => print(&summary),
+    }
+    Ok(exit_code(&summary, collection.first_failure.as_deref()))
+}
+
+fn model(
+    options: &CollectMotivations,
+    generation: &llm_runtime::GenerationOptions,
+    items: usize,
+) -> Result<Box<dyn TextModel>, Failure> {
+    match (options.backend, &options.answers) {
+        (Backend::Server, None) => {
+            let model = RemoteModel::new(options.server.options(options.model.parse()?))?;
+            model.check(generation).map_err(Failure::wrong_use)?;
+            Ok(Box::new(model))
+        }
+        (Backend::Echo, None) => Ok(Box::new(OfflineModel::Echo)),
+        (Backend::File, Some(path)) => Ok(Box::new(OfflineModel::Answers(answers(path, items)?))),
+        (Backend::File, None) => Err(Failure::wrong_use("--backend file needs --answers FILE")),
+        (_, Some(_)) => Err(Failure::wrong_use("--answers is about --backend file")),
+    }
+}
+
+/// Answers from elsewhere, as many as there are turns to be explained.
+fn answers(path: &Path, items: usize) -> Result<Vec<Option<String>>, magic::Error> {
+    let answers = read_motivations(path)?;
+    if answers.len() != items {
+        return Err(magic::Error::Length {
+            path: path.to_owned(),
+            found: answers.len(),
+            what: "answers",
+            expected: items,
+            of: "supporter turns to be explained".into(),
+        });
+    }
+    Ok(answers)
+}
+
+/// A collection under way.
+struct Collection {
+    rows: RowFile<MotivationRow>,
+    bar: Progress,
+    done: usize,
+    failed: usize,
+    first_failure: Option<String>,
+}
+
+impl Collection {
+    fn new(rows: RowFile<MotivationRow>, items: &[MotivationItem]) -> Self {
+        let done = of_items(items, rows.rows()).len();
+        let bar = Progress::new("collecting", done, items.len());
+        Self { rows, bar, done, failed: 0, first_failure: None }
+    }
+
+    fn take(&mut self, news: Collected) -> Result<ControlFlow<()>, magic::Error> {
+        match news {
+            Collected::Row(row) => {
+                self.rows.append(row)?;
+                self.done += 1;
+            }
+            Collected::Failed { index, reason } => {
+                self.failed += 1;
+                self.first_failure.get_or_insert_with(|| format!("turn {index}: {reason}"));
+            }
+            Collected::Waiting => {}
+        }
+        self.bar.set(self.done + self.failed);
+        Ok(if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn summary(&self, file: PathBuf, journal: PathBuf, items: &[MotivationItem], statistics: RunStatistics) -> Summary {
+        let rows = of_items(items, self.rows.rows());
+        let count = |fails: fn(&MotivationRow) -> bool| rows.iter().filter(|row| fails(row)).count();
+        let flagged = BTreeMap::from([
+            ("do not name their strategy in brackets", count(|row| !row.checks.names_strategy)),
+            ("have more than 40 words", count(|row| !row.checks.is_short)),
+            ("have several lines", count(|row| !row.checks.is_one_line)),
+            ("were cut at the longest length", count(|row| !row.checks.is_whole)),
+        ]);
+        let (turns, collected) = (items.len(), rows.len());
+        let missing = turns - collected;
+        Summary { file, journal, turns, collected, missing, failed: self.failed, flagged, statistics }
+    }
+}
+
+fn print(summary: &Summary) {
+    let Summary { file, collected, turns, statistics, .. } = summary;
+    println!("{}: {collected} motivations of {turns}", file.display());
+    for (what, count) in summary.flagged.iter().filter(|(_, count)| **count > 0) {
+        println!("{count} {what}");
+    }
+    if statistics.attempts > 0 {
+        let RunStatistics { attempts, prompt_tokens, generated_tokens, .. } = statistics;
+        println!("the server was asked {attempts} times: {prompt_tokens} prompt tokens, {generated_tokens} new ones");
+    }
+    if let Some(cost) = statistics.cost {
+        println!("cost {cost:.4}");
+    }
+}
+
+fn exit_code(summary: &Summary, first_failure: Option<&str>) -> ExitCode {
+    let Summary { missing, file, .. } = summary;
+    if *missing == 0 {
+        return ExitCode::SUCCESS;
+    }
+    let why = first_failure.map_or_else(String::new, |failure| format!(" ({failure})"));
+    eprintln!("error: {}: {missing} motivations are missing{why}; --resume asks for them", file.display());
+    match interrupt::was_asked() {
+        true => ExitCode::from(interrupt::EXIT_CODE),
+        false => ExitCode::FAILURE,
+    }
+}

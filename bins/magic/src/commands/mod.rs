@@ -1,0 +1,7 @@
+//! One file per subcommand.
+
+pub(crate) mod build_prompts;
+pub(crate) mod collect_motivations;
+pub(crate) mod parse_answers;
+pub(crate) mod preprocess;
+pub(crate) mod templates;

@@ -1,0 +1,73 @@
+//! `magic parse-answers`: what any engine wrote to the prompts becomes inferred strategies.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use magic::{
+    Indent, ParseStatus, ParsedAnswer, Task, TrainingPrompt, count_by_status, parse_answer, read_array, write_json,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::arguments::{Format, ParseAnswers};
+use crate::console::print_json;
+use crate::failure::Failure;
+
+#[derive(Serialize)]
+struct Summary {
+    file: PathBuf,
+    answers: usize,
+    by_status: BTreeMap<ParseStatus, usize>,
+}
+
+/// A prompt, from a file of either kind.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyPrompt {
+    Plain(String),
+    Pair(TrainingPrompt),
+}
+
+pub(crate) fn run(options: &ParseAnswers, format: Format) -> Result<ExitCode, Failure> {
+    let template = options.template.load(Task::Inference)?;
+    let answers: Vec<String> = read_array(&options.answers, "answer (a text)")?;
+    let prompts = options.prompts.as_deref().map(|path| prompts(path, answers.len(), &options.answers)).transpose()?;
+    let prompt = |number: usize| prompts.as_ref().and_then(|prompts| prompts.get(number)).map(String::as_str);
+    let parsed: Vec<ParsedAnswer> =
+        answers.iter().enumerate().map(|(number, answer)| parse_answer(answer, prompt(number), &template)).collect();
+    write_json(&options.out, &parsed, Indent::Two)?;
+    let summary = Summary { file: options.out.clone(), answers: parsed.len(), by_status: count_by_status(&parsed) };
+    match format {
+        Format::Json => print_json(&summary)?,
+        Format::Text => print(&summary),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prompts(path: &Path, answers: usize, answers_file: &Path) -> Result<Vec<String>, Failure> {
+    let prompts: Vec<AnyPrompt> = read_array(path, "prompt (a text, or an object with `instruction` and `output`)")?;
+    if prompts.len() != answers {
+        return Err(Failure::work(format!(
+            "{} holds {answers} answers, but {} holds {} prompts: an answer belongs to the prompt in its place",
+            answers_file.display(),
+            path.display(),
+            prompts.len()
+        )));
+    }
+    let text = |prompt| match prompt {
+        AnyPrompt::Plain(text) | AnyPrompt::Pair(TrainingPrompt { instruction: text, .. }) => text,
+    };
+    Ok(prompts.into_iter().map(text).collect())
+}
+
+fn print(summary: &Summary) {
+    let count = |status| summary.by_status.get(&status).copied().unwrap_or(0);
+    println!(
+        "{}: {} answers; the strategy in brackets {}, as plain words {}, not found {} (taken as Others)",
+        summary.file.display(),
+        summary.answers,
+        count(ParseStatus::Bracket),
+        count(ParseStatus::Bare),
+        count(ParseStatus::Fallback)
+    );
+}

@@ -1,0 +1,81 @@
+//! `magic`: emotional support with motivation-driven strategy inference and a memory of strategies.
+//!
+//! Each subcommand is one file under `commands` that composes the crate's parts; see the library for the method.
+
+mod arguments;
+mod commands;
+mod console;
+mod failure;
+mod interrupt;
+mod progress;
+mod remote_arguments;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    interrupt::end_quietly_with_closed_pipes();
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(failure) => return failure.report(),
+    };
+    console::start(&arguments.common);
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn parse() -> Result<Arguments, Failure> {
+    let words = std::env::args_os().map(with_dashes);
+    let matches = Arguments::command().try_get_matches_from(words).map_err(Failure::usage)?;
+    Arguments::from_arg_matches(&matches).map_err(Failure::usage)
+}
+
+/// The published code's options have underscores (`--train_file_path`): they are taken as well. Values stay as they are.
+fn with_dashes(word: OsString) -> OsString {
+    match word.to_str() {
+        Some(text) if text.starts_with("--") => {
+            let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+            format!("{}{value}", name.replace('_', "-")).into()
+        }
+        _ => word,
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let format = arguments.common.format;
+    match &arguments.command {
+        Command::Preprocess(options) => commands::preprocess::run(options, format),
+        Command::CollectMotivations(options) => commands::collect_motivations::run(options, format),
+        Command::BuildPrompts(options) => commands::build_prompts::run(options, format),
+        Command::ParseAnswers(options) => commands::parse_answers::run(options, format),
+        Command::Templates(options) => commands::templates::run(options),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "magic", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_dashes;
+
+    #[test]
+    fn only_names_of_options_get_dashes() {
+        for (word, expected) in [
+            ("--data_dir", "--data-dir"),
+            ("--data_dir=my_data", "--data-dir=my_data"),
+            ("my_data", "my_data"),
+            ("-a_b", "-a_b"),
+        ] {
+            assert_eq!(with_dashes(word.into()), expected);
+        }
+    }
+}

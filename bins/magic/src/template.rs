@@ -1,0 +1,129 @@
+//! What stands around a clip in a prompt: texts in files that anybody may edit.
+//!
+//! A prompt is head, clip and tail, nothing between. The tail ends with a *cue* on a line of its own (`Motivation:`), behind which the model
+//! writes. The built-in texts are this project's own; `magic templates` writes them out to be changed.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The built-in texts by the names of their files.
+pub const TEMPLATE_FILES: [(&str, &str); 4] = [
+    ("collection_head.txt", include_str!("../templates/collection_head.txt")),
+    ("collection_tail.txt", include_str!("../templates/collection_tail.txt")),
+    ("inference_head.txt", include_str!("../templates/inference_head.txt")),
+    ("inference_tail.txt", include_str!("../templates/inference_tail.txt")),
+];
+
+/// What a prompt asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Why the supporter chose a strategy that is known.
+    Collection,
+    /// Which strategy comes next, and why.
+    Inference,
+}
+
+/// Head and tail of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    head: Cow<'static, str>,
+    tail: Cow<'static, str>,
+}
+
+impl Template {
+    /// The built-in template of a task.
+    pub fn built_in(task: Task) -> Self {
+        let [(_, collection_head), (_, collection_tail), (_, inference_head), (_, inference_tail)] = TEMPLATE_FILES;
+        let (head, tail) = match task {
+            Task::Collection => (collection_head, collection_tail),
+            Task::Inference => (inference_head, inference_tail),
+        };
+        Self { head: head.into(), tail: tail.into() }
+    }
+
+    /// The template of a task out of a folder of files named as in [`TEMPLATE_FILES`].
+    ///
+    /// # Errors
+    /// A file is missing or no text, or the tail has no cue.
+    pub fn from_folder(task: Task, folder: &Path) -> Result<Self, Error> {
+        let name = match task {
+            Task::Collection => "collection",
+            Task::Inference => "inference",
+        };
+        let head = read(&folder.join(format!("{name}_head.txt")))?;
+        let path = folder.join(format!("{name}_tail.txt"));
+        let tail = read(&path)?;
+        if tail.trim().is_empty() {
+            return Err(Error::format(&path, "holds no cue: its last line has to be what the answer stands behind"));
+        }
+        Ok(Self { head: head.into(), tail: tail.into() })
+    }
+
+    /// The prompt for a clip.
+    pub fn prompt(&self, clip: &str) -> String {
+        format!("{}{clip}{}", self.head, self.tail)
+    }
+
+    /// The turns of the clip within a prompt that this template made, each with its line end; `None` if another one made it.
+    pub fn turns<'p>(&self, prompt: &'p str) -> Option<Vec<&'p str>> {
+        let clip = prompt.strip_prefix(&*self.head)?.strip_suffix(&*self.tail)?;
+        Some(clip.split_inclusive('\n').collect())
+    }
+
+    /// What the answer stands behind: the tail's last line with anything on it.
+    pub fn cue(&self) -> &str {
+        self.tail.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
+    }
+}
+
+/// A text with line ends as prompts have them.
+fn read(path: &Path) -> Result<String, Error> {
+    let text = std::fs::read(path).map_err(Error::io(path))?;
+    let text = String::from_utf8(text).map_err(|_| Error::format(path, "not UTF-8 text: convert it to UTF-8"))?;
+    Ok(text.replace("\r\n", "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::Strategy;
+
+    #[test]
+    fn the_heads_name_all_strategies_and_the_tails_end_with_the_cue() {
+        for task in [Task::Collection, Task::Inference] {
+            let template = Template::built_in(task);
+            for strategy in Strategy::ALL {
+                assert!(template.head.contains(&format!("[{}]", strategy.name())), "{task:?}: {strategy:?}");
+            }
+            assert!(template.head.contains("40 words") && template.tail.starts_with('\n'));
+            assert_eq!(template.cue(), "Motivation:");
+        }
+    }
+
+    #[test]
+    fn a_prompt_gives_its_turns_back() {
+        let template = Template::built_in(Task::Inference);
+        for clip in ["(1) Seeker: a\n(2) Supporter: b [Question]\n", "(1) Seeker: a\n(2) Seeker: b"] {
+            let prompt = template.prompt(clip);
+            let turns = template.turns(&prompt).unwrap();
+            assert_eq!((turns.len(), turns.concat().as_str()), (2, clip));
+        }
+        assert_eq!(template.turns(&Template::built_in(Task::Collection).prompt("(1) Seeker: a\n")), None);
+    }
+
+    #[test]
+    fn files_replace_the_built_in_texts() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Template::from_folder(Task::Inference, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("inference_head.txt"), "{error}");
+        std::fs::write(folder.path().join("inference_head.txt"), "Read:\r\n").unwrap();
+        std::fs::write(folder.path().join("inference_tail.txt"), " \n").unwrap();
+        let error = Template::from_folder(Task::Inference, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("inference_tail.txt: holds no cue"), "{error}");
+        std::fs::write(folder.path().join("inference_tail.txt"), "Next:\r\n\n").unwrap();
+        let template = Template::from_folder(Task::Inference, folder.path()).unwrap();
+        assert_eq!((template.prompt("clip\n").as_str(), template.cue()), ("Read:\nclip\nNext:\n\n", "Next:"));
+    }
+}

@@ -1,0 +1,10 @@
+//! The library on real files, and the program as a user runs it: one test binary, a module per subject.
+
+mod bad_input;
+mod collect_motivations;
+mod command_line;
+mod goldens;
+mod preprocess;
+mod program;
+mod prompts;
+mod scripted_server;

@@ -1,0 +1,5 @@
+//! BART and BlenderBot-small: one post-norm encoder–decoder, trainable, with cached decoding.
+
+mod error;
+
+pub use error::Seq2SeqError;
