@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use llm_runtime::InvalidOption;
+use llm_runtime::sampling::SamplingError;
+
 /// Why an encoder–decoder can't be loaded, fed or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +20,17 @@ pub enum Seq2SeqError {
     /// A configuration or an input that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A setting of decoding that makes no sense.
+    #[error(transparent)]
+    Option(#[from] InvalidOption),
+    /// No id could be chosen for a row.
+    #[error("row {row} of the batch: {problem}")]
+    Decoding {
+        /// Number of the row within the batch.
+        row: usize,
+        /// What stands in the way.
+        problem: SamplingError,
+    },
     /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),

@@ -1,1 +1,4 @@
-//! The tests of the crate, in one program.
+//! Tests of the crate, in one binary.
+
+mod search;
+mod table_model;
