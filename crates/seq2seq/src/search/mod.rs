@@ -13,11 +13,13 @@
 
 mod beams;
 mod decode;
+mod generate;
 mod independent;
 mod options;
 mod rules;
 
 pub use decode::decode;
+pub use generate::CachedDecoder;
 pub use options::{DecodingOptions, VarietyRanking};
 
 use llm_runtime::beam::BeamStep;
