@@ -75,9 +75,7 @@ impl TokenBatch {
 
 pub(crate) fn check_ids(ids: &[u32], vocabulary: usize) -> Result<(), Seq2SeqError> {
     match ids.iter().find(|id| **id as usize >= vocabulary) {
-        Some(id) => {
-            Err(Seq2SeqError::Invalid(format!("the token {id} is outside the vocabulary of {vocabulary}")))
-        }
+        Some(id) => Err(Seq2SeqError::Invalid(format!("the token {id} is outside the vocabulary of {vocabulary}"))),
         None => Ok(()),
     }
 }

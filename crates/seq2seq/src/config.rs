@@ -323,9 +323,13 @@ fn architecture_of(fields: &Fields<'_>) -> Result<Architecture, Seq2SeqError> {
         Some("bart") => Ok(Architecture::Bart),
         Some("blenderbot-small") => Ok(Architecture::BlenderbotSmall),
         Some(other) => {
-            Err(fields.problem(format!("the architecture `{other}` is not supported (supported: bart, blenderbot-small)")))
+            Err(fields
+                .problem(format!("the architecture `{other}` is not supported (supported: bart, blenderbot-small)")))
         }
-        None => Err(fields.problem("`model_type` is missing: expected the configuration of a BART or BlenderBot-small model")),
+        None => {
+            Err(fields
+                .problem("`model_type` is missing: expected the configuration of a BART or BlenderBot-small model"))
+        }
     }
 }
 

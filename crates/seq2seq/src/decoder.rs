@@ -84,7 +84,12 @@ impl Decoder {
     /// # Errors
     /// There are not as many outputs as sequences of the memory, one is empty or too long, a token is outside the vocabulary, or the
     /// device fails.
-    pub fn forward(&self, batch: &TokenBatch, memory: &HiddenStates, pass: &Pass) -> Result<HiddenStates, Seq2SeqError> {
+    pub fn forward(
+        &self,
+        batch: &TokenBatch,
+        memory: &HiddenStates,
+        pass: &Pass,
+    ) -> Result<HiddenStates, Seq2SeqError> {
         let states = self.run(batch, memory, pass, None, |_| ())?;
         Ok(HiddenStates::of_batch(states, batch))
     }

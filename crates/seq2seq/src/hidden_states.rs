@@ -34,7 +34,9 @@ impl HiddenStates {
         for (sequence, mask) in mask.chunks(longest).enumerate() {
             let is_empty = !mask.contains(&true);
             let before = kept.len();
-            kept.extend((0..longest).filter(|place| mask[*place] || is_empty).map(|place| (sequence * longest + place) as u32));
+            kept.extend(
+                (0..longest).filter(|place| mask[*place] || is_empty).map(|place| (sequence * longest + place) as u32),
+            );
             lengths.push(kept.len() - before);
         }
         let rows = states.reshape((batch * longest, width))?;
@@ -92,10 +94,5 @@ impl HiddenStates {
 
     fn device(&self) -> &Device {
         self.states.device()
-    }
-
-    /// The same with other rows, of any width.
-    pub(crate) fn with_states(&self, states: Tensor) -> Self {
-        Self { states, attended: self.attended.clone(), lengths: self.lengths.clone() }
     }
 }

@@ -50,7 +50,12 @@ impl AttentionBlock {
     }
 
     /// Adds what attention gave.
-    pub(crate) fn add(&self, x: &Tensor, attended: &Tensor, dropout: Option<DropoutPass>) -> candle_core::Result<Tensor> {
+    pub(crate) fn add(
+        &self,
+        x: &Tensor,
+        attended: &Tensor,
+        dropout: Option<DropoutPass>,
+    ) -> candle_core::Result<Tensor> {
         let added = drop(dropout, attended, self.dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
     }

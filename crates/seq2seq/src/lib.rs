@@ -34,7 +34,7 @@
 //! # What holds
 //!
 //! - What a row gives does not depend on the rows beside it: linear layers and norms never see padding, and attention does not look at it
-//!   (tested to 2e-6).
+//!   (tested to 1e-5).
 //! - Outputs that grow token by token in a [`DecoderCache`] give the logits of whole outputs, however rows are repeated, permuted and
 //!   dropped on the way; rows that continue one input share its keys and values.
 //! - Norms, softmax and losses are computed in f32 and have gradients; a test asks for one at every weight.

@@ -6,9 +6,7 @@ use candle_core::{Device, Tensor};
 use llm_runtime::{Linear, LinearLoader};
 use training::Pass;
 
-use crate::{
-    Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable,
-};
+use crate::{Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
 
 /// BART or BlenderBot-small for generation: encoder, decoder and head share one token table; the head adds `final_logits_bias`, which is
 /// part of the model but never trained.
@@ -71,7 +69,12 @@ impl Seq2SeqModel {
     ///
     /// # Errors
     /// As [`Encoder::forward`] and [`Decoder::forward`].
-    pub fn forward(&self, inputs: &TokenBatch, outputs: &TokenBatch, pass: &Pass) -> Result<HiddenStates, Seq2SeqError> {
+    pub fn forward(
+        &self,
+        inputs: &TokenBatch,
+        outputs: &TokenBatch,
+        pass: &Pass,
+    ) -> Result<HiddenStates, Seq2SeqError> {
         self.decoder.forward(outputs, &self.encoder.forward(inputs, pass)?, pass)
     }
 

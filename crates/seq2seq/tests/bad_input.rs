@@ -51,10 +51,18 @@ fn damaged_folders_are_refused() {
         (config, replaced("\"d_model\": 16", "\"width\": 16"), "`d_model` is missing"),
         (config, replaced("\"d_model\": 16", "\"d_model\": 20"), "expected [50, 20]"),
         (config, replaced("\"d_model\": 16", "\"d_model\": 99999999999"), "`d_model`"),
-        (config, replaced("\"encoder_attention_heads\": 4", "\"encoder_attention_heads\": 5"), "5 heads of the encoder"),
+        (
+            config,
+            replaced("\"encoder_attention_heads\": 4", "\"encoder_attention_heads\": 5"),
+            "5 heads of the encoder",
+        ),
         (config, replaced("\"decoder_layers\": 2", "\"decoder_layers\": 0"), "`decoder_layers` is 0"),
         (config, replaced("\"decoder_layers\": 2", "\"decoder_layers\": 3"), "decoder.layers.2"),
-        (config, replaced("\"decoder_layers\": 2", "\"decoder_layers\": 1"), "unexpected tensors: `model.decoder.layers.1"),
+        (
+            config,
+            replaced("\"decoder_layers\": 2", "\"decoder_layers\": 1"),
+            "unexpected tensors: `model.decoder.layers.1",
+        ),
         (config, replaced("\"gelu\"", "\"gelu_new\""), "`gelu_new`"),
         (config, replaced("\"dropout\": 0.0", "\"dropout\": 1.5"), "`dropout` is 1.5"),
         (config, replaced("\"pad_token_id\": 1", "\"pad_token_id\": 50"), "`pad_token_id` is 50, outside"),
@@ -73,7 +81,11 @@ fn damaged_folders_are_refused() {
             "`forced_eos_token_id` is 70, outside",
         ),
         ("model.safetensors", Box::new(|_| None), "model.safetensors"),
-        ("model.safetensors", Box::new(|bytes| Some(bytes[..bytes.len() / 2].to_vec())), "not a whole safetensors file"),
+        (
+            "model.safetensors",
+            Box::new(|bytes| Some(bytes[..bytes.len() / 2].to_vec())),
+            "not a whole safetensors file",
+        ),
         ("model.safetensors", Box::new(|bytes| Some(with_nan(bytes))), "not finite"),
     ];
     let mut problems = Vec::new();

@@ -7,7 +7,8 @@ use training::Pass;
 
 use crate::small::{BOTH, assert_close, batch, config, sequence, trainable, values};
 
-const TOLERANCE: f64 = 2e-6;
+/// Attention sums in another order for another length of the batch or the step: f32 logits of about 1 then differ by up to 3e-6.
+const TOLERANCE: f64 = 1e-5;
 
 /// Logits of every place of whole outputs, `[rows]` of `[vocabulary]`.
 fn uncached(model: &Seq2SeqModel, memory: &HiddenStates, outputs: &[Vec<u32>]) -> Vec<Vec<f64>> {

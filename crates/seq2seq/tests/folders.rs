@@ -115,8 +115,7 @@ fn a_state_dict_of_torch_is_read() {
     for name in ["config.json", "pytorch_model.bin"] {
         std::fs::copy(data.join(name), scratch.path().join(name)).unwrap();
     }
-    let expected: Vec<f64> =
-        serde_json::from_str(&std::fs::read_to_string(data.join("logits.json")).unwrap()).unwrap();
+    let expected: Vec<f64> = serde_json::from_str(&std::fs::read_to_string(data.join("logits.json")).unwrap()).unwrap();
     let of = |model: &Seq2SeqModel| {
         let (inputs, outputs) = (TokenBatch::of([&[3u32, 4, 2][..]]), TokenBatch::of([&[2u32, 5][..]]));
         values(&model.logits(model.forward(&inputs, &outputs, &Pass::evaluation()).unwrap().states()).unwrap())

@@ -6,8 +6,8 @@ use candle_core::Device;
 use seq2seq::{Seq2SeqBatch, Seq2SeqModel, Seq2SeqObjective, TrainableSeq2Seq};
 use serde_json::Value;
 use training::{
-    AdamWOptions, AdamWRule, Control, Dataset, Normalisation, ParameterGroup, Schedule, TrainEvent, Trainer, TrainerOptions,
-    TrainingError, Warmup,
+    AdamWOptions, AdamWRule, Control, Dataset, Normalisation, ParameterGroup, Schedule, TrainEvent, Trainer,
+    TrainerOptions, TrainingError, Warmup,
 };
 
 use crate::golden::{Golden, tensors};

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use candle_core::Device;
-use seq2seq::{Architecture, PERPLEXITY, Seq2SeqConfig, Seq2SeqDataset, Seq2SeqObjective, TokenBatch, TrainableSeq2Seq};
+use seq2seq::{
+    Architecture, PERPLEXITY, Seq2SeqConfig, Seq2SeqDataset, Seq2SeqObjective, TokenBatch, TrainableSeq2Seq,
+};
 use training::{Control, Dataset, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
 
 use crate::small::{BOTH, bits};
@@ -31,7 +33,13 @@ fn pupil(architecture: Architecture, dropout: f32) -> TrainableSeq2Seq {
 }
 
 fn options() -> TrainerOptions {
-    TrainerOptions { batch: 12, learning_rate: 3e-3, by_length: true, evaluation_batch: 16, ..TrainerOptions::default() }
+    TrainerOptions {
+        batch: 12,
+        learning_rate: 3e-3,
+        by_length: true,
+        evaluation_batch: 16,
+        ..TrainerOptions::default()
+    }
 }
 
 #[test]

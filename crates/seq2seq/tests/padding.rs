@@ -6,7 +6,8 @@ use training::Pass;
 
 use crate::small::{assert_close, batch, config, sequence, trainable, values};
 
-const TOLERANCE: f64 = 2e-6;
+/// Attention sums in another order for another length of the batch or the step: f32 logits of about 1 then differ by up to 3e-6.
+const TOLERANCE: f64 = 1e-5;
 
 fn architecture(bart: bool) -> Architecture {
     if bart { Architecture::Bart } else { Architecture::BlenderbotSmall }
