@@ -119,7 +119,7 @@ pub use llama::{Attention, Llama};
 #[cfg(feature = "engine")]
 pub use load::{BuildLlama, EmbeddedModel, LoadEvent, LoadOptions, PretrainedModel};
 #[cfg(feature = "engine")]
-pub use log_probs::token_log_probs;
+pub use log_probs::{smoothed_token_log_probs, token_log_probs};
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};

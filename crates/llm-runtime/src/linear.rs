@@ -50,6 +50,14 @@ pub trait LinearLoader {
     /// As [`Self::linear`].
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error>;
 
+    /// A plain f32 tensor of this shape that belongs to the model but is never trained.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn buffer(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        self.tensor(name, shape)
+    }
+
     /// The token embedding `name`, `[vocabulary, width]`.
     ///
     /// # Errors

@@ -23,19 +23,34 @@ pub fn token_log_probs(
     targets: &[u32],
     checkpoints: Option<&Checkpoints>,
 ) -> Result<Tensor> {
+    smoothed_token_log_probs(head, hidden, targets, 0.0, checkpoints)
+}
+
+/// As [`token_log_probs`], with `(1 − ε)·log p(target) + ε·mean over the vocabulary of log p`, `ε = smoothing`.
+///
+/// # Errors
+/// As [`token_log_probs`].
+pub fn smoothed_token_log_probs(
+    head: &Arc<dyn Linear>,
+    hidden: &Tensor,
+    targets: &[u32],
+    smoothing: f64,
+    checkpoints: Option<&Checkpoints>,
+) -> Result<Tensor> {
     let rows = hidden.dim(0)?;
     if rows != targets.len() {
         candle_core::bail!("{rows} rows of hidden states, but {} targets", targets.len())
     }
     let Some(checkpoints) = checkpoints.filter(|_| rows > CHUNK_ROWS) else {
-        return ops::log_probs_of(&head.forward(hidden)?, &Tensor::new(targets, hidden.device())?);
+        let targets = Tensor::new(targets, hidden.device())?;
+        return ops::smoothed_log_probs_of(&head.forward(hidden)?, &targets, smoothing);
     };
     let chunks = (0..rows).step_by(CHUNK_ROWS).map(|first| {
         let count = CHUNK_ROWS.min(rows - first);
         let targets = Tensor::new(&targets[first..first + count], hidden.device())?;
         let head = head.clone();
         let chunk = hidden.narrow(0, first, count)?.contiguous()?;
-        checkpoints.run(&chunk, move |chunk| ops::log_probs_of(&head.forward(chunk)?, &targets))
+        checkpoints.run(&chunk, move |chunk| ops::smoothed_log_probs_of(&head.forward(chunk)?, &targets, smoothing))
     });
     Tensor::cat(&chunks.collect::<Result<Vec<_>>>()?, 0)
 }

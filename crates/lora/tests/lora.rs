@@ -229,7 +229,7 @@ fn run_options(settings: &Value, run: &str, rows: usize) -> TrainerOptions {
             beta2: number(&settings["betas"][1]),
             eps: number(&settings["eps"]),
             weight_decay: number(&settings["weight_decay"]),
-            groups: Vec::new(),
+            ..AdamWOptions::default()
         },
         clip: settings["max_grad_norm"].as_f64(),
         normalisation: match run {

@@ -193,7 +193,7 @@ fn golden_classifier_weights_after_three_steps() {
                 beta2: settings["betas"][1].as_f64().unwrap(),
                 eps: number("eps"),
                 weight_decay: number("weight_decay"),
-                groups: Vec::new(),
+                ..AdamWOptions::default()
             },
             clip: Some(number("clip")),
             ..TrainerOptions::default()

@@ -21,8 +21,29 @@ pub struct AdamWOptions {
     pub eps: f64,
     /// Decoupled weight decay per step, as a share of the learning rate.
     pub weight_decay: f64,
+    /// Whose arithmetic.
+    #[serde(skip_serializing_if = "AdamWRule::is_torch")]
+    pub rule: AdamWRule,
     /// Exceptions for some parameters; the first group that matches counts.
     pub groups: Vec<ParameterGroup>,
+}
+
+/// The two ways in which AdamW is computed. With `m` and `v` the running means and `c₁`, `c₂` their corrections:
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdamWRule {
+    /// torch's: decay first, then `rate / c₁ · m / (√v / √c₂ + eps)`.
+    #[default]
+    Torch,
+    /// That of the class that transformers had of its own: `rate · √c₂ / c₁ · m / (√v + eps)` first, then decay of what came out. Its usual
+    /// `eps` is 1e-6.
+    Transformers,
+}
+
+impl AdamWRule {
+    fn is_torch(&self) -> bool {
+        *self == Self::Torch
+    }
 }
 
 /// Parameters that are treated in another way.
@@ -45,7 +66,7 @@ fn one() -> f64 {
 
 impl Default for AdamWOptions {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, groups: Vec::new() }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, rule: AdamWRule::Torch, groups: Vec::new() }
     }
 }
 
@@ -139,10 +160,19 @@ impl AdamW {
             let rate = learning_rate * factor;
             state.mean = ((&state.mean * options.beta1)? + (gradient * (1.0 - options.beta1))?)?;
             state.square = ((&state.square * options.beta2)? + (gradient.sqr()? * (1.0 - options.beta2))?)?;
-            let denominator = ((state.square.sqrt()? / correction2.sqrt())? + options.eps)?;
+            // The older rule adds eps before v is corrected: as if it were larger in the first steps.
+            let eps = match options.rule {
+                AdamWRule::Torch => options.eps,
+                AdamWRule::Transformers => options.eps / correction2.sqrt(),
+            };
+            let denominator = ((state.square.sqrt()? / correction2.sqrt())? + eps)?;
             let update = ((&state.mean / denominator)? * (rate / correction1))?;
             let weight = state.master.clone().unwrap_or_else(|| variable.as_detached_tensor());
-            let weight = ((weight * (1.0 - rate * decay))? - update)?;
+            let kept = 1.0 - rate * decay;
+            let weight = match options.rule {
+                AdamWRule::Torch => ((weight * kept)? - update)?,
+                AdamWRule::Transformers => ((weight - update)? * kept)?,
+            };
             variable.set(&weight.to_dtype(variable.dtype())?)?;
             if state.master.is_some() {
                 state.master = Some(weight);

@@ -31,7 +31,7 @@ pub mod tracking;
 mod trainer;
 mod variables;
 
-pub use adamw::{AdamW, AdamWOptions, ParameterGroup};
+pub use adamw::{AdamW, AdamWOptions, AdamWRule, ParameterGroup};
 pub use batches::BatchPlan;
 pub use checkpoint::{Best, PARAMETERS_FILE};
 pub use error::TrainingError;

@@ -47,6 +47,11 @@ impl LinearLoader for VariableLoader<'_> {
         self.variable(name.to_owned(), &self.inner.tensor(name, shape)?)
     }
 
+    /// No variable: as the loader has it.
+    fn buffer(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        self.inner.buffer(name, shape)
+    }
+
     fn embedding(&self, name: &str, vocabulary: usize, width: usize) -> Result<Embedding, Error> {
         let table = match self.inner.embedding(name, vocabulary, width)? {
             Embedding::Dense(table) => table.to_dtype(candle_core::DType::F32)?,

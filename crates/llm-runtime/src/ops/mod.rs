@@ -27,7 +27,7 @@ pub(crate) use causal_attention::causal_attention;
 pub(crate) use dense::dense_matmul;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
-pub use log_prob::log_probs_of;
+pub use log_prob::{log_probs_of, smoothed_log_probs_of};
 pub use masked_softmax::masked_softmax;
 pub(crate) use quantised::FrozenQMatMul;
 pub(crate) use rms_norm::rms_norm;

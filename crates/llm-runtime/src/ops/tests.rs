@@ -131,6 +131,7 @@ fn dense_products_and_their_gradients() {
 fn log_probabilities_and_their_gradient() {
     let targets = Tensor::new(&[3u32, 0, 10, 3], &Device::Cpu).unwrap();
     check(&[(random(&[4, 11], 1) * 5.0).unwrap()], |t| log_probs_of(&t[0], &targets));
+    check(&[(random(&[4, 11], 1) * 5.0).unwrap()], |t| smoothed_log_probs_of(&t[0], &targets, 0.1));
     let outside = Tensor::new(&[3u32, 0, 11, 3], &Device::Cpu).unwrap();
     assert!(log_probs_of(&random(&[4, 11], 1).to_dtype(DType::F32).unwrap(), &outside).is_err());
 }

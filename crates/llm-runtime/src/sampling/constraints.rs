@@ -92,14 +92,23 @@ pub struct ForcedEos {
 
 impl LogitsProcessor for ForcedEos {
     fn apply(&self, tokens: &[u32], scores: &mut [f32], _scratch: &mut Scratch) {
-        if tokens.len() + 1 != self.max_length {
-            return;
+        if tokens.len() + 1 == self.max_length {
+            force(scores, &self.eos);
         }
-        scores.fill(f32::NEG_INFINITY);
-        for &token in &self.eos {
-            if let Some(score) = scores.get_mut(token as usize) {
-                *score = 0.0;
-            }
+    }
+}
+
+/// The first token after a prompt of one token is this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForcedBos {
+    /// Which.
+    pub bos: u32,
+}
+
+impl LogitsProcessor for ForcedBos {
+    fn apply(&self, tokens: &[u32], scores: &mut [f32], _scratch: &mut Scratch) {
+        if tokens.len() == 1 {
+            force(scores, &[self.bos]);
         }
     }
 }
@@ -153,6 +162,16 @@ fn forbid(scores: &mut [f32], tokens: &[u32]) {
     for &token in tokens {
         if let Some(score) = scores.get_mut(token as usize) {
             *score = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// Gives these tokens the score 0 and takes all others out.
+fn force(scores: &mut [f32], tokens: &[u32]) {
+    scores.fill(f32::NEG_INFINITY);
+    for &token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = 0.0;
         }
     }
 }

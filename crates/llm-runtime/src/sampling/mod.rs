@@ -17,7 +17,7 @@ mod warpers;
 
 pub use chain::{LogitsProcessor, ProcessorChain, Scratch};
 pub use constraints::{
-    EncoderNoRepeatNgram, ForcedEos, MinLength, MinNewTokens, NoBadWords, NoRepeatNgram, SuppressTokens,
+    EncoderNoRepeatNgram, ForcedBos, ForcedEos, MinLength, MinNewTokens, NoBadWords, NoRepeatNgram, SuppressTokens,
 };
 pub(crate) use logprobs::log_softmax_in_place;
 pub use logprobs::{LogNormalization, log_softmax, logprob_of, most_likely, top_logprobs};

@@ -22,11 +22,13 @@ impl Sampler {
     /// A sampler for a request: greedy where the temperature is 0. `prompt` are the prompt's tokens, `eos` the
     /// end-of-sequence tokens.
     pub fn new(options: &GenerationOptions, prompt: &[u32], eos: &[u32]) -> Self {
-        Self {
-            chain: ProcessorChain::from_options(options, prompt.len(), eos),
-            generator: (options.temperature > 0.0).then(|| seeded(options.seed)),
-            probabilities: Vec::new(),
-        }
+        let chain = ProcessorChain::from_options(options, prompt.len(), eos);
+        Self::with_processors(chain, (options.temperature > 0.0).then(|| seeded(options.seed)))
+    }
+
+    /// A sampler with processors and a generator of its own (see [`crate::seeded_stream`]); greedy without a generator.
+    pub fn with_processors(chain: ProcessorChain, generator: Option<ChaCha8Rng>) -> Self {
+        Self { chain, generator, probabilities: Vec::new() }
     }
 
     /// Chooses the next token. `logits` (`[vocabulary]`) are left as the processors changed them; `tokens_so_far` are the
