@@ -81,7 +81,7 @@ mod remote;
 mod template;
 mod text_model;
 #[cfg(feature = "engine")]
-mod tokenizer;
+pub mod tokenizer;
 mod torn_row;
 
 #[cfg(feature = "engine")]

@@ -64,6 +64,7 @@ mod packing;
 mod pretrained;
 pub mod search;
 mod token_table;
+mod tokenizer;
 mod weights;
 
 pub use batch::TokenBatch;
@@ -79,4 +80,7 @@ pub use model::Seq2SeqModel;
 pub use objective::{PERPLEXITY, Seq2SeqDataset, Seq2SeqObjective};
 pub use pretrained::TrainableSeq2Seq;
 pub use token_table::TokenTable;
+pub use tokenizer::{
+    AddedTokenKind, Segment, Seq2SeqTokenizer, SpecialIds, TokenizerKind, Truncation, TruncationSide, clean_up_english,
+};
 pub use weights::Seq2SeqWeights;

@@ -13,3 +13,4 @@ mod padding;
 mod search;
 mod small;
 mod table_model;
+mod tokenizers;

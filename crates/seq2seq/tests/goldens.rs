@@ -1,4 +1,4 @@
-//! Where golden files are.
+//! Where golden files and real data are.
 
 use std::path::{Path, PathBuf};
 

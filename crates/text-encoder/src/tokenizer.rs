@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use llm_runtime::tokenizer::{byte_level_json, read_merges, read_vocabulary, tokens_around};
 use serde_json::{Map, Value, json};
 
 use crate::config::Architecture;
@@ -55,9 +56,12 @@ impl EncoderTokenizer {
                 (folder.join("vocab.txt"), vocabulary::word_piece_json(text(pieces).lines(), lower_case))
             }
             (None, None, Some(pieces), Some(merges)) => {
-                let path = folder.join("vocab.json");
+                let (path, merges_path) = (folder.join("vocab.json"), folder.join("merges.txt"));
                 let pieces = parse(&path, &pieces)?;
-                (path, vocabulary::byte_pair_json(pieces, &text(merges)))
+                let pieces = read_vocabulary(&pieces).map_err(|problem| EncoderError::format(&path, problem))?;
+                let merges = text(merges);
+                let json = read_merges(&merges).and_then(|merges| byte_level_json(&pieces, &merges));
+                (path, json.map_err(|problem| EncoderError::format(&merges_path, problem))?)
             }
             _ => {
                 let problem = "no tokenizer.json, no vocab.txt, and no vocab.json with merges.txt is here";
@@ -180,7 +184,7 @@ struct Frame {
 impl Frame {
     /// From the post-processor, else from the configuration, else by the usual names.
     fn of(json: &Value, config: &Map<String, Value>) -> Self {
-        let (first, last) = around(&json["post_processor"]);
+        let (first, last) = tokens_around(&json["post_processor"]);
         let named = |key: &str| {
             let token = config.get(key)?;
             token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
@@ -195,26 +199,6 @@ impl Frame {
             last: last.or_else(|| named("sep_token")).or_else(|| usual(["[SEP]", "</s>"])),
             padding: named("pad_token").or_else(|| usual(["[PAD]", "<pad>"])),
         }
-    }
-}
-
-/// The tokens that a post-processor puts around one text.
-fn around(post_processor: &Value) -> (Option<String>, Option<String>) {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match post_processor["type"].as_str() {
-        Some("TemplateProcessing") => {
-            let pieces = post_processor["single"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let special = |piece: Option<&Value>| piece.and_then(|piece| text(&piece["SpecialToken"]["id"]));
-            (special(pieces.first()), special(pieces.last()))
-        }
-        Some("BertProcessing" | "RobertaProcessing") => {
-            (text(&post_processor["cls"][0]), text(&post_processor["sep"][0]))
-        }
-        Some("Sequence") => {
-            let parts = post_processor["processors"].as_array().into_iter().flatten();
-            parts.map(around).find(|(first, _)| first.is_some()).unwrap_or_default()
-        }
-        _ => (None, None),
     }
 }
 

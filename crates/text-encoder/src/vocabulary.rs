@@ -100,34 +100,9 @@ pub(crate) fn word_piece_config() -> Map<String, Value> {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// `tokenizer.json` of RoBERTa's byte pairs from `vocab.json` and `merges.txt`.
-pub(crate) fn byte_pair_json(pieces: Map<String, Value>, merges: &str) -> Value {
-    let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
-    let id = |token: &str| pieces.get(token).and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
-    let names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
-    let control: Vec<Value> = names.iter().filter_map(|token| Some(control_token(token, id(token)?))).collect();
-    json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": control,
-        "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "post_processor": {
-            "type": "RobertaProcessing", "sep": ["</s>", id("</s>")], "cls": ["<s>", id("<s>")],
-            "trim_offsets": true, "add_prefix_space": false,
-        },
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "",
-            "fuse_unk": false, "byte_fallback": false, "vocab": pieces, "merges": merges,
-        },
-    })
-}
-
 fn control_token(token: &str, id: usize) -> Value {
     json!({
-        "id": id, "content": token, "single_word": false, "lstrip": token == "<mask>", "rstrip": false, "normalized": false,
+        "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
         "special": true,
     })
 }

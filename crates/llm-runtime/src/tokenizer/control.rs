@@ -7,19 +7,22 @@ use std::ops::Range;
 
 /// A token that stands for something other than its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ControlToken {
-    pub(super) id: u32,
-    pub(super) text: String,
+pub struct ControlToken {
+    /// Its id.
+    pub id: u32,
+    /// What it looks like in a text.
+    pub text: String,
     /// Takes the blanks before it.
-    pub(super) strips_left: bool,
+    pub strips_left: bool,
     /// Takes the blanks after it.
-    pub(super) strips_right: bool,
+    pub strips_right: bool,
     /// Only between characters that are no letters.
-    pub(super) single_word: bool,
+    pub single_word: bool,
 }
 
 impl ControlToken {
-    pub(super) fn new(id: u32, text: &str) -> Self {
+    /// A token that takes no blanks and is found inside words too.
+    pub fn new(id: u32, text: &str) -> Self {
         Self { id, text: text.into(), strips_left: false, strips_right: false, single_word: false }
     }
 
@@ -33,21 +36,24 @@ impl ControlToken {
 
 /// A piece of a rendered text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
+pub enum ControlSegment {
+    /// Bytes between control tokens.
     Plain(Range<usize>),
+    /// A control token and the bytes that it takes.
     Control(u32, Range<usize>),
 }
 
 /// All control tokens of a tokenizer.
 #[derive(Debug, Clone)]
-pub(super) struct ControlTokens {
+pub struct ControlTokens {
     /// Longest first.
     tokens: Vec<ControlToken>,
     begins: [bool; 256],
 }
 
 impl ControlTokens {
-    pub(super) fn new(mut tokens: Vec<ControlToken>) -> Self {
+    /// Takes them in any order; those without a text are never found.
+    pub fn new(mut tokens: Vec<ControlToken>) -> Self {
         tokens.retain(|token| !token.text.is_empty());
         tokens.sort_by_key(|token| std::cmp::Reverse(token.text.len()));
         let mut begins = [false; 256];
@@ -58,7 +64,7 @@ impl ControlTokens {
     }
 
     /// Cuts a text at the control tokens that touch none of the protected byte ranges.
-    pub(super) fn split(&self, text: &str, protected: &[Range<usize>]) -> Vec<Segment> {
+    pub fn split(&self, text: &str, protected: &[Range<usize>]) -> Vec<ControlSegment> {
         let protected = Protected::new(protected);
         let mut segments = Vec::new();
         let (mut plain, mut at) = (0, 0);
@@ -71,14 +77,14 @@ impl ControlTokens {
             let before = if token.strips_left { protected.blanks_before(text, plain..at) } else { at };
             let after = if token.strips_right { protected.blanks_after(text, end) } else { end };
             if plain < before {
-                segments.push(Segment::Plain(plain..before));
+                segments.push(ControlSegment::Plain(plain..before));
             }
-            segments.push(Segment::Control(token.id, before..after));
+            segments.push(ControlSegment::Control(token.id, before..after));
             plain = after;
             at = after;
         }
         if plain < text.len() {
-            segments.push(Segment::Plain(plain..text.len()));
+            segments.push(ControlSegment::Plain(plain..text.len()));
         }
         segments
     }
@@ -148,7 +154,7 @@ impl Protected {
 
 #[cfg(test)]
 mod tests {
-    use super::Segment::{Control, Plain};
+    use super::ControlSegment::{Control, Plain};
     use super::*;
 
     fn tokens() -> ControlTokens {

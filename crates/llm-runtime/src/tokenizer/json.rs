@@ -168,7 +168,8 @@ impl Names {
             let is_control = |name: &&&str| added.iter().any(|token| token.is_control && token.text == **name);
             names.iter().find(is_control).map(|name| (*name).to_owned())
         };
-        let first = first_of_template(&json["post_processor"]).filter(|name| vocabulary.id(name).is_some());
+        let (first, _) = tokens_around(&json["post_processor"]);
+        let first = first.filter(|name| vocabulary.id(name).is_some());
         // The configuration may say `null` and mean that there is none.
         let named = |key: &str| config.get(key).map(|token| token_text(token).unwrap_or_default());
         let bos = named("bos_token").or_else(|| first.clone()).or_else(|| usual(&["<s>", "<|begin_of_text|>"]));
@@ -186,13 +187,23 @@ fn token_text(token: &Value) -> Option<String> {
     token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
 }
 
-/// The control token that a post-processor puts before a text.
-fn first_of_template(post_processor: &Value) -> Option<String> {
-    match post_processor["type"].as_str()? {
-        "TemplateProcessing" => post_processor["single"][0]["SpecialToken"]["id"].as_str().map(str::to_owned),
-        "RobertaProcessing" | "BertProcessing" => post_processor["cls"][0].as_str().map(str::to_owned),
-        "Sequence" => post_processor["processors"].as_array()?.iter().find_map(first_of_template),
-        _ => None,
+/// The control tokens that a post-processor, as `tokenizer.json` has it, puts before and behind one text.
+pub fn tokens_around(post_processor: &Value) -> (Option<String>, Option<String>) {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match post_processor["type"].as_str() {
+        Some("TemplateProcessing") => {
+            let pieces = post_processor["single"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let special = |piece: Option<&Value>| piece.and_then(|piece| text(&piece["SpecialToken"]["id"]));
+            (special(pieces.first()), special(pieces.last()))
+        }
+        Some("BertProcessing" | "RobertaProcessing") => {
+            (text(&post_processor["cls"][0]), text(&post_processor["sep"][0]))
+        }
+        Some("Sequence") => {
+            let parts = post_processor["processors"].as_array().into_iter().flatten();
+            parts.map(tokens_around).find(|(first, _)| first.is_some()).unwrap_or_default()
+        }
+        _ => (None, None),
     }
 }
 

@@ -15,6 +15,7 @@ mod json;
 mod protobuf;
 mod sentencepiece;
 mod sentencepiece_bpe;
+mod two_files;
 mod vocabulary;
 
 use std::collections::HashSet;
@@ -23,14 +24,16 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+pub use self::control::{ControlSegment, ControlToken, ControlTokens};
 pub use self::decode::{ControlTokenText, DecodeStream};
 pub use self::error::TokenizerError;
 pub use self::gguf::GgufVocabulary;
+pub use self::json::tokens_around;
+pub use self::two_files::{Merge, byte_level_json, read_merges, read_vocabulary};
+pub use self::vocabulary::Vocabulary;
 
 use self::bpe::{Core, CoreParts};
-use self::control::{ControlToken, ControlTokens, Segment};
 use self::decode::Spelling;
-use self::vocabulary::Vocabulary;
 
 /// Token ids and where they come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -146,8 +149,8 @@ impl Tokenizer {
         let mut encoding = Encoding::default();
         for segment in self.control.split(text, protected) {
             match segment {
-                Segment::Plain(range) => self.core.encode(text, range, &mut encoding)?,
-                Segment::Control(id, range) => {
+                ControlSegment::Plain(range) => self.core.encode(text, range, &mut encoding)?,
+                ControlSegment::Control(id, range) => {
                     encoding.ids.push(id);
                     encoding.offsets.push(range);
                 }

@@ -9,14 +9,14 @@ const MAX_ID: u64 = 1 << 24;
 
 /// The pieces of a tokenizer, control tokens included.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Vocabulary {
+pub struct Vocabulary {
     pieces: Vec<Option<String>>,
     ids: HashMap<String, u32>,
 }
 
 impl Vocabulary {
     /// Adds a piece. A piece that stands twice keeps its first id, an id that is given twice its last piece.
-    pub(super) fn insert(&mut self, id: u32, piece: &str) {
+    pub fn insert(&mut self, id: u32, piece: &str) {
         let index = id as usize;
         if self.pieces.len() <= index {
             self.pieces.resize(index + 1, None);
@@ -25,16 +25,18 @@ impl Vocabulary {
         self.ids.entry(piece.to_owned()).or_insert(id);
     }
 
-    pub(super) fn piece(&self, id: u32) -> Option<&str> {
+    /// The piece of an id; `None` where there is none.
+    pub fn piece(&self, id: u32) -> Option<&str> {
         self.pieces.get(id as usize)?.as_deref()
     }
 
-    pub(super) fn id(&self, piece: &str) -> Option<u32> {
+    /// The id of a piece.
+    pub fn id(&self, piece: &str) -> Option<u32> {
         self.ids.get(piece).copied()
     }
 
     /// One more than the largest id.
-    pub(super) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.pieces.len()
     }
 
