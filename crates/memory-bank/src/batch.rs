@@ -112,11 +112,7 @@ impl MagicBatch {
     }
 
     fn remember(&mut self, histories: &[&Vec<Arc<Response>>], padding: Option<FixedLengths>) {
-        let texts = |history: &&Vec<Arc<Response>>| History {
-            responses: history.iter().map(|response| response.text.as_str()).collect(),
-            strategies: history.iter().map(|response| response.strategy).collect(),
-        };
-        for one in remembered(&histories.iter().map(texts).collect::<Vec<_>>()) {
+        for one in remembered(&histories.iter().map(|history| texts(history)).collect::<Vec<_>>()) {
             let response = &histories[one.history][one.response];
             let Response { text, place, feedback, .. } = response.as_ref().clone();
             self.remembered.push((one.strategy, BankRow { text, place, written_at: 0, feedback }));
@@ -137,6 +133,13 @@ impl MagicBatch {
     /// Tokens that go through the generator.
     pub fn tokens(&self) -> usize {
         [&self.inputs, &self.motivations, &self.outputs, &self.responses].map(|batch| batch.ids().len()).iter().sum()
+    }
+}
+
+fn texts(history: &[Arc<Response>]) -> History<&str> {
+    History {
+        responses: history.iter().map(|response| response.text.as_str()).collect(),
+        strategies: history.iter().map(|response| response.strategy).collect(),
     }
 }
 
@@ -180,10 +183,10 @@ impl Dataset for MagicDataset {
 
     fn batch(&self, examples: &[usize]) -> Result<MagicBatch, TrainingError> {
         let missing = |number: usize| {
-            TrainingError::Objective(format!("there is no sample {number} among {}", self.samples.len()))
+            MemoryError::Invalid(format!("there is no sample {number} among {}", self.samples.len()))
         };
         let samples = examples.iter().map(|number| self.samples.get(*number).ok_or_else(|| missing(*number)));
-        let samples = samples.collect::<Result<Vec<&Sample>, TrainingError>>()?;
-        MagicBatch::new(samples, self.padding).map_err(|error| TrainingError::Objective(error.to_string()))
+        let samples = samples.collect::<Result<Vec<&Sample>, MemoryError>>()?;
+        Ok(MagicBatch::new(samples, self.padding)?)
     }
 }

@@ -43,3 +43,9 @@ impl MemoryError {
         Self::File { path: path.to_owned(), problem: problem.to_string() }
     }
 }
+
+impl From<MemoryError> for training::TrainingError {
+    fn from(error: MemoryError) -> Self {
+        Self::Objective(error.into())
+    }
+}

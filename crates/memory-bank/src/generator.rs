@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use llm_runtime::{Linear, LinearLoader};
-use seq2seq::{Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch};
+use seq2seq::{Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
 use training::Pass;
 
 use crate::reader::MemoryReader;
-use crate::{GeneratorOptions, MemoryError, MotivationFusion};
+use crate::{GeneratorOptions, HeadInit, MemoryError, MotivationFusion};
+
+/// The bias of the output layer.
+pub(crate) const HEAD_BIAS: &str = "generator.proj.bias";
 
 /// The generator of MAGIC (ECML-PKDD 2024, doi 10.1007/978-3-031-70362-1_13). Its three token tables are independent, and BART's own
 /// head is not used. Built through [`training::VariableLoader`], every weight of it is trained.
@@ -48,12 +51,20 @@ impl MagicGenerator {
     ) -> Result<Self, MemoryError> {
         let width = config.width;
         let linear = |name: &str, outputs: usize| loader.linear(name, width, outputs).map_err(Seq2SeqError::from);
+        let tokens = TokenTable::load(loader, config, "decoder.embed_tokens", device)?;
+        let head = match options.head {
+            HeadInit::Tied => {
+                let bias = loader.tensor(HEAD_BIAS, &[config.vocabulary_size]).map_err(Seq2SeqError::from)?;
+                tokens.head(Some(bias))?
+            }
+            HeadInit::Embeddings | HeadInit::Random => linear("generator.proj", config.vocabulary_size)?,
+        };
         Ok(Self {
             encoder: Encoder::load(loader, config, "encoder", device)?,
-            decoder: Decoder::load(loader, config, "decoder", device)?,
+            decoder: Decoder::with_tokens(loader, config, "decoder", tokens, device)?,
             strategy_encoder: Encoder::load(loader, config, "strategy_encoder", device)?,
             reader: MemoryReader::load(loader, width, config.encoder.heads, options.empty, options.pool)?,
-            head: linear("generator.proj", config.vocabulary_size)?,
+            head,
             classifier: linear("strategy_cls.classifier", strategies)?,
             options,
             config: config.clone(),

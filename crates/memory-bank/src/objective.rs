@@ -106,7 +106,7 @@ impl Objective for MagicObjective {
     type Batch = MagicBatch;
 
     fn loss(&self, batch: &MagicBatch, pass: &Pass) -> Result<LossParts, TrainingError> {
-        let losses = self.losses(batch, pass).map_err(|error| TrainingError::Objective(error.to_string()))?;
+        let losses = self.losses(batch, pass)?;
         let labels = losses.labels as f64;
         let value = |tensor: &Tensor| Ok::<f64, TrainingError>(f64::from(tensor.to_scalar::<f32>()?));
         let mut metrics =

@@ -30,6 +30,19 @@ pub enum EmptyMemory {
     Refuse,
 }
 
+/// What the output layer begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadInit {
+    /// The decoder's token table, and BART's bias of the logits.
+    #[default]
+    Embeddings,
+    /// The decoder's token table itself: both are trained as one.
+    Tied,
+    /// Uniform values, as in the published code.
+    Random,
+}
+
 /// How the generator reads and pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,4 +53,6 @@ pub struct GeneratorOptions {
     pub motivation: MotivationFusion,
     /// What stands for rows that are not there.
     pub empty: EmptyMemory,
+    /// What the output layer begins with.
+    pub head: HeadInit,
 }
