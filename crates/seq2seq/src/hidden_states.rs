@@ -19,6 +19,55 @@ impl HiddenStates {
         Self { states, attended: batch.attended().to_vec(), lengths: batch.lengths().to_vec() }
     }
 
+    /// From states `[rows, width]` f32 of sequences of these lengths that lie one after the other, and whether each row is to be looked at.
+    ///
+    /// # Errors
+    /// The lengths or the mask do not fit the rows.
+    pub fn new(states: Tensor, lengths: Vec<usize>, attended: Vec<bool>) -> Result<Self, Seq2SeqError> {
+        let (rows, _) = states.dims2()?;
+        if lengths.iter().sum::<usize>() != rows || attended.len() != rows {
+            let (sum, mask) = (lengths.iter().sum::<usize>(), attended.len());
+            let problem = format!("{rows} rows of states for sequences of {sum} tokens and a mask of {mask}");
+            return Err(Seq2SeqError::Invalid(problem));
+        }
+        Ok(Self { states, attended, lengths })
+    }
+
+    /// Several states of the same sequences, one behind the other within each sequence. A part may have no rows in a sequence.
+    ///
+    /// # Errors
+    /// The parts differ in the number of sequences or in width, or there is none.
+    pub fn joined(parts: &[&Self]) -> Result<Self, Seq2SeqError> {
+        let Some(first) = parts.first() else {
+            return Err(Seq2SeqError::Invalid("no states to be joined".to_owned()));
+        };
+        let sequences = first.sequences();
+        if let Some(other) = parts.iter().find(|part| part.sequences() != sequences) {
+            let problem = format!("states of {sequences} and of {} sequences can't be joined", other.sequences());
+            return Err(Seq2SeqError::Invalid(problem));
+        }
+        if parts.len() == 1 {
+            return Ok((*first).clone());
+        }
+        let mut before: Vec<usize> = starts_of(&parts.iter().map(|part| part.attended.len()).collect::<Vec<_>>()).collect();
+        let (mut places, mut attended) = (Vec::new(), Vec::new());
+        let mut lengths = vec![0; sequences];
+        let mut within = vec![0; parts.len()];
+        for (sequence, length) in lengths.iter_mut().enumerate() {
+            for (number, part) in parts.iter().enumerate() {
+                let rows = part.lengths[sequence];
+                places.extend((before[number]..before[number] + rows).map(|place| place as u32));
+                attended.extend(&part.attended[within[number]..within[number] + rows]);
+                before[number] += rows;
+                within[number] += rows;
+                *length += rows;
+            }
+        }
+        let rows = Tensor::cat(&parts.iter().map(|part| &part.states).collect::<Vec<_>>(), 0)?;
+        let states = rows.index_select(&Tensor::new(places, rows.device())?, 0)?;
+        Ok(Self { states, attended, lengths })
+    }
+
     /// From padded states `[batch, longest, width]` and whether each is to be looked at, row by row. What is not looked at is left
     /// out at once; of a sequence with nothing to look at everything stays, and is looked at alike.
     ///

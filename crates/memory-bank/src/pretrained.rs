@@ -1,0 +1,100 @@
+//! Generators all of whose weights are trained, and their folders.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use llm_runtime::LinearLoader;
+use seq2seq::{Seq2SeqConfig, Seq2SeqError};
+use training::{Parameters, VariableLoader};
+
+use crate::weights::{NewWeights, StateDict};
+use crate::{GeneratorOptions, MagicGenerator, MemoryError};
+
+/// The file of the parameters in a generator's folder.
+const WEIGHTS_FILE: &str = "dialogue_model.safetensors";
+
+/// A generator all of whose weights are trained.
+pub struct TrainableMagic {
+    /// The generator.
+    pub generator: Arc<MagicGenerator>,
+    /// Its variables, under MAGIC's names.
+    pub parameters: Parameters,
+}
+
+impl TrainableMagic {
+    /// Begins with BART's parameters, e.g. those of [`seq2seq::Seq2SeqWeights`], for so many strategies; what BART lacks is drawn from `seed`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape than `config` says.
+    pub fn new(
+        bart: &dyn LinearLoader,
+        config: &Seq2SeqConfig,
+        strategies: usize,
+        options: GeneratorOptions,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        Self::build(&NewWeights { bart, head: options.head, seed, device }, config, strategies, options, device)
+    }
+
+    /// Goes on with the parameters of a generator, by MAGIC's names. `path` is the file that they are of, for messages.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape than `config` says.
+    pub fn of_state(
+        tensors: HashMap<String, Tensor>,
+        path: &Path,
+        config: &Seq2SeqConfig,
+        options: GeneratorOptions,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        let Some(classifier) = tensors.get("strategy_cls.classifier.bias") else {
+            return Err(MemoryError::file(path, "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC"));
+        };
+        let strategies = classifier.elem_count();
+        Self::build(&StateDict { tensors, path: path.to_owned() }, config, strategies, options, device)
+    }
+
+    /// Goes on with a folder that [`Self::save`] has written.
+    ///
+    /// # Errors
+    /// The file can't be read, or as [`Self::of_state`].
+    pub fn open(
+        folder: &Path,
+        config: &Seq2SeqConfig,
+        options: GeneratorOptions,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        let path = folder.join(WEIGHTS_FILE);
+        let bytes = std::fs::read(&path).map_err(MemoryError::io(&path))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, device);
+        Self::of_state(tensors.map_err(|error| MemoryError::file(&path, error))?, &path, config, options, device)
+    }
+
+    fn build(
+        loader: &dyn LinearLoader,
+        config: &Seq2SeqConfig,
+        strategies: usize,
+        options: GeneratorOptions,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        let variables = VariableLoader::new(loader);
+        let generator = Arc::new(MagicGenerator::load(&variables, config, strategies, options, device)?);
+        Ok(Self { generator, parameters: variables.into_parameters() })
+    }
+
+    /// Writes the current parameters into a folder that is there. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn save(&self, folder: &Path) -> Result<(), MemoryError> {
+        let path = folder.join(WEIGHTS_FILE);
+        let partial = path.with_extension("partial");
+        let tensors = self.parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone()));
+        safetensors::serialize_to_file(tensors.collect::<Vec<_>>(), None, &partial)
+            .map_err(|error| Seq2SeqError::Invalid(format!("{}: {error}", partial.display())))?;
+        std::fs::rename(&partial, &path).map_err(MemoryError::io(&path))
+    }
+}
