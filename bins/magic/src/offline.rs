@@ -90,6 +90,7 @@ fn completion(key: u64, text: String) -> Completion {
         tokens: Vec::new(),
         new_tokens: 0,
         finish_reason: FinishReason::EndOfSequence,
+        stop: None,
         logprobs: Vec::new(),
         text_logprobs: Vec::new(),
         hypotheses: Vec::new(),

@@ -47,6 +47,8 @@ pub struct StrategyBank {
     lists: Vec<List>,
     width: usize,
     options: BankOptions,
+    /// How often it was written so far.
+    writings: u64,
     device: Device,
 }
 
@@ -68,12 +70,23 @@ impl StrategyBank {
             let problem = "a memory needs at least one strategy, a width of at least 1 and room for at least one row";
             return Err(MemoryError::Invalid(problem.to_owned()));
         }
-        Ok(Self { lists: vec![List::default(); strategies], width, options, device: device.clone() })
+        Ok(Self { lists: vec![List::default(); strategies], width, options, writings: 0, device: device.clone() })
     }
 
-    /// A memory of these lists.
-    pub(crate) fn of_lists(lists: Vec<List>, width: usize, options: BankOptions, device: &Device) -> Self {
-        Self { lists, width, options, device: device.clone() }
+    /// A memory of these lists, after so many writings.
+    pub(crate) fn of_lists(
+        lists: Vec<List>,
+        width: usize,
+        options: BankOptions,
+        writings: u64,
+        device: &Device,
+    ) -> Self {
+        Self { lists, width, options, writings, device: device.clone() }
+    }
+
+    /// How often it was written so far.
+    pub fn writings(&self) -> u64 {
+        self.writings
     }
 
     /// How it keeps its rows.
@@ -111,12 +124,8 @@ impl StrategyBank {
         &self.lists
     }
 
-    /// Where it computes.
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// Adds rows, each with the number of its strategy, in their order; `vectors` is `[rows, width]`. Older rows are constants from now on, the new
+    /// Adds rows, each with the number of its strategy, in their order, and notes the number of this writing in them; `vectors` is `[rows, width]`.
+    /// Older rows are constants from now on, the new
     /// ones keep their history until the next writing, so that what reads them in this step trains what encoded them.
     ///
     /// # Errors
@@ -132,14 +141,16 @@ impl StrategyBank {
             return Err(MemoryError::Invalid(format!("there is no strategy {unknown}: {strategies} count from 0")));
         }
         let vectors = vectors.to_dtype(DType::F32)?;
+        let written_at = self.writings + 1;
         let mut lists = Vec::with_capacity(strategies);
         for (strategy, list) in self.lists.iter().enumerate() {
             let of_strategy = rows.iter().enumerate().filter(|(_, (other, _))| *other == strategy);
             let (places, new): (Vec<u32>, Vec<BankRow>) =
-                of_strategy.map(|(place, (_, row))| (place as u32, row.clone())).unzip();
+                of_strategy.map(|(place, (_, row))| (place as u32, BankRow { written_at, ..row.clone() })).unzip();
             lists.push(list.with(new, &places, &vectors, &self.options)?);
         }
         self.lists = lists;
+        self.writings = written_at;
         Ok(())
     }
 
@@ -168,7 +179,8 @@ impl StrategyBank {
         let list = self.lists.get(strategy).ok_or_else(|| {
             MemoryError::Invalid(format!("there is no strategy {strategy}: {} count from 0", self.strategies()))
         })?;
-        let hides = |row: &BankRow| self.options.exclude_self && reader.is_some_and(|reader| row.place.is_ahead_of(reader));
+        let hides =
+            |row: &BankRow| self.options.exclude_self && reader.is_some_and(|reader| row.place.is_ahead_of(reader));
         Ok(list.rows.iter().enumerate().filter(|(_, row)| !hides(row)).map(|(place, _)| place).collect())
     }
 
@@ -190,7 +202,8 @@ impl StrategyBank {
                 let (found, rows) = (vectors.dims(), texts.len());
                 return Err(MemoryError::Invalid(format!("vectors of shape {found:?} for {rows} rows")));
             }
-            fresh.push(vectors.map(|vectors| vectors.to_dtype(DType::F32)).transpose()?.map(|vectors| vectors.detach()));
+            fresh
+                .push(vectors.map(|vectors| vectors.to_dtype(DType::F32)).transpose()?.map(|vectors| vectors.detach()));
         }
         for (list, vectors) in self.lists.iter_mut().zip(fresh) {
             list.vectors = vectors;
@@ -243,7 +256,8 @@ fn kept(rows: &[BankRow], options: &BankOptions) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..rows.len()).collect();
     if options.deduplicate {
         let mut texts = HashSet::new();
-        let mut newest: Vec<usize> = kept.iter().rev().copied().filter(|place| texts.insert(&rows[*place].text)).collect();
+        let mut newest: Vec<usize> =
+            kept.iter().rev().copied().filter(|place| texts.insert(&rows[*place].text)).collect();
         newest.reverse();
         kept = newest;
     }

@@ -182,9 +182,8 @@ impl Dataset for MagicDataset {
     }
 
     fn batch(&self, examples: &[usize]) -> Result<MagicBatch, TrainingError> {
-        let missing = |number: usize| {
-            MemoryError::Invalid(format!("there is no sample {number} among {}", self.samples.len()))
-        };
+        let missing =
+            |number: usize| MemoryError::Invalid(format!("there is no sample {number} among {}", self.samples.len()));
         let samples = examples.iter().map(|number| self.samples.get(*number).ok_or_else(|| missing(*number)));
         let samples = samples.collect::<Result<Vec<&Sample>, MemoryError>>()?;
         Ok(MagicBatch::new(samples, self.padding)?)

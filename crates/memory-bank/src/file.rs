@@ -19,6 +19,7 @@ const ROWS: &str = "memory_bank.json";
 struct Account {
     width: usize,
     options: BankOptions,
+    writings: u64,
     strategies: Vec<Vec<BankRow>>,
 }
 
@@ -36,7 +37,8 @@ impl StrategyBank {
             .collect();
         candle_core::safetensors::save(&vectors, folder.join(VECTORS))?;
         let strategies = self.lists().iter().map(|list| list.rows.clone()).collect();
-        let account = Account { width: self.width(), options: self.options().clone(), strategies };
+        let account =
+            Account { width: self.width(), options: self.options().clone(), writings: self.writings(), strategies };
         let path = folder.join(ROWS);
         let text = serde_json::to_vec_pretty(&account).map_err(|error| MemoryError::file(&path, error))?;
         fs::write(&path, text).map_err(MemoryError::io(&path))
@@ -56,8 +58,8 @@ impl StrategyBank {
 
         let path = folder.join(VECTORS);
         let bytes = fs::read(&path).map_err(MemoryError::io(&path))?;
-        let mut vectors = candle_core::safetensors::load_buffer(&bytes, device)
-            .map_err(|error| MemoryError::file(&path, error))?;
+        let mut vectors =
+            candle_core::safetensors::load_buffer(&bytes, device).map_err(|error| MemoryError::file(&path, error))?;
         let mut lists = Vec::with_capacity(account.strategies.len());
         for (strategy, rows) in account.strategies.into_iter().enumerate() {
             let name = format!("bank.{strategy}");
@@ -70,6 +72,6 @@ impl StrategyBank {
             }
             lists.push(List { vectors: vectors.filter(|_| !rows.is_empty()), rows });
         }
-        Ok(Self::of_lists(lists, account.width, account.options, device))
+        Ok(Self::of_lists(lists, account.width, account.options, account.writings, device))
     }
 }

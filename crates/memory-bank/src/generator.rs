@@ -104,7 +104,8 @@ impl MagicGenerator {
         let states = self.strategy_encoder.forward(responses, pass)?;
         let mut start = 0;
         let pooled = states.lengths().iter().map(|length| {
-            let (rows, attended) = (states.states().narrow(0, start, *length)?, &states.attended()[start..start + length]);
+            let (rows, attended) =
+                (states.states().narrow(0, start, *length)?, &states.attended()[start..start + length]);
             start += length;
             self.options.pool.over(&rows, attended)
         });
@@ -117,10 +118,13 @@ impl MagicGenerator {
     /// There is not one motivation and one memory for each input, a sample finds no row where that is refused, or as [`Encoder::forward`].
     pub fn encode(&self, sources: &Sources<'_>, pass: &Pass) -> Result<HiddenStates, MemoryError> {
         let fuses = self.options.motivation != MotivationFusion::None;
-        if sources.memories.len() != sources.inputs.len() || (fuses && sources.motivations.len() != sources.inputs.len()) {
+        if sources.memories.len() != sources.inputs.len()
+            || (fuses && sources.motivations.len() != sources.inputs.len())
+        {
             let (inputs, motivations, memories) =
                 (sources.inputs.len(), sources.motivations.len(), sources.memories.len());
-            let problem = format!("{inputs} inputs, {motivations} motivations and {memories} memories: expected one of each");
+            let problem =
+                format!("{inputs} inputs, {motivations} motivations and {memories} memories: expected one of each");
             return Err(MemoryError::Invalid(problem));
         }
         let dialogue = self.encoder.forward(sources.inputs, pass)?;

@@ -35,9 +35,11 @@ pub fn remembered<T: Eq + Hash>(histories: &[History<T>]) -> Vec<Remembered> {
     let last_of_equals: HashMap<&[T], &[usize]> =
         histories.iter().map(|history| (history.responses.as_slice(), history.strategies.as_slice())).collect();
     let mut all = Vec::new();
-    for (number, history) in histories.iter().enumerate().filter(|(_, history)| !is_held_by_another(history, histories)) {
+    for (number, history) in histories.iter().enumerate().filter(|(_, history)| !is_held_by_another(history, histories))
+    {
         let strategies = last_of_equals.get(history.responses.as_slice()).copied().unwrap_or_default();
-        let of_response = |(response, strategy): (usize, &usize)| Remembered { strategy: *strategy, history: number, response };
+        let of_response =
+            |(response, strategy): (usize, &usize)| Remembered { strategy: *strategy, history: number, response };
         all.extend(strategies.iter().take(history.responses.len()).enumerate().map(of_response));
     }
     // Stable: inside a strategy the order of the batch stays.

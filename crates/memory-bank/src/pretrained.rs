@@ -51,7 +51,10 @@ impl TrainableMagic {
         device: &Device,
     ) -> Result<Self, MemoryError> {
         let Some(classifier) = tensors.get("strategy_cls.classifier.bias") else {
-            return Err(MemoryError::file(path, "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC"));
+            return Err(MemoryError::file(
+                path,
+                "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC",
+            ));
         };
         let strategies = classifier.elem_count();
         Self::build(&StateDict { tensors, path: path.to_owned() }, config, strategies, options, device)

@@ -9,7 +9,8 @@ pub struct BankRow {
     pub text: String,
     /// Where it was said.
     pub place: Place,
-    /// The training step that wrote it.
+    /// The writing that brought it, counted from 1; the memory sets it.
+    #[serde(default)]
     pub written_at: u64,
     /// How much it helped, by the seeker's feedback (1 to 5); none where nobody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -103,7 +103,9 @@ impl StateDict {
     fn value(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let problem = |problem: String| Error::Format { path: self.path.clone(), problem };
         let tensor = self.tensors.get(name).ok_or_else(|| {
-            problem(format!("the tensor `{name}` is missing: the file is incomplete, or of a generator with other options"))
+            problem(format!(
+                "the tensor `{name}` is missing: the file is incomplete, or of a generator with other options"
+            ))
         })?;
         if tensor.dims() != shape {
             return Err(problem(format!("`{name}` has the shape {:?}, expected {shape:?}", tensor.dims())));

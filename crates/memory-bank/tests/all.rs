@@ -1,1 +1,6 @@
 //! The tests of the crate, in one program.
+
+mod bank;
+mod generator;
+mod golden;
+mod goldens;

@@ -49,7 +49,8 @@ impl HiddenStates {
         if parts.len() == 1 {
             return Ok((*first).clone());
         }
-        let mut before: Vec<usize> = starts_of(&parts.iter().map(|part| part.attended.len()).collect::<Vec<_>>()).collect();
+        let mut before: Vec<usize> =
+            starts_of(&parts.iter().map(|part| part.attended.len()).collect::<Vec<_>>()).collect();
         let (mut places, mut attended) = (Vec::new(), Vec::new());
         let mut lengths = vec![0; sequences];
         let mut within = vec![0; parts.len()];

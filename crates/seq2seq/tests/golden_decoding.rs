@@ -91,7 +91,8 @@ fn open(name: &str) -> Option<(Seq2SeqModel, Vec<DecodingRow>, Vec<Case>)> {
     let rows: Vec<DecodingRow> = rows.collect();
     let lines = std::fs::read_to_string(folder.join("generate.jsonl")).unwrap();
     let cases: Vec<Case> = lines.lines().map(|line| Case::read(line, &model)).collect();
-    let summary: Value = parsed(&serde_json::from_str(&std::fs::read_to_string(folder.join("summary.json")).unwrap()).unwrap());
+    let summary: Value =
+        parsed(&serde_json::from_str(&std::fs::read_to_string(folder.join("summary.json")).unwrap()).unwrap());
     assert_eq!(summary["cases"], cases.len());
     Some((model, rows, cases))
 }
@@ -240,7 +241,8 @@ fn golden_bart_rows_draw_alike_alone_and_together() {
 fn golden_bart_refuses_what_does_not_fit() {
     let Some((model, rows, _)) = open("bart") else { return };
     let positions = model.config().max_positions;
-    let problem = |rows: &[DecodingRow], options: &DecodingOptions| model.generate(rows, options).unwrap_err().to_string();
+    let problem =
+        |rows: &[DecodingRow], options: &DecodingOptions| model.generate(rows, options).unwrap_err().to_string();
     let fitting = DecodingOptions { max_new_tokens: positions, ..DecodingOptions::default() };
     model.generate(&rows, &fitting).unwrap();
     let too_long = problem(&rows, &DecodingOptions { max_new_tokens: positions + 1, ..fitting.clone() });

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::TrainingError;
 use crate::adamw::AdamW;
 use crate::atomic_file::{remove_folder, write_folder};
 use crate::guard::DivergenceGuard;
+use crate::{Objective, TrainingError};
 
 /// File of the parameters in a checkpoint's folder.
 pub const PARAMETERS_FILE: &str = "parameters.safetensors";
@@ -63,10 +63,16 @@ impl CheckpointFolder {
         self.folder.join(format!("step-{step:08}"))
     }
 
-    /// Writes a checkpoint and removes those that are not to be kept.
-    pub(crate) fn save(&self, optimiser: &AdamW, state: &TrainerState) -> Result<PathBuf, TrainingError> {
+    /// Writes a checkpoint, with what `objective` writes into its folder, and removes those that are not to be kept.
+    pub(crate) fn save<O: Objective>(
+        &self,
+        optimiser: &AdamW,
+        state: &TrainerState,
+        objective: &O,
+    ) -> Result<PathBuf, TrainingError> {
         let path = self.path(state.step);
         write_folder(&path, |folder| {
+            objective.save(folder)?;
             optimiser.parameters().save(&folder.join(PARAMETERS_FILE))?;
             optimiser.save(&folder.join(OPTIMISER_FILE))?;
             let file = folder.join(STATE_FILE);
@@ -101,13 +107,18 @@ impl CheckpointFolder {
         Ok(steps)
     }
 
-    /// Puts the last checkpoint's state into the optimiser and its parameters; `None` if there is no checkpoint.
-    pub(crate) fn restore_last(&self, optimiser: &mut AdamW) -> Result<Option<TrainerState>, TrainingError> {
+    /// Puts the last checkpoint's state into the optimiser, its parameters and the objective; `None` if there is no checkpoint.
+    pub(crate) fn restore_last<O: Objective>(
+        &self,
+        optimiser: &mut AdamW,
+        objective: &O,
+    ) -> Result<Option<TrainerState>, TrainingError> {
         let Some(step) = self.steps()?.last().copied() else { return Ok(None) };
         let folder = self.path(step);
         let state = read_state(&folder.join(STATE_FILE))?;
         optimiser.restore(&folder.join(OPTIMISER_FILE))?;
         optimiser.parameters().restore(&folder.join(PARAMETERS_FILE))?;
+        objective.restore(&folder)?;
         Ok(Some(state))
     }
 }

@@ -1,6 +1,7 @@
 //! What is minimised.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use candle_core::Tensor;
 use llm_runtime::{Checkpoints, DropoutPass};
@@ -30,6 +31,29 @@ pub trait Objective {
             sums.add(f64::from(parts.sum.to_scalar::<f32>()?), &parts);
         }
         Ok(SetScores { loss: sums.loss(), metrics: sums.metrics() })
+    }
+
+    /// Whether a step may pass a parameter by, because nothing in its batch depends on it; it stays as it is then, as torch has it. By default none may:
+    /// a gradient that never arrives is a mistake.
+    fn may_pass_by(&self, _parameter: &str) -> bool {
+        false
+    }
+
+    /// Writes what belongs to a checkpoint beside parameters and optimiser into the checkpoint's folder: a memory that grows with the training, say. By
+    /// default nothing.
+    ///
+    /// # Errors
+    /// A file can't be written.
+    fn save(&self, _folder: &Path) -> Result<(), TrainingError> {
+        Ok(())
+    }
+
+    /// Goes on with what [`Self::save`] wrote, when a run is resumed, and at its end with that of the best checkpoint.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    fn restore(&self, _folder: &Path) -> Result<(), TrainingError> {
+        Ok(())
     }
 
     /// The run is over, however it ended: what was switched to training (dropout) is to be switched back.

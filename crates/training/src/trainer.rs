@@ -145,7 +145,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     fn restore(&mut self) -> Result<(), TrainingError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let Some(state) = folder.restore_last(&mut self.optimiser)? else { return Ok(()) };
+        let Some(state) = folder.restore_last(&mut self.optimiser, self.trainer.objective)? else { return Ok(()) };
         if state.fingerprint != self.state.fingerprint {
             let problem = "the settings or the data are not those the run was begun with: resume with the same ones";
             return Err(TrainingError::Setting { setting: "resume", problem: problem.to_owned() });
@@ -324,7 +324,8 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     /// A gradient that never arrives is a mistake in the model that would otherwise go unnoticed.
     fn check_coverage(&self, gradients: &Gradients, step: u64) -> Result<(), TrainingError> {
-        let missing = self.optimiser.parameters().iter().find(|(name, _)| gradients.get(name).is_none());
+        let is_missing = |name: &str| gradients.get(name).is_none() && !self.trainer.objective.may_pass_by(name);
+        let missing = self.optimiser.parameters().iter().find(|(name, _)| is_missing(name));
         match missing {
             Some((name, _)) => Err(TrainingError::NoGradient { step, parameter: name.to_owned() }),
             None => Ok(()),
@@ -370,7 +371,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     fn save(&mut self) -> Result<(), TrainingError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let path = folder.save(&self.optimiser, &self.state)?;
+        let path = folder.save(&self.optimiser, &self.state, self.trainer.objective)?;
         (self.observer)(&TrainEvent::Saved { step: self.state.step, path })?;
         Ok(())
     }
@@ -381,7 +382,9 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             && end != End::Stopped
             && best.step != self.state.step
         {
-            self.optimiser.parameters().restore(&folder.path(best.step).join(PARAMETERS_FILE))?;
+            let folder = folder.path(best.step);
+            self.optimiser.parameters().restore(&folder.join(PARAMETERS_FILE))?;
+            self.trainer.objective.restore(&folder)?;
         }
         Ok(TrainSummary {
             steps: self.state.step,
