@@ -249,3 +249,58 @@ fn the_memory_goes_on_with_a_resumed_run() {
     }
     assert!(run(&parts, u64::MAX) == whole, "the resumed run differs");
 }
+
+/// Each strategy has a style, one word, which only the memory shows: the input tells neither strategy nor style.
+fn styled(number: usize, style_of: fn(usize) -> usize) -> Sample {
+    let strategy = number % STRATEGIES;
+    let style = 4 + style_of(strategy) as u32;
+    let place = |turn| Place { dialogue: format!("d{number}"), turn };
+    let tokens = vec![0, style, 30 + (number % 8) as u32, 2];
+    let said = Response { text: format!("{tokens:?}"), tokens, strategy, place: place(1), feedback: None };
+    Sample {
+        input: framed(&[10 + (number / STRATEGIES % 20) as u32]),
+        motivation: framed(&[]),
+        output: vec![0, style],
+        labels: vec![style, 2],
+        strategy,
+        place: place(3),
+        history: vec![Arc::new(said)],
+    }
+}
+
+/// How many first words are right.
+fn right_styles(model: &TrainableMagic, samples: &[Sample], memories: &[Option<Tensor>]) -> f64 {
+    let batch = MagicBatch::new(samples, None).unwrap();
+    let sources = Sources { inputs: &batch.inputs, motivations: &batch.motivations, memories };
+    let mut cache = model.generator.start(&sources).unwrap();
+    let logits = model.generator.step(&vec![0; samples.len()], &mut cache).unwrap();
+    let said = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
+    let right = said.iter().zip(samples).filter(|(said, sample)| **said == sample.labels[0]).count();
+    right as f64 / samples.len() as f64
+}
+
+/// With the memory the style is right, without it it is guessed; and where the memory shows other styles, the answers follow it.
+#[test]
+fn what_only_the_memory_shows_is_learned_from_it() {
+    for motivation in [MotivationFusion::None, MotivationFusion::Concat, MotivationFusion::Query] {
+        let model = model(GeneratorOptions { motivation, ..GeneratorOptions::default() });
+        let objective = objective(&model);
+        let train = MagicDataset::new((0..240).map(|number| styled(number, |strategy| strategy)).collect(), None);
+        let options =
+            TrainerOptions { max_steps: Some(150), learning_rate: 3e-3, batch: 12, ..TrainerOptions::default() };
+        let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
+        trainer.run(&model.parameters, None, false, &mut |_| Ok(Control::Continue)).unwrap();
+        let held_out: Vec<Sample> = (240..300).map(|number| styled(number, |strategy| strategy)).collect();
+        let bank = objective.bank();
+        let seen = |shift: usize| -> Vec<Option<Tensor>> {
+            held_out.iter().map(|sample| bank.read((sample.strategy + shift) % STRATEGIES, None).unwrap()).collect()
+        };
+        let with = right_styles(&model, &held_out, &seen(0));
+        let without = right_styles(&model, &held_out, &vec![None; held_out.len()]);
+        assert!(with >= 0.95 && without <= 0.4, "{motivation:?}: {with} with the memory, {without} without it");
+        let others: Vec<Sample> =
+            (240..300).map(|number| styled(number, |strategy| (strategy + 1) % STRATEGIES)).collect();
+        let followed = right_styles(&model, &others, &seen(1));
+        assert!(followed >= 0.95, "{motivation:?}: {followed} follow the memory");
+    }
+}
