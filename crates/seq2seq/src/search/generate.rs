@@ -59,11 +59,7 @@ impl Seq2SeqModel {
     ///
     /// # Errors
     /// As [`crate::Encoder::forward`] and [`Self::generate_over`].
-    pub fn generate(
-        &self,
-        rows: &[DecodingRow],
-        options: &DecodingOptions,
-    ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
+    pub fn generate(&self, rows: &[DecodingRow], options: &DecodingOptions) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -114,7 +110,9 @@ impl DecodingOptions {
         let (defaults, generation) = (Self::default(), &config.generation);
         Self {
             // With the decoder's first id, which is not new.
-            max_new_tokens: generation.max_length.map_or(defaults.max_new_tokens, |length| length.saturating_sub(1).max(1)),
+            max_new_tokens: generation
+                .max_length
+                .map_or(defaults.max_new_tokens, |length| length.saturating_sub(1).max(1)),
             min_length: generation.min_length.unwrap_or(defaults.min_length),
             no_repeat_ngram_size: generation.no_repeat_ngram_size.unwrap_or(defaults.no_repeat_ngram_size),
             forced_first_id: generation.forced_bos_id,
