@@ -2,7 +2,24 @@
 //!
 //! Greedy decoding, beam search, diverse beam search in groups (arXiv:1610.02424) and sampling as transformers 4.38.1 has them, for whole batches.
 //! [`decode`] asks a [`StepModel`] for logits, hands each row its own, and tells the model which sequences go on. The rules and the
-//! bookkeeping of beams are those of [`llm_runtime::sampling`] and [`llm_runtime::beam`].
+//! bookkeeping of beams are those of [`llm_runtime::sampling`] and [`llm_runtime::beam`]. [`Seq2SeqModel::generate`](crate::Seq2SeqModel::generate)
+//! does it with a whole model, and a [`CachedDecoder`] is any decoder over any states:
+//!
+//! ```
+//! use candle_core::Device;
+//! use seq2seq::search::{DecodingOptions, DecodingRow};
+//! use seq2seq::{Architecture, Seq2SeqConfig, TrainableSeq2Seq};
+//!
+//! # fn main() -> Result<(), seq2seq::Seq2SeqError> {
+//! let model = TrainableSeq2Seq::fresh(&Seq2SeqConfig::tiny(Architecture::Bart, 10), 1, &Device::Cpu)?.model;
+//! let rows: Vec<DecodingRow> = [[4, 5, 6], [6, 5, 4]].iter().map(|ids| model.decoding_row(ids)).collect();
+//! let options = DecodingOptions { max_new_tokens: 8, beam_width: 4, num_return_sequences: 2, ..DecodingOptions::default() };
+//! let answers = model.generate(&rows, &options)?;
+//! assert_eq!((answers.len(), answers[0].len()), (2, 2));
+//! assert!(answers[0][0].score >= answers[0][1].score);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What holds
 //!
@@ -51,7 +68,9 @@ pub trait StepModel {
 pub struct DecodingRow {
     /// What the decoder has said before: its start id, and a prefix where there is one. Of one length in all rows of a batch.
     pub prompt: Vec<u32>,
-    /// What the encoder read, without padding; only `encoder_no_repeat_ngram_size` looks at it.
+    /// What the encoder reads, without padding; `encoder_no_repeat_ngram_size` looks at it too. The library's rule takes the padding of
+    /// a batch for text, so that a row depends on those beside it there; to have it so, decode padded ids with
+    /// [`Seq2SeqModel::generate_over`](crate::Seq2SeqModel::generate_over).
     pub encoder_ids: Vec<u32>,
     /// Which stream of random numbers the row draws from: the number of an example in its file, say, so that the same seed
     /// gives it the same ids in any batch.
