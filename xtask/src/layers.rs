@@ -26,7 +26,7 @@ fn floor(package: &str) -> Option<u8> {
         "llm-runtime" | "charts" => 0,
         "esconv-data" | "esc-metrics" | "training" | "hyper-search" => 1,
         "lora" | "dpo" | "seq2seq" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
-        "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" => 3,
+        "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" | "command-line" => 3,
         "sra" | "magic" | "thtra" | "persuasion" | "benches" | "xtask" => TOP,
         _ => return None,
     })

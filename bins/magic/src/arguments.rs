@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use command_line::Server;
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
 
 use crate::failure::Failure;
-use crate::remote_arguments::Server;
 
 /// Emotional support with motivation-driven strategy inference and a memory of strategies
 #[derive(Debug, Parser)]
@@ -134,7 +134,8 @@ impl TemplateOptions {
 ///
 /// One request for each supporter turn of train.txt, with the dialogue up to that turn. Answers are kept in
 /// DIR/motivations.jsonl as they come; at the end DIR/motivations_4_LLaMA.json holds all of them in order, with null where one is
-/// missing (and exit code 1). After an interruption or a failure, --resume asks for what is missing and nothing else.
+/// missing (and exit code 1). After an interruption or a failure, --resume asks for what is missing and nothing else. Between two attempts pass at least 3
+/// seconds, as published, unless --min-delay says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   magic collect-motivations --train-file-path data/train.txt --out-dir motivations
@@ -174,6 +175,9 @@ pub(crate) struct CollectMotivations {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) server: Server,
+    /// Known from the published code, and refused: it would show the key to everybody on the machine
+    #[arg(long, hide = true, value_name = "KEY")]
+    pub(crate) openai_api_key: Option<String>,
 }
 
 /// Who answers.
@@ -189,7 +193,7 @@ pub(crate) enum Backend {
 
 impl CollectMotivations {
     pub(crate) fn generation(&self) -> Result<GenerationOptions, Failure> {
-        if self.server.openai_api_key.is_some() {
+        if self.openai_api_key.is_some() {
             return Err(Failure::wrong_use(
                 "--openai-api-key would show the key to everybody on this machine: put it into the environment \
                  variable OPENAI_API_KEY, or name a variable (--api-key-env) or a file (--api-key-file)",

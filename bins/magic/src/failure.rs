@@ -55,6 +55,12 @@ impl From<magic::Error> for Failure {
     }
 }
 
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::work(error)
+    }
+}
+
 impl From<llm_runtime::Error> for Failure {
     fn from(error: llm_runtime::Error) -> Self {
         match error {

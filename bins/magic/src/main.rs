@@ -4,16 +4,13 @@
 
 mod arguments;
 mod commands;
-mod console;
 mod failure;
-mod interrupt;
-mod progress;
-mod remote_arguments;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use command_line::{console, interrupt};
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -24,7 +21,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(failure) => return failure.report(),
     };
-    console::start(&arguments.common);
+    console::start(arguments.common.quiet, arguments.common.verbose);
     match run(&arguments) {
         Ok(code) => code,
         Err(failure) => failure.report(),

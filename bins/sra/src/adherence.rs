@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use command_line::{Progress, interrupt};
 use esc_metrics::interval::Interval;
 use esconv_data::StrategySet;
 use llm_runtime::{ModelIdentity, TextModel};
@@ -18,7 +19,6 @@ use crate::attention_arguments::Adherence;
 use crate::failure::Failure;
 use crate::runs::{Responses, nothing_to_measure, spread, warn_of_nothing};
 use crate::text_model::{AnyModel, Delivery, must_be_local};
-use crate::{interrupt, progress};
 
 pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failure> {
     if options.attention {
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
     let pending: Vec<ContinuationRecord> = records.into_iter().filter(|record| !is_scored(&file, record)).collect();
     interrupt::listen();
     let total = file.rows().len() + pending.len();
-    let mut bar = progress::Progress::new("scoring", file.rows().len() as u64, total as u64);
+    let mut bar = Progress::new("scoring", file.rows().len() as u64, total as u64);
     let settings = AdherenceOptions { attention: options.attention, ..AdherenceOptions::default() };
     score_adherence(&pending, &strategies, &mut model, &settings, &mut |row| {
         file.append(row)?;
@@ -89,7 +89,7 @@ pub(crate) fn strategies(set: Option<&str>, runs: &[PathBuf]) -> Result<Vec<Stra
 fn report(rows: &[AdherenceRow], format: Format) -> Result<(), Failure> {
     let summaries = by_layout(rows);
     if format == Format::Json {
-        return crate::export::print_json(&summaries);
+        return Ok(command_line::print_json(&summaries)?);
     }
     for (layout, summary) in &summaries {
         print_summary(layout, summary);

@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Agreement, format: Format) -> Result<ExitCode, Failu
         ));
     }
     match format {
-        Format::Json => crate::export::print_json(&judged)?,
+        Format::Json => command_line::print_json(&judged)?,
         Format::Text => print(&judged),
     }
     Ok(ExitCode::SUCCESS)

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use attention_viz::Precision;
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use command_line::Server;
 use llm_runtime::{DeviceChoice, FloatType, Quantization};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
 use crate::classifier_arguments::Classifier;
 use crate::judge_arguments::{Compare, HeadToHead, Judge};
-use crate::remote_arguments::{Serve, Server};
 use crate::score_arguments::Score;
+use crate::serve_arguments::Serve;
 use crate::training_arguments::{Dataset, Generate, Merge, Train};
 
 /// Strategy-steered continuations of emotional support conversations

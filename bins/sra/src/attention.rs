@@ -153,12 +153,13 @@ impl Told {
 
     fn print_json(&self) -> Result<(), Failure> {
         let groups = |table: Table| table.into_iter().map(|(key, group)| JsonGroup { key, group }).collect();
-        crate::export::print_json(&Json {
+        command_line::print_json(&Json {
             options: &self.measure,
             groups: self.tables().into_iter().map(|(name, table)| (name, groups(table))).collect(),
             skipped: self.skipped.lines(),
             correlation: self.correlation.as_ref(),
-        })
+        })?;
+        Ok(())
     }
 
     fn print(&self, models: &ModelNames) {

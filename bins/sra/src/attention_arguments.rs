@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use command_line::Server;
 use llm_runtime::{EditedRows, Selection};
 use strategy_prompting::{NormaliseOrder, SRA_PRESETS, SinkHandling, SraOptions, SraRows};
 
 use crate::arguments::{Runtime, at_least_one};
-use crate::remote_arguments::Server;
 
 /// Measure strategy-relevant attention (SRA) of captured runs
 ///

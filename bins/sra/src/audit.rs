@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Audit, format: Format) -> Result<ExitCode, Failure> 
         std::fs::write(out, csv(&table)).map_err(|error| Failure::work(format!("{}: {error}", out.display())))?;
     }
     match format {
-        Format::Json => crate::export::print_json(&table)?,
+        Format::Json => command_line::print_json(&table)?,
         Format::Text => print(&table, runs.models().are_several()),
     }
     Ok(ExitCode::SUCCESS)

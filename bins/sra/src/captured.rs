@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use attention_viz::{AttentionRecord, EXTENSION, Precision, RecordInfo};
+use command_line::Progress;
 use llm_runtime::AttentionCapture;
 use serde::Serialize;
 use strategy_prompting::{
@@ -13,7 +14,6 @@ use strategy_prompting::{
 
 use crate::adherence::{counted, records_file};
 use crate::failure::Failure;
-use crate::progress;
 use crate::runs::{Responses, nothing_to_measure, warn_of_nothing};
 
 /// Folder of attention files within a run.
@@ -143,7 +143,7 @@ impl CapturedRuns {
         look: &mut dyn FnMut(Source<'_>, &ContinuationRecord, &AttentionCapture) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let total: usize = self.runs.iter().map(|run| run.records.len()).sum();
-        let mut bar = progress::Progress::new("reading attention", 0, total as u64);
+        let mut bar = Progress::new("reading attention", 0, total as u64);
         let mut done = 0;
         for run in &self.runs {
             for record in &run.records {

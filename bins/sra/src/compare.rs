@@ -68,7 +68,7 @@ fn write_tasks(options: &Compare, out: &Path, format: Format) -> Result<(), Fail
     let with_sra = pairs.iter().filter(|pair| pair.values.is_some()).count();
     let written = Written { folder: out, pairs: pairs.len(), tasks: made.key.tasks.len(), with_sra, systems };
     match format {
-        Format::Json => crate::export::print_json(&written)?,
+        Format::Json => command_line::print_json(&written)?,
         Format::Text => print_written(&written),
     }
     Ok(())
@@ -103,7 +103,7 @@ fn report(options: &Compare, annotations: &Path, format: Format) -> Result<(), F
     }
     let report = PreferenceReport::new(&preferences).map_err(Failure::work)?;
     match format {
-        Format::Json => crate::export::print_json(&report)?,
+        Format::Json => command_line::print_json(&report)?,
         Format::Text => print(&report),
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use command_line::interrupt;
 use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, Message, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use strategy_prompting::{
 use crate::arguments::{Continue, Format, Generation, Sampling, Sweep};
 use crate::failure::Failure;
 use crate::text_model::{AnyModel, Delivery, must_be_local};
-use crate::{captured, interrupt, prepare, progress};
+use crate::{captured, prepare};
 
 /// Sampling probability of the published runs.
 const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
@@ -36,7 +37,7 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
     interrupt::listen();
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
-    let mut bar: Option<progress::Progress> = None;
+    let mut bar: Option<command_line::Progress> = None;
     let engine = model.engine();
     let writer =
         engine.map(|engine| captured::Writer::new(&options.out, options.attention_precision, engine.tokenizer()));
@@ -129,10 +130,10 @@ pub(crate) fn generation_options(generation: &Generation) -> GenerationOptions {
     }
 }
 
-fn observe(event: Progress<'_>, bar: &mut Option<progress::Progress>) {
+fn observe(event: Progress<'_>, bar: &mut Option<command_line::Progress>) {
     match event {
         Progress::Started { total, already_finished } => {
-            *bar = Some(progress::Progress::new("continuing", already_finished as u64, total as u64));
+            *bar = Some(command_line::Progress::new("continuing", already_finished as u64, total as u64));
         }
         Progress::Finished { done, .. } => {
             if let Some(bar) = bar {
@@ -177,7 +178,7 @@ fn dry_run(plan: &SweepPlan, model: &AnyModel, options: &Continue, format: Forma
         out: &options.out,
     };
     match format {
-        Format::Json => crate::export::print_json(&answer)?,
+        Format::Json => command_line::print_json(&answer)?,
         Format::Text => print_dry_run(&answer)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -216,7 +217,7 @@ fn print_dry_run(answer: &DryRun<'_>) -> Result<(), Failure> {
 
 fn report(summary: &RunSummary, options: &Continue, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
-        return crate::export::print_json(summary);
+        return Ok(command_line::print_json(summary)?);
     }
     println!("{}", options.out.join(strategy_prompting::CONTINUATIONS).display());
     println!(

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Dataset, format: Format) -> Result<ExitCode, Failure
     let sources = sources(options)?;
     let summary = write_training_data(sources.into_iter().map(Ok), &options.out, &settings)?;
     match format {
-        Format::Json => crate::export::print_json(&summary)?,
+        Format::Json => command_line::print_json(&summary)?,
         Format::Text => print(&summary),
     }
     Ok(ExitCode::SUCCESS)

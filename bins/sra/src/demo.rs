@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use command_line::interrupt;
 use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, TextModel};
 use serde::Serialize;
@@ -19,8 +20,8 @@ use crate::agreement::{self, Judged};
 use crate::arguments::{Demo, Format};
 use crate::continuation::print_statistics;
 use crate::failure::Failure;
+use crate::prepare;
 use crate::text_model::{AnyModel, Delivery};
-use crate::{interrupt, prepare};
 
 /// Layouts that are compared.
 const LAYOUTS: [Layout; 2] = [Layout::C1HistoryFirst, Layout::Standard];
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let judged = agreement::judge(&records);
     match format {
-        Format::Json => crate::export::print_json(&Told { records: &records, agreement: &judged })?,
+        Format::Json => command_line::print_json(&Told { records: &records, agreement: &judged })?,
         Format::Text => {
             print_table(&records, &strategies);
             print_statistics(&summary.statistics);

@@ -43,15 +43,8 @@ pub(crate) fn report_written(
     format: Format,
 ) -> Result<ExitCode, Failure> {
     match format {
-        Format::Json => print_json(&Written { path, conversations, continuations })?,
+        Format::Json => command_line::print_json(&Written { path, conversations, continuations })?,
         Format::Text => println!("{}: {conversations} conversations, {continuations} continuations", path.display()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a value as JSON on standard output.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::work)?;
-    println!("{text}");
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use command_line::{Progress, interrupt};
 use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
 use serde_json::json;
@@ -13,7 +14,6 @@ use crate::continuation::{generation_options, print_statistics};
 use crate::failure::Failure;
 use crate::text_model::{AnyModel, Delivery};
 use crate::training_arguments::Generate;
-use crate::{interrupt, progress};
 
 pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failure> {
     let mut rows = read_chat_rows(&options.data)?;
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
     generation.seed = options.seed;
     model.check(&generation)?;
     interrupt::listen();
-    let mut bar = progress::Progress::new("answering", 0, rows.len() as u64);
+    let mut bar = Progress::new("answering", 0, rows.len() as u64);
     let settings = AnswerOptions { layout: options.layout, generation };
     let summary = answer_chats(&rows, &mut model, &settings, &options.out, &mut |done| {
         bar.set(done as u64);
@@ -43,13 +43,13 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
 
 fn report(options: &Generate, summary: &AnswerSummary, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
-        return crate::export::print_json(&json!({
+        return Ok(command_line::print_json(&json!({
             "path": options.out,
             "answered": summary.answered,
             "already_answered": summary.already_answered,
             "failed": summary.failed,
             "statistics": summary.statistics,
-        }));
+        }))?);
     }
     println!(
         "{}: {} answers ({} from before), {} failed",

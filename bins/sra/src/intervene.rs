@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use command_line::{Progress, interrupt};
 use esc_metrics::interval::Interval;
 use llm_runtime::{AttentionEdit, Engine, SpanChoice};
 use serde::Serialize;
@@ -16,8 +17,8 @@ use crate::adherence::{by_layout, conditional_records, groups, print_numbers, pr
 use crate::arguments::Format;
 use crate::attention_arguments::Intervene;
 use crate::failure::Failure;
+use crate::model;
 use crate::text_model::must_be_local;
-use crate::{interrupt, model, progress};
 
 pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "`sra intervene` changes attention inside the model")?;
@@ -27,7 +28,7 @@ pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failu
     let mut model = model::load(&options.model, &options.runtime)?;
     check(options, &model)?;
     interrupt::listen();
-    let mut bar = progress::Progress::new("scoring", 0, 2 * records.len() as u64);
+    let mut bar = Progress::new("scoring", 0, 2 * records.len() as u64);
     let before = score(&records, &strategies, &mut model, None, &mut bar)?;
     let after = score(&records, &strategies, &mut model, Some(edit(options)), &mut bar)?;
     bar.finish();
@@ -95,7 +96,7 @@ fn score(
     strategies: &[StrategyText],
     model: &mut Engine,
     edit: Option<AttentionEdit>,
-    bar: &mut progress::Progress,
+    bar: &mut Progress,
 ) -> Result<Vec<AdherenceRow>, Error> {
     let done = if edit.is_some() { records.len() } else { 0 };
     let settings = AdherenceOptions { edit, ..AdherenceOptions::default() };
@@ -129,7 +130,7 @@ fn report(options: &Intervene, before: &[AdherenceRow], after: &[AdherenceRow], 
         effects.insert(layout, Effect { before: first, after: second, margin_change, own_change });
     }
     if format == Format::Json {
-        return crate::export::print_json(&effects);
+        return Ok(command_line::print_json(&effects)?);
     }
     println!(
         "attention to {} multiplied by {} in layers {}, heads {}, rows {}",

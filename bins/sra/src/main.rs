@@ -17,7 +17,6 @@ mod classifier;
 mod classifier_arguments;
 mod compare;
 mod config;
-mod console;
 mod continuation;
 mod dataset;
 mod demo;
@@ -25,7 +24,6 @@ mod export;
 mod failure;
 mod generate;
 mod head_to_head;
-mod interrupt;
 mod intervene;
 mod judge;
 mod judge_arguments;
@@ -35,14 +33,13 @@ mod model;
 mod postprocess;
 mod predictability;
 mod prepare;
-mod progress;
 mod recorder;
-mod remote_arguments;
 mod run_folder;
 mod runs;
 mod score;
 mod score_arguments;
 mod serve;
+mod serve_arguments;
 mod statistics;
 mod text_model;
 mod token_probe;
@@ -53,6 +50,7 @@ mod view;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use command_line::{console, interrupt};
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -64,7 +62,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(failure) => return failure.report(),
     };
-    console::start(&arguments.common);
+    console::start(arguments.common.quiet, arguments.common.verbose);
     match run(&arguments) {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Merge, format: Format) -> Result<ExitCode, Failure> 
         }
     }
     match format {
-        Format::Json => crate::export::print_json(&json!({"path": options.out, "adapter_tensors": merged}))?,
+        Format::Json => command_line::print_json(&json!({"path": options.out, "adapter_tensors": merged}))?,
         Format::Text => println!("{}: {merged} tensors of the adapter merged", options.out.display()),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use command_line::Progress;
 use llm_runtime::{
     BuildLlama, EmbeddedModel, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions,
 };
@@ -9,7 +10,7 @@ use lora::Adapters;
 
 use crate::arguments::{ModelOptions, Runtime};
 use crate::failure::Failure;
-use crate::{progress, train};
+use crate::train;
 
 /// An engine of the model, with the adapter if there is one.
 pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
@@ -57,13 +58,13 @@ pub(crate) fn load_pretrained(
             ..LoadOptions::default()
         },
     );
-    let bar: RefCell<Option<progress::Progress>> = RefCell::new(None);
+    let bar: RefCell<Option<Progress>> = RefCell::new(None);
     let loaded = PretrainedModel::load_through(
         &options,
         &|event| match event {
             LoadEvent::Weights(at) => bar
                 .borrow_mut()
-                .get_or_insert_with(|| progress::Progress::new("loading", 0, at.total as u64))
+                .get_or_insert_with(|| Progress::new("loading", 0, at.total as u64))
                 .set(at.tensors as u64),
             LoadEvent::Download(at) => tracing::info!("{at:?}"),
         },

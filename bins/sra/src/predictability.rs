@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
 
+use command_line::Progress;
 use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::Engine;
 use predictability::{
@@ -20,8 +21,8 @@ use crate::arguments::Format;
 use crate::attention_arguments::{Predictability, Reading};
 use crate::classifier::sentence_encoder;
 use crate::failure::Failure;
+use crate::model;
 use crate::text_model::must_be_local;
-use crate::{model, progress};
 
 /// Folds and strengths of the published analysis.
 const FOLDS: usize = 4;
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Predictability, format: Format) -> Result<ExitCode, 
         told.push(Set { model, layout, outcome });
     }
     match format {
-        Format::Json => crate::export::print_json(&told)?,
+        Format::Json => command_line::print_json(&told)?,
         Format::Text => told.iter().for_each(|set| print(set, options)),
     }
     Ok(ExitCode::SUCCESS)
@@ -195,7 +196,7 @@ fn sentence_vectors(records: &[&ContinuationRecord], encoder: &SentenceEncoder) 
 }
 
 fn one_by_one(records: &[&ContinuationRecord], source: &mut Source) -> Result<Vec<Vec<f32>>, Failure> {
-    let mut bar = progress::Progress::new("reading responses", 0, records.len() as u64);
+    let mut bar = Progress::new("reading responses", 0, records.len() as u64);
     let mut vectors = Vec::with_capacity(records.len());
     for record in records {
         vectors.push(vector(record, source)?);

@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure
         unknown_labels: corpus.unknown_labels,
     };
     match format {
-        Format::Json => crate::export::print_json(&summary)?,
+        Format::Json => command_line::print_json(&summary)?,
         Format::Text => print(&summary, &options.out),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! What happens in a training run, written down and shown.
 
+use command_line::Progress;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
@@ -9,7 +10,6 @@ use training::tracking::{
 use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
 
 use crate::failure::Failure;
-use crate::progress::Progress;
 use crate::training_arguments::{Track, Tracking};
 
 /// Writes events and shows a progress line.

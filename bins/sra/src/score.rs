@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Score, format: Format) -> Result<ExitCode, Failure> 
     })?;
     match format {
         Format::Text => print!("{outcome}"),
-        Format::Json => crate::export::print_json(&outcome)?,
+        Format::Json => command_line::print_json(&outcome)?,
     }
     Ok(ExitCode::SUCCESS)
 }

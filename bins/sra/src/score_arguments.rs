@@ -1,10 +1,10 @@
 //! The command line of `sra score`: that of `esc-metrics`, and models that score.
 
 use clap::Args;
+use command_line::Server;
 use esc_metrics::front::ScoreArguments;
 
 use crate::arguments::Runtime;
-use crate::remote_arguments::Server;
 
 #[derive(Debug, Args)]
 pub(crate) struct Score {

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use command_line::interrupt;
 use llm_runtime::CancelToken;
 use llm_runtime::server::{ServerOptions, serve};
 
 use crate::failure::Failure;
-use crate::remote_arguments::Serve;
+use crate::model;
+use crate::serve_arguments::Serve;
 use crate::text_model::must_be_local;
-use crate::{interrupt, model};
 
 /// How soon an interrupt is noticed.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(50);

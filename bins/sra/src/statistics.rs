@@ -14,7 +14,7 @@ pub(crate) fn run(options: &Stats, format: Format) -> Result<ExitCode, Failure> 
         false => Statistics::of_conversations(&corpus(&options.input)?.conversations),
     };
     match format {
-        Format::Json => crate::export::print_json(&statistics)?,
+        Format::Json => command_line::print_json(&statistics)?,
         Format::Text => print!("{statistics}"),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use command_line::Server;
 use llm_runtime::{
     ChatTemplate, Engine, Error, Event, GenerationOptions, ModelIdentity, RemoteAddress, RemoteModel, RemoteOptions,
     Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
@@ -10,7 +11,6 @@ use llm_runtime::{
 use crate::arguments::Runtime;
 use crate::failure::Failure;
 use crate::model;
-use crate::remote_arguments::Server;
 
 /// A model here or elsewhere.
 pub(crate) enum AnyModel {

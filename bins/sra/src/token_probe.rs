@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use candle_core::Tensor;
+use command_line::Progress;
 use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::{Engine, GenerationPrompt, TextModel};
 use predictability::{RidgeClassifier, Split, grouped_split};
@@ -20,8 +21,8 @@ use crate::adherence::{conditional_records, written};
 use crate::arguments::Format;
 use crate::attention_arguments::TokenProbe;
 use crate::failure::Failure;
+use crate::model;
 use crate::text_model::must_be_local;
-use crate::{model, progress};
 
 /// Penalty and test share of the published probe.
 const ALPHA: f64 = 1.0;
@@ -44,7 +45,7 @@ pub(crate) fn run(options: &TokenProbe, format: Format) -> Result<ExitCode, Fail
         over_tokens: probe(&tokens, &by_token, &by_conversation, options.seed)?,
     };
     match format {
-        Format::Json => crate::export::print_json(&told)?,
+        Format::Json => command_line::print_json(&told)?,
         Format::Text => print(&told, records.len()),
     }
     Ok(ExitCode::SUCCESS)
@@ -64,7 +65,7 @@ fn read(records: &[ContinuationRecord], engine: &mut Engine, layer: Option<usize
     let numbers: BTreeMap<&str, usize> = records.iter().map(|record| (record.strategy.as_str(), 0)).collect();
     let names: Vec<String> = numbers.keys().map(|name| (*name).to_owned()).collect();
     let mut tokens = Tokens { width: 0, values: Vec::new(), owners: Vec::new(), labels: Vec::new(), names };
-    let mut bar = progress::Progress::new("reading responses", 0, records.len() as u64);
+    let mut bar = Progress::new("reading responses", 0, records.len() as u64);
     for (number, record) in records.iter().enumerate() {
         let (ids, prompt) = dialogue_and_response(record, engine)?;
         let states = engine.hidden_states(&ids)?;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use command_line::Server;
 use llm_runtime::ExportType;
 use lora::LoraConfig;
 use lora::sft::{BadRecords, BuiltInPlain, ColumnMap, EncodeOptions, LearnOn, PlainTemplate, ReadOptions, SftError};
@@ -12,7 +13,6 @@ use strategy_prompting::{Layout, Share};
 use training::{AdamWOptions, Schedule, TrainerOptions, Warmup};
 
 use crate::arguments::{Generation, ModelOptions, Runtime, at_least_one};
-use crate::remote_arguments::Server;
 
 /// Make chats to fine-tune on out of continuation runs or a corpus
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use command_line::print_json;
 use magic::{
     Dialogue, Indent, PROMPT_FILES, SampleRule, Task, Template, inference_clips, read_motivations, training_prompts,
     write_json,
@@ -10,7 +11,6 @@ use magic::{
 use serde::Serialize;
 
 use crate::arguments::{BuildPrompts, Format};
-use crate::console::print_json;
 use crate::failure::{Failure, about};
 
 /// What became of one split.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use llm_runtime::{RemoteModel, RunStatistics, TextModel};
+use command_line::{Progress, interrupt, print_json};
+use llm_runtime::{RemoteModel, RemoteOptions, RunStatistics, TextModel};
 use magic::{
     Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
     OfflineModel, Task, collect_motivations, in_order, made_by, motivation_items, of_items, read_motivations,
@@ -15,10 +17,10 @@ use serde::Serialize;
 use strategy_prompting::RowFile;
 
 use crate::arguments::{Backend, CollectMotivations, Format};
-use crate::console::print_json;
 use crate::failure::{Failure, about};
-use crate::interrupt;
-use crate::progress::Progress;
+
+/// Time between two requests, as published.
+const PUBLISHED_DELAY: Duration = Duration::from_secs(3);
 
 /// How the collection stands at its end.
 #[derive(Serialize)]
@@ -69,7 +71,9 @@ fn model(
 ) -> Result<Box<dyn TextModel>, Failure> {
     match (options.backend, &options.answers) {
         (Backend::Server, None) => {
-            let model = RemoteModel::new(options.server.options(options.model.parse()?))?;
+            let usual = options.server.options(options.model.parse()?);
+            let minimum_delay = options.server.min_delay.unwrap_or(PUBLISHED_DELAY);
+            let model = RemoteModel::new(RemoteOptions { minimum_delay, ..usual })?;
             model.check(generation).map_err(Failure::wrong_use)?;
             Ok(Box::new(model))
         }
@@ -107,7 +111,7 @@ struct Collection {
 impl Collection {
     fn new(rows: RowFile<MotivationRow>, items: &[MotivationItem]) -> Self {
         let done = of_items(items, rows.rows()).len();
-        let bar = Progress::new("collecting", done, items.len());
+        let bar = Progress::new("collecting", done as u64, items.len() as u64);
         Self { rows, bar, done, failed: 0, first_failure: None }
     }
 
@@ -123,7 +127,7 @@ impl Collection {
             }
             Collected::Waiting => {}
         }
-        self.bar.set(self.done + self.failed);
+        self.bar.set((self.done + self.failed) as u64);
         Ok(if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 

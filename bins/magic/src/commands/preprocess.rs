@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use command_line::print_json;
 use magic::{
     Dialogue, INFERENCE_FILES, Sample, SampleRule, StrategySource, add_inferences, read_inferences, samples,
     write_samples,
@@ -10,7 +11,6 @@ use magic::{
 use serde::Serialize;
 
 use crate::arguments::{Format, Preprocess};
-use crate::console::print_json;
 use crate::failure::{Failure, about};
 
 /// What became of one split.

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use command_line::interrupt;
 use llm_runtime::{CancelToken, Completion, Event, Request, RequestError, RunStatistics, TextModel};
 
 use crate::failure::Failure;
-use crate::interrupt;
 
 /// How soon an interrupt reaches a model that is still reading the prompt.
 const WATCH_EVERY: Duration = Duration::from_millis(20);

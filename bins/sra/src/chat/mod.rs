@@ -12,6 +12,7 @@ pub(crate) mod view;
 
 use std::process::ExitCode;
 
+use command_line::interrupt;
 use llm_runtime::{GenerationOptions, Prompt, Request, TextModel};
 use strategy_prompting::SystemRole;
 
@@ -22,9 +23,9 @@ use crate::chat::file::{Autosave, SavedChat};
 use crate::chat::input::Line;
 use crate::chat::state::{Chat, Question, Start, Step};
 use crate::chat::view::View;
+use crate::continuation;
 use crate::failure::Failure;
 use crate::text_model::{AnyModel, Delivery};
-use crate::{continuation, interrupt};
 
 pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
     let generation = continuation::generation_options(&options.generation);

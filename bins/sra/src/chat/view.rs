@@ -4,12 +4,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use command_line::console;
 use llm_runtime::{Completion, FinishReason};
 use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::chat::state::{Answer, Question};
-use crate::console::{self, has_colours};
 
 const PROMPT: &str = "1;36";
 const SUPPORTER: &str = "1;32";
@@ -160,12 +160,16 @@ fn turn_line(question: &Question, answer: &Answer, completion: &Completion) -> i
 impl Channel {
     fn out() -> Self {
         let stream = io::stdout();
-        Self { is_terminal: stream.is_terminal(), colours: has_colours(&stream), stream: Stream::Out(stream) }
+        Self { is_terminal: stream.is_terminal(), colours: console::has_colours(&stream), stream: Stream::Out(stream) }
     }
 
     fn error() -> Self {
         let stream = io::stderr();
-        Self { is_terminal: stream.is_terminal(), colours: has_colours(&stream), stream: Stream::Error(stream) }
+        Self {
+            is_terminal: stream.is_terminal(),
+            colours: console::has_colours(&stream),
+            stream: Stream::Error(stream),
+        }
     }
 
     /// Writes at once, in a colour if the terminal has some.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use command_line::{interrupt, print_json};
 use esc_metrics::classification::{GroupedReport, Labelled};
 use serde::Serialize;
 
@@ -10,9 +11,7 @@ use super::{model, rows};
 use crate::adherence::written;
 use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierEval;
-use crate::export::print_json;
 use crate::failure::Failure;
-use crate::interrupt;
 
 /// Confusions that are told per class.
 const TOP: usize = 3;

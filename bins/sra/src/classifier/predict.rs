@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use command_line::{interrupt, print_json};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use text_encoder::weights_sha256;
@@ -12,9 +13,7 @@ use super::{data, model};
 use crate::adherence::written;
 use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierPredict;
-use crate::export::print_json;
 use crate::failure::Failure;
-use crate::interrupt;
 
 /// Digits of a hash that name a classifier.
 const HASH_DIGITS: usize = 12;

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use command_line::{Progress, interrupt};
 use serde::{Deserialize, Serialize};
 use strategy_prompting::{Layout, RowFile, RowKind};
 use text_encoder::{Prediction, ReadingOptions, TextClassifier};
 
 use super::data::Response;
 use crate::failure::Failure;
-use crate::{interrupt, progress};
 
 /// Responses that are classified before results are kept.
 const CHUNK: usize = 256;
@@ -25,7 +25,7 @@ pub(super) fn classify(
     options: &ReadingOptions,
     keep: &mut dyn FnMut(&[Prediction]) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let mut bar = progress::Progress::new("classifying", done as u64, responses.len() as u64);
+    let mut bar = Progress::new("classifying", done as u64, responses.len() as u64);
     let mut so_far = done;
     for chunk in responses.get(done..).unwrap_or_default().chunks(CHUNK) {
         if interrupt::was_asked() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use command_line::{interrupt, print_json};
 use esconv_data::Split;
 use llm_runtime::format_bytes;
 use serde::Serialize;
@@ -16,11 +17,10 @@ use super::data::{self, LeftOut, Response};
 use super::model::{self, MODEL_FOLDER};
 use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierTrain;
-use crate::export::print_json;
 use crate::failure::Failure;
 use crate::recorder::Recorder;
+use crate::run_folder;
 use crate::run_folder::Outcome;
-use crate::{interrupt, run_folder};
 
 /// Pieces of a vocabulary that is learned.
 const VOCABULARY: usize = 4096;
@@ -265,7 +265,7 @@ fn dry_run(
         made_fresh: &model.made_fresh,
     };
     if format == Format::Json {
-        return print_json(&answer);
+        return Ok(print_json(&answer)?);
     }
     println!("{}", toml::to_string(settings).map_err(Failure::work)?);
     println!("responses           {} to learn from, {} held out", answer.examples, answer.held_out);
@@ -318,7 +318,7 @@ fn finished(
         dev_left_out: &texts.dev_left_out,
     };
     if format == Format::Json {
-        return print_json(&answer);
+        return Ok(print_json(&answer)?);
     }
     let outcome = &answer.outcome;
     println!("run            {}", outcome.run);

@@ -9,6 +9,7 @@ mod preferences;
 mod terminal;
 mod web;
 
+use command_line::interrupt;
 use std::process::ExitCode;
 
 use self::duel::Beginning;
@@ -17,7 +18,6 @@ use self::preferences::Preferences;
 use crate::arguments::Format;
 use crate::chat::state::Start;
 use crate::failure::Failure;
-use crate::interrupt;
 use crate::judge_arguments::HeadToHead;
 use crate::text_model::Delivery;
 

@@ -1,5 +1,6 @@
 //! The two models of a comparison.
 
+use command_line::Server;
 use llm_runtime::{GenerationOptions, Request, TextModel};
 use strategy_prompting::SystemRole;
 
@@ -9,7 +10,6 @@ use crate::chat::state::Question;
 use crate::continuation::generation_options;
 use crate::failure::Failure;
 use crate::judge_arguments::HeadToHead;
-use crate::remote_arguments::Server;
 use crate::text_model::{AnyModel, Delivery, is_remote};
 
 /// Two models, and how both are asked. Each has its own tokeniser and chat template.

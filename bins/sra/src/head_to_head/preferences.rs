@@ -128,7 +128,7 @@ impl Preferences {
     pub(super) fn print(&self, format: Format) -> Result<(), Failure> {
         let tally = self.tally();
         if format == Format::Json {
-            return crate::export::print_json(&tally);
+            return Ok(command_line::print_json(&tally)?);
         }
         let Some(all) = &tally.all else { return Ok(()) };
         println!("\nA  {}\nB  {}", tally.first, tally.second);

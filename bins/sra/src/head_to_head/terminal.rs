@@ -1,5 +1,6 @@
 //! A blind comparison at the terminal: answer 1, answer 2, and which is better.
 
+use command_line::interrupt;
 use std::process::ExitCode;
 
 use super::duel::{Beginning, Duel, Model, Side};
@@ -12,7 +13,6 @@ use crate::chat::input::{self, Line};
 use crate::chat::state::{Answer, Question, Step};
 use crate::chat::view::View;
 use crate::failure::Failure;
-use crate::interrupt;
 
 /// What `/help` says.
 const HELP: &str = "\

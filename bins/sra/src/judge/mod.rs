@@ -6,6 +6,7 @@ mod report;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use command_line::{Progress, interrupt};
 use judging::{
     Decision, JudgeTemplate, PairItem, PairJudgement, Question, Rating, RatingItem, judge_name, judge_pairs, rate,
     rater_name,
@@ -21,7 +22,6 @@ use crate::failure::Failure;
 use crate::judge_arguments::{By, Judge};
 use crate::runs::spread;
 use crate::text_model::{AnyModel, Delivery};
-use crate::{interrupt, progress};
 
 const JUDGEMENTS: RowKind<PairJudgement> =
     RowKind { name: "row of `sra judge`", beginning: r#"{"id":"#, id: |row| row.id.clone(), made_by: |row| &row.judge };
@@ -118,7 +118,7 @@ fn judge(options: &Judge) -> Result<(AnyModel, Decision), Failure> {
 struct Work<Item, Row> {
     pending: Vec<Item>,
     file: RowFile<Row>,
-    bar: progress::Progress,
+    bar: Progress,
     /// Items that were there to be judged, and those that are.
     asked: usize,
     judged: usize,
@@ -155,7 +155,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
         let total = chosen.len();
         let pending: Vec<Item> = chosen.into_iter().filter(|item| !file.contains(id(item))).collect();
         let asked = pending.len();
-        let bar = progress::Progress::new("judging", (total - asked) as u64, total as u64);
+        let bar = Progress::new("judging", (total - asked) as u64, total as u64);
         Ok(Self { pending, file, bar, asked, judged: 0, failed: 0, failure: String::new() })
     }
 

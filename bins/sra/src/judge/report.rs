@@ -40,7 +40,7 @@ pub(crate) fn pairs(names: &[String; 2], judge: &str, rows: &[PairJudgement], fo
         by_strategy: strategies.iter().map(|(strategy, pairs)| (*strategy, report(pairs))).collect(),
     };
     if format == Format::Json {
-        return crate::export::print_json(&found);
+        return Ok(command_line::print_json(&found)?);
     }
     println!("A  {}\nB  {}\njudge  {judge}\n", names[0], names[1]);
     let Some(all) = &found.all else {
@@ -110,7 +110,7 @@ pub(crate) fn ratings(system: &str, judge: &str, rows: &[Rating], format: Format
         by_strategy: strategies.iter().map(|(strategy, rows)| (*strategy, mean(rows))).collect(),
     };
     if format == Format::Json {
-        return crate::export::print_json(&found);
+        return Ok(command_line::print_json(&found)?);
     }
     println!("{system}\njudge  {judge}\n{} answers, {} without a rating\n", found.answers, found.unrated);
     println!("{:<NAME$}{:>8}  mean of 1 to 5 [95 %, by conversation]", "", "answers");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use command_line::interrupt;
 use llm_runtime::{Llama, PretrainedModel};
 use lora::{Adapters, LoraConfig, SftDataset, SftObjective};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::recorder::Recorder;
 use crate::text_model::must_be_local;
 use crate::training_arguments::Train;
-use crate::{interrupt, model, run_folder};
+use crate::{model, run_folder};
 
 /// Name under which the adapter is known inside a run.
 const ADAPTER: &str = "trained";

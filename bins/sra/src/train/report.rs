@@ -1,12 +1,12 @@
 //! What a training run prints.
 
+use command_line::print_json;
 use llm_runtime::{Llama, format_bytes};
 use serde::Serialize;
 use training::{Parameters, RunDir, TrainSummary};
 
 use super::{ADAPTER_FOLDER, Settings, data};
 use crate::arguments::Format;
-use crate::export::print_json;
 use crate::failure::Failure;
 use crate::run_folder::Outcome;
 
@@ -46,7 +46,7 @@ pub(crate) fn dry_run(
         activation_bytes: activation_bytes(settings, sets.summary.longest, llama),
     };
     if format == Format::Json {
-        return print_json(&answer);
+        return Ok(print_json(&answer)?);
     }
     println!("{}", toml::to_string(settings).map_err(Failure::work)?);
     println!("examples            {}", answer.examples);
@@ -87,7 +87,7 @@ pub(crate) fn finished(run: &RunDir, summary: &TrainSummary, format: Format) -> 
     let adapter = run.path().join(ADAPTER_FOLDER).display().to_string();
     let answer = Finished { adapter, outcome: Outcome::new(run, summary) };
     if format == Format::Json {
-        return print_json(&answer);
+        return Ok(print_json(&answer)?);
     }
     let Finished { adapter, outcome } = answer;
     println!("run                {}", outcome.run);

@@ -17,6 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use command_line::interrupt;
 use llm_runtime::{CancelToken, Completion, Event, KnownHosts, Request as ModelRequest, RequestError, TextModel};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -27,7 +28,6 @@ use super::models::{Asking, Models};
 use super::preferences::Preferences;
 use crate::arguments::Format;
 use crate::failure::Failure;
-use crate::interrupt;
 use crate::judge_arguments::HeadToHead;
 use crate::text_model::AnyModel;
 

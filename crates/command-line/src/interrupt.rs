@@ -9,10 +9,10 @@ static TERMINATED: AtomicBool = AtomicBool::new(false);
 static ENDS_AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// Exit code of an interrupted job.
-pub(crate) const EXIT_CODE: u8 = 130;
+pub const EXIT_CODE: u8 = 130;
 
 /// From now on an interrupt sets [`was_asked`] instead of ending the process.
-pub(crate) fn listen() {
+pub fn listen() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let handler: extern "C" fn(libc::c_int) = note;
         // SAFETY: the handler only stores to an atomic and restores the default action, both allowed in a handler.
@@ -20,30 +20,30 @@ pub(crate) fn listen() {
     }
 }
 
-/// `sra stats … | head` ends quietly when `head` has seen enough, as other programs do.
-pub(crate) fn end_quietly_with_closed_pipes() {
+/// `… | head` ends quietly when `head` has seen enough, as other programs do.
+pub fn end_quietly_with_closed_pipes() {
     // SAFETY: restores the default action of a signal before any other thread runs.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Whether somebody wants the job to end.
-pub(crate) fn was_asked() -> bool {
+pub fn was_asked() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// Whether a SIGTERM came, or an interrupt that nothing has answered to.
-pub(crate) fn was_asked_to_end() -> bool {
+pub fn was_asked_to_end() -> bool {
     was_asked() || TERMINATED.load(Ordering::Relaxed)
 }
 
 /// An interrupt was answered to; the next one is noted again.
-pub(crate) fn forget() {
+pub fn forget() {
     INTERRUPTED.store(false, Ordering::Relaxed);
     listen();
 }
 
 /// While `wait` waits for somebody, an interrupt ends the process at once with [`EXIT_CODE`].
-pub(crate) fn end_at_once_during<T>(wait: impl FnOnce() -> T) -> T {
+pub fn end_at_once_during<T>(wait: impl FnOnce() -> T) -> T {
     ENDS_AT_ONCE.store(true, Ordering::SeqCst);
     if was_asked_to_end() {
         // One came just before: it was noted, so the handler did not end the process.

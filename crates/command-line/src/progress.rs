@@ -10,7 +10,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// How far a job of countable pieces has come.
-pub(crate) struct Progress {
+pub struct Progress {
     what: &'static str,
     bar: Option<ProgressBar>,
     total: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// `done` of `total` pieces were finished before.
-    pub(crate) fn new(what: &'static str, done: u64, total: u64) -> Self {
+    pub fn new(what: &'static str, done: u64, total: u64) -> Self {
         let quiet = console::is_quiet();
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(total).with_position(done);
@@ -37,12 +37,12 @@ impl Progress {
     }
 
     /// Now `done` pieces are finished.
-    pub(crate) fn set(&mut self, done: u64) {
+    pub fn set(&mut self, done: u64) {
         self.set_with(done, "");
     }
 
     /// Now `done` pieces are finished, and `note` is how things stand.
-    pub(crate) fn set_with(&mut self, done: u64, note: &str) {
+    pub fn set_with(&mut self, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             if !note.is_empty() {
@@ -71,7 +71,7 @@ impl Progress {
     }
 
     /// Takes the bar off the screen.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -3,24 +3,23 @@
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
-
-use crate::arguments::Common;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Whether only errors are wanted.
-pub(crate) fn is_quiet() -> bool {
+pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
 /// Whether colours may be written: to a terminal, unless `NO_COLOR` is set.
-pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
+pub fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A full disk behind standard output is told in a line, as every other failure, and not as a panic of `println!`.
-pub(crate) fn end_where_nothing_can_be_printed() {
+pub fn end_where_nothing_can_be_printed() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let told = panic.payload_as_str().and_then(|message| message.strip_prefix("failed printing to stdout: "));
@@ -30,10 +29,10 @@ pub(crate) fn end_where_nothing_can_be_printed() {
     }));
 }
 
-/// Starts logging: warnings by default, less with `-q`, more with `-v`; `RUST_LOG` overrides.
-pub(crate) fn start(common: &Common) {
-    QUIET.store(common.quiet, Ordering::Relaxed);
-    let level = match (common.quiet, common.verbose) {
+/// Starts logging: warnings by default, less if `quiet`, more the more `verbose`; `RUST_LOG` overrides.
+pub fn start(quiet: bool, verbose: u8) {
+    QUIET.store(quiet, Ordering::Relaxed);
+    let level = match (quiet, verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
@@ -48,4 +47,13 @@ pub(crate) fn start(common: &Common) {
         .with_target(false)
         .without_time()
         .try_init();
+}
+
+/// Prints a result for programs: JSON on standard output.
+///
+/// # Errors
+/// The value has no form in JSON.
+pub fn print_json(value: &impl Serialize) -> serde_json::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
 }
