@@ -315,6 +315,19 @@ fn the_same_seed_and_stream_draw_the_same_alone_and_in_a_batch() {
     assert_ne!(hashed_rows(&rows, &DecodingOptions { seed: 6, ..options }), together);
 }
 
+/// Draws part after the prompt, and each is told the logits of its own ids.
+#[test]
+fn each_draw_goes_on_from_its_own_ids() {
+    let rows = vec![row(&[2]); 2];
+    let found = hashed_rows(&rows, &DecodingOptions { num_return_sequences: 5, ..sampling(2) }).concat();
+    for found in found {
+        for (place, (id, logprob)) in found.ids.iter().zip(&found.token_logprobs).enumerate() {
+            let so_far = [&[2], &found.ids[..place]].concat();
+            assert_eq!(*logprob, log_softmax(&hashed(7, 30, &so_far))[*id as usize]);
+        }
+    }
+}
+
 #[test]
 fn draws_follow_the_probabilities_that_top_p_leaves() {
     let options = DecodingOptions { max_new_tokens: 1, num_return_sequences: 1000, top_p: 0.8, ..sampling(1) };
