@@ -37,8 +37,11 @@ fn data(name: &str) -> Option<PathBuf> {
     is_here.then_some(path)
 }
 
+/// Names and contents.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 /// A folder with these files.
-fn folder(files: &[(&str, &str)]) -> TempDir {
+fn folder(files: Files<'_>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text).unwrap();
@@ -372,7 +375,7 @@ fn tokens_with_a_role_may_have_other_names() {
 #[test]
 fn damaged_files_are_refused_by_name_and_line() {
     let bart = r#"{"<s>": 0, "<pad>": 1, "</s>": 2, "a": 3, "b": 4, "ab": 5}"#;
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Files<'_>, &[&str])] = &[
         (&[], &["no vocab.json", "merges.txt"]),
         (&[("vocab.json", bart)], &["merges.txt", "is not here"]),
         (&[("vocab.json", "{\"a\": 1,\n\"b\" 2}"), ("merges.txt", "")], &["vocab.json", "line 2"]),

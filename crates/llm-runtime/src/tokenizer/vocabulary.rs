@@ -15,7 +15,8 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Adds a piece. A piece that stands twice keeps its first id, an id that is given twice its last piece.
+    /// Adds a piece. A piece that stands twice keeps its first id, an id that is given twice its last piece. The table is as long as the
+    /// largest id: check ids that come from elsewhere, as [`read_vocabulary`](super::read_vocabulary) does.
     pub fn insert(&mut self, id: u32, piece: &str) {
         let index = id as usize;
         if self.pieces.len() <= index {

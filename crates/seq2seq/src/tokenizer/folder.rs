@@ -78,7 +78,7 @@ fn bart(
     let roles = configuration.roles(TokenizerKind::Bart, vocabulary, &own);
     let added = configuration.added_tokens(own, &roles, vocabulary)?;
     let core = ByteLevel::new(json, &added).map_err(in_file(path))?;
-    Seq2SeqTokenizer::assemble(Core::Bart(core), roles, added, configuration.config)
+    Seq2SeqTokenizer::assemble(Core::Bart(Box::new(core)), roles, added, configuration.config)
         .map_err(|problem| file_error(path, problem))
 }
 

@@ -49,7 +49,7 @@ pub(super) fn byte_pairs(texts: &[&str], size: usize) -> Result<Seq2SeqTokenizer
     let own = serde_json::from_value(json["added_tokens"].clone()).map_err(invalid)?;
     let added = configuration.added_tokens(own, &roles, &vocabulary)?;
     let core = ByteLevel::new(json, &added).map_err(invalid)?;
-    Seq2SeqTokenizer::assemble(Core::Bart(core), roles, added, Map::<String, Value>::new())
+    Seq2SeqTokenizer::assemble(Core::Bart(Box::new(core)), roles, added, Map::<String, Value>::new())
 }
 
 fn train(texts: &[&str], size: usize) -> tokenizers::Result<BPE> {

@@ -60,6 +60,20 @@ enum SpecialText {
 }
 
 /// A vocabulary with the rules to use it.
+///
+/// ```
+/// use seq2seq::{Segment, Seq2SeqTokenizer, Truncation};
+///
+/// # fn main() -> Result<(), seq2seq::Seq2SeqError> {
+/// let tokenizer = Seq2SeqTokenizer::learn_byte_pairs(&["I feel alone.", "You feel alone?"], 300)?;
+/// let end = Segment::Token(tokenizer.special().eos);
+/// let turns = tokenizer.encode_segments(&[Segment::Text("I feel alone."), end, Segment::Text("You do?")])?;
+/// let read = tokenizer.frame(&turns, Some(Truncation::left(512)))?;
+/// assert_eq!(read.first(), Some(&tokenizer.special().bos));
+/// assert_eq!(tokenizer.decode_text(&read), "I feel alone.You do?");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Seq2SeqTokenizer {
     core: Core,
@@ -75,7 +89,7 @@ pub struct Seq2SeqTokenizer {
 
 #[derive(Clone)]
 enum Core {
-    Bart(ByteLevel),
+    Bart(Box<ByteLevel>),
     BlenderbotSmall(BlenderbotSmall),
 }
 
@@ -263,7 +277,7 @@ impl Seq2SeqTokenizer {
         }
         added.sort_by_key(|token| token.id);
         match &mut self.core {
-            Core::Bart(tokenizer) => *tokenizer = tokenizer.with_added(&added).map_err(invalid)?,
+            Core::Bart(tokenizer) => **tokenizer = tokenizer.with_added(&added).map_err(invalid)?,
             Core::BlenderbotSmall(tokenizer) => tokenizer.set_added(&added),
         }
         self.added = added;
