@@ -100,7 +100,7 @@ fn blenderbot_small(
         )
     })?;
     let core = BlenderbotSmall::new(vocabulary, merges, unknown, &added);
-    Seq2SeqTokenizer::assemble(Core::BlenderbotSmall(core), roles, added, configuration.config)
+    Seq2SeqTokenizer::assemble(Core::BlenderbotSmall(Box::new(core)), roles, added, configuration.config)
         .map_err(|problem| file_error(&path, problem))
 }
 

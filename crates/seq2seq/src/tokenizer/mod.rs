@@ -90,7 +90,7 @@ pub struct Seq2SeqTokenizer {
 #[derive(Clone)]
 enum Core {
     Bart(Box<ByteLevel>),
-    BlenderbotSmall(BlenderbotSmall),
+    BlenderbotSmall(Box<BlenderbotSmall>),
 }
 
 impl Seq2SeqTokenizer {
