@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-pub(crate) use self::front::{Draft, Drafted, Front};
+#[cfg(feature = "serve")]
+pub(crate) use self::front::Draft;
+pub(crate) use self::front::{Drafted, Front};
 pub(crate) use self::job::Outcome;
 pub(crate) use self::scheduler::Told;
 pub use self::source::{Pressure, RequestSource, Supply};
