@@ -38,12 +38,16 @@ impl DropoutPass {
         if probability == 0.0 {
             return Ok(x.clone());
         }
+        let mask: Vec<f32> = self.mask(probability, place).take(x.elem_count()).collect();
+        x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?
+    }
+
+    /// An endless mask: 0 with `probability`, else `1 / (1 − probability)`.
+    pub(crate) fn mask(self, probability: f32, place: &str) -> impl Iterator<Item = f32> + use<> {
         let mut generator = seeded_stream(self.seed, &format!("dropout/{}/{place}", self.pass));
         let threshold = (f64::from(probability) * 4_294_967_296.0) as u32;
         let kept = 1.0 / (1.0 - probability);
-        let mask: Vec<f32> =
-            (0..x.elem_count()).map(|_| if generator.next_u32() < threshold { 0.0 } else { kept }).collect();
-        x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?
+        std::iter::repeat_with(move || if generator.next_u32() < threshold { 0.0 } else { kept })
     }
 }
 

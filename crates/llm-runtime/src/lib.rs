@@ -76,6 +76,8 @@ mod memory;
 mod message;
 #[cfg(feature = "engine")]
 pub mod ops;
+#[cfg(feature = "engine")]
+mod packing;
 #[cfg(feature = "remote")]
 mod remote;
 mod template;
@@ -123,6 +125,8 @@ pub use log_probs::{smoothed_token_log_probs, token_log_probs};
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};
+#[cfg(feature = "engine")]
+pub use packing::Packing;
 #[cfg(feature = "remote")]
 pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOptions, RetryPolicy};
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};

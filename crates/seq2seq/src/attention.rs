@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use llm_runtime::{DropoutPass, Linear, LinearLoader, ops};
+use candle_core::Tensor;
+use llm_runtime::ops::{AttentionDropout, AttentionLayout, packed_attention, packed_attention_weights};
+use llm_runtime::{DropoutPass, Linear, LinearLoader, Packing};
 
 use crate::Seq2SeqError;
-use crate::batch::starts_of;
-use crate::packing::Packing;
 
 /// The four projections, all with biases.
 pub(crate) struct Attention {
@@ -53,8 +52,8 @@ impl Attention {
     }
 
     /// Keys and values of rows `[rows, width]`.
-    pub(crate) fn key_values(&self, rows: &Tensor) -> candle_core::Result<KeyValues> {
-        Ok(KeyValues { keys: self.key.forward(rows)?, values: self.value.forward(rows)? })
+    pub(crate) fn key_values(&self, rows: &Tensor, dropout: Option<DropoutPass>) -> candle_core::Result<KeyValues> {
+        Ok(KeyValues { keys: linear(&self.key, rows, dropout)?, values: linear(&self.value, rows, dropout)? })
     }
 
     /// What rows `[rows, width]` make of keys and values: `[rows, width]`.
@@ -62,26 +61,18 @@ impl Attention {
         &self,
         x: &Tensor,
         seen: &KeyValues,
-        layout: &Layout,
+        layout: &Arc<AttentionLayout>,
         dropout: Option<DropoutPass>,
         watch: Option<&Watch>,
     ) -> candle_core::Result<Tensor> {
-        let queries = self.by_head(&self.queries(x)?, &layout.queries)?;
-        let keys = self.by_head(&seen.keys, &layout.keys)?;
-        let values = self.by_head(&seen.values, &layout.keys)?;
-        // [sequences, heads, queries, keys]
-        let mut scores = queries.matmul(&keys.t()?)?;
-        if let Some(future) = &layout.future {
-            scores = scores.broadcast_add(&future.to_dtype(scores.dtype())?)?;
-        }
-        let probabilities = ops::masked_softmax(&scores, &layout.mask)?;
+        let queries = linear(&self.query, x, dropout)?;
         if let Some(watch) = watch {
-            watch.borrow_mut().push(probabilities.clone());
+            watch.borrow_mut().push(packed_attention_weights(&queries, &seen.keys, self.heads, layout)?);
         }
-        let probabilities = drop(dropout, &probabilities, self.dropout, &self.name, "probabilities")?;
-        let mixed = probabilities.matmul(&values)?.transpose(1, 2)?.contiguous()?;
-        let mixed = mixed.reshape((layout.queries.sequences * layout.queries.longest, ()))?;
-        self.output.forward(&layout.queries.cut(&mixed)?)
+        let place = || format!("{}.probabilities", self.name);
+        let of_weights = dropout.map(|pass| AttentionDropout { pass, probability: self.dropout, place: place() });
+        let mixed = packed_attention(&queries, &seen.keys, &seen.values, self.heads, layout, of_weights)?;
+        linear(&self.output, &mixed, dropout)
     }
 
     /// Queries of rows, scaled: `[rows, width]`.
@@ -97,68 +88,17 @@ impl Attention {
 
     /// `[rows, width]` to `[sequences, heads, longest, head width]`.
     pub(crate) fn by_head(&self, rows: &Tensor, packing: &Packing) -> candle_core::Result<Tensor> {
-        let padded = packing.pad(rows)?.reshape((packing.sequences, packing.longest, self.heads, ()))?;
+        let padded = packing.pad(rows)?.reshape((packing.sequences(), packing.longest(), self.heads, ()))?;
         padded.transpose(1, 2)?.contiguous()
     }
 }
 
-/// Which rows are queries, which are keys, and who sees whom.
-#[derive(Clone)]
-pub(crate) struct Layout {
-    queries: Packing,
-    keys: Packing,
-    /// [`key_mask`] of the keys.
-    mask: Tensor,
-    /// −∞ for keys behind the query, `[longest, longest]`; none where all are seen.
-    future: Option<Tensor>,
-}
-
-impl Layout {
-    /// Of sequences that look at themselves; a causal one does not look ahead.
-    pub(crate) fn of_itself(
-        lengths: &[usize],
-        attended: &[bool],
-        causal: bool,
-        device: &Device,
-    ) -> candle_core::Result<Self> {
-        let packing = Packing::new(lengths, device)?;
-        let longest = packing.longest;
-        let future = || {
-            let hidden = |query: usize, key: usize| if key > query { f32::NEG_INFINITY } else { 0.0 };
-            let values = (0..longest * longest).map(|place| hidden(place / longest, place % longest)).collect();
-            Tensor::from_vec(values, (longest, longest), device)
-        };
-        let future = causal.then(future).transpose()?;
-        Ok(Self { mask: key_mask(lengths, attended, device)?, queries: packing.clone(), keys: packing, future })
+/// A layer in training or not.
+pub(crate) fn linear(layer: &Arc<dyn Linear>, x: &Tensor, dropout: Option<DropoutPass>) -> candle_core::Result<Tensor> {
+    match dropout {
+        Some(_) => layer.forward_in_training(x),
+        None => layer.forward(x),
     }
-
-    /// Of sequences that look at other ones, each at one.
-    pub(crate) fn of_others(
-        lengths: &[usize],
-        key_lengths: &[usize],
-        attended: &[bool],
-        device: &Device,
-    ) -> candle_core::Result<Self> {
-        Ok(Self {
-            queries: Packing::new(lengths, device)?,
-            keys: Packing::new(key_lengths, device)?,
-            mask: key_mask(key_lengths, attended, device)?,
-            future: None,
-        })
-    }
-}
-
-/// 0 for keys that are seen, the lowest number for those that are not, so that a query none of whose keys is seen sees them all alike and
-/// not a number divided by zero, and −∞ where a sequence has ended; `[sequences, longest]`.
-pub(crate) fn key_mask(lengths: &[usize], attended: &[bool], device: &Device) -> candle_core::Result<Tensor> {
-    let longest = lengths.iter().copied().max().unwrap_or(0);
-    let mut mask = vec![f32::NEG_INFINITY; lengths.len() * longest];
-    for (sequence, (start, length)) in starts_of(lengths).zip(lengths).enumerate() {
-        for place in 0..*length {
-            mask[sequence * longest + place] = if attended[start + place] { 0.0 } else { f32::MIN };
-        }
-    }
-    Tensor::from_vec(mask, (lengths.len(), longest), device)
 }
 
 /// Dropout in training, nothing otherwise.

@@ -1,9 +1,10 @@
 //! What a decoder remembers of outputs that grow token by token.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
+use llm_runtime::Packing;
+use llm_runtime::ops::key_mask;
 
-use crate::attention::{KeyValues, key_mask};
-use crate::packing::Packing;
+use crate::attention::KeyValues;
 use crate::{HiddenStates, Seq2SeqError};
 
 /// Keys and values of growing outputs, and those of the memory they look at, computed once.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::{DropoutPass, LinearLoader, ops};
+use llm_runtime::ops::{self, AttentionLayout};
+use llm_runtime::{DropoutPass, LinearLoader};
 use training::Pass;
 
-use crate::attention::{KeyValues, Layout, Watch};
+use crate::attention::{KeyValues, Watch};
 use crate::cache::{DecoderCache, LayerCache, Sources};
 use crate::embeddings::Embeddings;
 use crate::encoder::dropout;
@@ -143,8 +144,8 @@ impl Decoder {
             return Err(Seq2SeqError::Invalid(problem));
         }
         Ok(Layouts {
-            itself: Layout::of_itself(batch.lengths(), batch.attended(), true, &self.device)?,
-            memory: Layout::of_others(batch.lengths(), memory.lengths(), memory.attended(), &self.device)?,
+            itself: AttentionLayout::of_itself(batch.lengths(), batch.attended(), true)?,
+            memory: AttentionLayout::of_others(batch.lengths(), memory.lengths(), memory.attended())?,
         })
     }
 
@@ -156,7 +157,7 @@ impl Decoder {
         let sources = Sources::new(memory, &self.device)?;
         let layer = |layer: &Arc<DecoderLayer>| {
             let attention = &layer.memory.attention;
-            let seen = attention.key_values(&memory.states().detach())?;
+            let seen = attention.key_values(&memory.states().detach(), None)?;
             let keys = attention.by_head(&seen.keys, sources.packing())?;
             let values = attention.by_head(&seen.values, sources.packing())?;
             Ok(LayerCache::new(KeyValues { keys, values }))
@@ -197,8 +198,8 @@ struct Watches {
 
 #[derive(Clone)]
 struct Layouts {
-    itself: Layout,
-    memory: Layout,
+    itself: Arc<AttentionLayout>,
+    memory: Arc<AttentionLayout>,
 }
 
 struct DecoderLayer {
@@ -226,9 +227,9 @@ impl DecoderLayer {
         dropout: Option<DropoutPass>,
         watch: Option<&Watches>,
     ) -> candle_core::Result<Tensor> {
-        let seen = self.itself.attention.key_values(x)?;
+        let seen = self.itself.attention.key_values(x, dropout)?;
         let x = self.itself.forward(x, &seen, &layouts.itself, dropout, watch.map(|watch| &watch.itself))?;
-        let seen = self.memory.attention.key_values(memory)?;
+        let seen = self.memory.attention.key_values(memory, dropout)?;
         let x = self.memory.forward(&x, &seen, &layouts.memory, dropout, watch.map(|watch| &watch.memory))?;
         self.feed_forward.forward(&x, dropout)
     }
@@ -238,7 +239,7 @@ impl DecoderLayer {
         let rows = x.dim(0)?;
         let attention = &self.itself.attention;
         let by_head = |rows_of: &Tensor| rows_of.reshape((rows, heads, 1, ()));
-        let new = attention.key_values(x)?;
+        let new = attention.key_values(x, None)?;
         let seen = cache.append(number, &by_head(&new.keys)?, &by_head(&new.values)?)?;
         let mixed = attend(&by_head(&attention.queries(x)?)?, &seen, &cache.seen_mask(x.device())?)?;
         let x = self.itself.add(x, &attention.output(&mixed.reshape((rows, ()))?)?, None)?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use llm_runtime::ops::AttentionLayout;
 use llm_runtime::{DropoutPass, LinearLoader};
 use training::{Mode, Pass};
 
-use crate::attention::{Layout, Watch};
+use crate::attention::Watch;
 use crate::embeddings::Embeddings;
 use crate::layer::{AttentionBlock, FeedForward};
 use crate::{HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
@@ -98,7 +99,7 @@ impl Encoder {
         let dropout = dropout(pass);
         let positions = batch.lengths().iter().flat_map(|length| 0..*length);
         let mut states = self.embeddings.forward(batch.ids(), positions, dropout)?;
-        let layout = Layout::of_itself(batch.lengths(), batch.attended(), false, &self.device)?;
+        let layout = AttentionLayout::of_itself(batch.lengths(), batch.attended(), false)?;
         see(&states);
         for layer in &self.layers {
             states = match &pass.checkpoints {
@@ -131,11 +132,11 @@ impl EncoderLayer {
     fn forward(
         &self,
         x: &Tensor,
-        layout: &Layout,
+        layout: &Arc<AttentionLayout>,
         dropout: Option<DropoutPass>,
         watch: Option<&Watch>,
     ) -> candle_core::Result<Tensor> {
-        let seen = self.attention.attention.key_values(x)?;
+        let seen = self.attention.attention.key_values(x, dropout)?;
         self.feed_forward.forward(&self.attention.forward(x, &seen, layout, dropout, watch)?, dropout)
     }
 }

@@ -1,9 +1,9 @@
 //! Hidden states of sequences: what an encoder gives and what a decoder looks at.
 
 use candle_core::{Device, Tensor};
+use llm_runtime::Packing;
 
 use crate::batch::starts_of;
-use crate::packing::Packing;
 use crate::{Seq2SeqError, TokenBatch};
 
 /// Hidden states of sequences that lie one after the other, and which of them a decoder looks at.
@@ -123,7 +123,7 @@ impl HiddenStates {
     /// The device fails.
     pub fn padded(&self) -> Result<(Tensor, Vec<bool>), Seq2SeqError> {
         let packing = Packing::new(&self.lengths, self.device())?;
-        let (sequences, longest) = (self.sequences(), packing.longest);
+        let (sequences, longest) = (self.sequences(), packing.longest());
         let mut mask = vec![false; sequences * longest];
         for (sequence, (start, length)) in starts_of(&self.lengths).zip(&self.lengths).enumerate() {
             let place = sequence * longest;

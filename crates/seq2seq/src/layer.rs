@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::{DropoutPass, Linear, LinearLoader, ops};
+use llm_runtime::ops::{self, AttentionLayout};
+use llm_runtime::{DropoutPass, Linear, LinearLoader};
 
-use crate::attention::{Attention, KeyValues, Layout, Watch, drop};
+use crate::attention::{Attention, KeyValues, Watch, drop, linear};
 use crate::config::{Activation, StackConfig};
 use crate::norm::Norm;
 use crate::{Seq2SeqConfig, Seq2SeqError};
@@ -41,7 +42,7 @@ impl AttentionBlock {
         &self,
         x: &Tensor,
         seen: &KeyValues,
-        layout: &Layout,
+        layout: &Arc<AttentionLayout>,
         dropout: Option<DropoutPass>,
         watch: Option<&Watch>,
     ) -> candle_core::Result<Tensor> {
@@ -94,13 +95,13 @@ impl FeedForward {
 
     /// `[rows, width]` to `[rows, width]`.
     pub(crate) fn forward(&self, x: &Tensor, dropout: Option<DropoutPass>) -> candle_core::Result<Tensor> {
-        let inside = self.inner.forward(x)?;
+        let inside = linear(&self.inner, x, dropout)?;
         let inside = match self.activation {
             Activation::Gelu => ops::gelu(&inside)?,
             Activation::Relu => inside.relu()?,
         };
         let inside = drop(dropout, &inside, self.activation_dropout, &self.name, "activation")?;
-        let added = drop(dropout, &self.outer.forward(&inside)?, self.dropout, &self.name, "output")?;
+        let added = drop(dropout, &linear(&self.outer, &inside, dropout)?, self.dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
     }
 }

@@ -33,9 +33,9 @@
 //!
 //! # What holds
 //!
-//! - What a row gives does not depend on the rows beside it: linear layers and norms never see padding, and attention does not look at it
-//!   (tested to 1e-5).
-//! - Outputs that grow token by token in a [`DecoderCache`] give the logits of whole outputs, however rows are repeated, permuted and
+//! - What a row gives does not depend on the rows beside it: linear layers and norms never see padding, and attention does not look at it.
+//!   On the CPU not one bit differs.
+//! - Outputs that grow token by token in a [`DecoderCache`] give the logits of whole outputs (to 1e-5), however rows are repeated, permuted and
 //!   dropped on the way; rows that continue one input share its keys and values.
 //! - Norms, softmax and losses are computed in f32 and have gradients; a test asks for one at every weight.
 //!
@@ -60,7 +60,6 @@ mod layer;
 mod model;
 mod norm;
 mod objective;
-mod packing;
 mod pretrained;
 pub mod search;
 mod token_table;

@@ -7,7 +7,7 @@ use training::Pass;
 
 use crate::small::{BOTH, assert_close, batch, config, sequence, trainable, values};
 
-/// Attention sums in another order for another length of the batch or the step: f32 logits of about 1 then differ by up to 3e-6.
+/// Attention of a step sums in another order than that of a whole output: f32 logits of about 1 then differ by up to 3e-6.
 const TOLERANCE: f64 = 1e-5;
 
 /// Logits of every place of whole outputs, `[rows]` of `[vocabulary]`.

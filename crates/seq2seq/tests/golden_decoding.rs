@@ -198,14 +198,13 @@ impl StepModel for Uncached<'_> {
 
     fn step(&mut self, last_ids: &[u32]) -> Result<Vec<f32>, Seq2SeqError> {
         self.outputs.iter_mut().zip(last_ids).for_each(|((_, output), id)| output.push(*id));
-        let mut logits = Vec::new();
-        for (input, output) in &self.outputs {
-            let (inputs, outputs) = (TokenBatch::of([&input[..]]), TokenBatch::of([&output[..]]));
-            let states: HiddenStates = self.model.forward(&inputs, &outputs, &Pass::evaluation())?;
-            let last = states.states().narrow(0, output.len() - 1, 1)?;
-            logits.extend(self.model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?);
-        }
-        Ok(logits)
+        let inputs = TokenBatch::of(self.outputs.iter().map(|(input, _)| &input[..]));
+        let outputs = TokenBatch::of(self.outputs.iter().map(|(_, output)| &output[..]));
+        let states: HiddenStates = self.model.forward(&inputs, &outputs, &Pass::evaluation())?;
+        // All outputs are of one length: `[sequences, length, vocabulary]`.
+        let shape = (self.outputs.len(), (), self.vocabulary_size());
+        let logits = self.model.logits(states.states())?.reshape(shape)?;
+        Ok(logits.narrow(1, logits.dim(1)? - 1, 1)?.flatten_all()?.to_vec1()?)
     }
 
     fn reorder(&mut self, from: &[usize]) -> Result<(), Seq2SeqError> {

@@ -6,7 +6,7 @@ use training::Pass;
 
 use crate::small::{assert_close, batch, config, sequence, trainable, values};
 
-/// Attention sums in another order for another length of the batch or the step: f32 logits of about 1 then differ by up to 3e-6.
+/// Hidden tokens weigh nothing, but sums with them are made in another order.
 const TOLERANCE: f64 = 1e-5;
 
 fn architecture(bart: bool) -> Architecture {
@@ -20,6 +20,7 @@ fn logits(model: &Seq2SeqModel, inputs: &TokenBatch, outputs: &TokenBatch) -> Ve
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    /// To the last bit.
     #[test]
     fn logits_are_the_same_alone_and_in_a_batch(
         lengths in prop::collection::vec((1usize..24, 1usize..24), 1..6),
@@ -32,7 +33,7 @@ proptest! {
         for (number, (input, output)) in lengths.iter().enumerate() {
             let (own, later) = rest.split_at(output * model.config().vocabulary_size);
             rest = later;
-            assert_close("logits", &logits(&model, &batch(number, &[*input]), &batch(20 + number, &[*output])), own, TOLERANCE);
+            assert_close("logits", &logits(&model, &batch(number, &[*input]), &batch(20 + number, &[*output])), own, 0.0);
         }
     }
 

@@ -3,6 +3,8 @@
 //! The exponential is the usual reduction `e^x = 2^n · e^r` with a polynomial for `e^r` (|r| ≤ ln2 / 2, relative error
 //! below 2e-7), written so that the compiler turns the loop into vector code. Each value depends on its own input only.
 
+use super::dot::Simd;
+
 /// `e^x` for finite `x`; 0 below -87.3, the result for 88 above.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
@@ -45,6 +47,31 @@ pub(crate) fn softmax_in_place(scores: &mut [f32]) {
     for score in scores {
         *score *= scale;
     }
+}
+
+/// [`softmax_in_place`] with the widest vectors of the processor, for callers that have none of their own.
+pub(crate) fn softmax(scores: &mut [f32]) {
+    match Simd::detect() {
+        // SAFETY: the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { softmax_avx512(scores) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { softmax_avx2(scores) },
+        Simd::Portable => softmax_in_place(scores),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn softmax_avx512(scores: &mut [f32]) {
+    softmax_in_place(scores);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn softmax_avx2(scores: &mut [f32]) {
+    softmax_in_place(scores);
 }
 
 /// The largest value, in lanes: a running maximum in one variable does not vectorise.
@@ -105,6 +132,17 @@ mod tests {
         softmax_in_place(&mut scores);
         assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!(scores.iter().all(|p| *p >= 0.0));
+    }
+
+    #[test]
+    fn softmax_is_the_same_at_every_vector_width() {
+        for length in [1, 5, 16, 77, 512] {
+            let scores: Vec<f32> = (0..length).map(|i| ((i * 7) % 23) as f32 / 3.0 - 4.0).collect();
+            let (mut wide, mut narrow) = (scores.clone(), scores);
+            softmax(&mut wide);
+            softmax_in_place(&mut narrow);
+            assert_eq!(wide, narrow);
+        }
     }
 
     #[test]

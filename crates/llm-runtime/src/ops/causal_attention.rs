@@ -8,9 +8,9 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
-use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::product::{Matrix, multiply};
 use super::{Values, f32_slice, has_kernel};
 use crate::kernels;
 
@@ -201,7 +201,7 @@ fn query_heads(sizes: Sizes, task: &Task) -> Range<usize> {
 }
 
 /// One head's rows of a sequence, `[rows, dim]`, side by side.
-fn head_rows(all: &[f32], rows: &Range<usize>, heads: usize, head: usize, dim: usize) -> Vec<f32> {
+pub(super) fn head_rows(all: &[f32], rows: &Range<usize>, heads: usize, head: usize, dim: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(rows.len() * dim);
     for row in rows.clone() {
         let start = (row * heads + head) * dim;
@@ -210,67 +210,10 @@ fn head_rows(all: &[f32], rows: &Range<usize>, heads: usize, head: usize, dim: u
     out
 }
 
-fn put_head_rows(part: &[f32], all: &mut [f32], rows: &Range<usize>, heads: usize, head: usize, dim: usize) {
+pub(super) fn put_head_rows(part: &[f32], all: &mut [f32], rows: &Range<usize>, heads: usize, head: usize, dim: usize) {
     for (row, part) in rows.clone().zip(part.chunks_exact(dim)) {
         let start = (row * heads + head) * dim;
         all[start..start + dim].copy_from_slice(part);
-    }
-}
-
-/// A matrix inside a slice: rows of `width` values (`transposed` reads it the other way).
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    width: usize,
-    transposed: bool,
-}
-
-impl<'a> Matrix<'a> {
-    fn new(values: &'a [f32], width: usize) -> Self {
-        Self { values, width, transposed: false }
-    }
-
-    fn t(self) -> Self {
-        Self { transposed: !self.transposed, ..self }
-    }
-
-    /// Rows and columns as read, and the distances between neighbours in a column and in a row.
-    fn shape(self) -> (usize, usize, isize, isize) {
-        let (rows, width) = (self.values.len() / self.width, self.width);
-        match self.transposed {
-            false => (rows, width, width as isize, 1),
-            true => (width, rows, 1, width as isize),
-        }
-    }
-}
-
-/// `out (+)= alpha · left · right`; `out` is `[rows of left, columns of right]`, side by side.
-fn multiply(out: &mut [f32], accumulate: bool, left: Matrix<'_>, right: Matrix<'_>, alpha: f32) {
-    let ((m, k, left_down, left_across), (k2, n, right_down, right_across)) = (left.shape(), right.shape());
-    assert!(k == k2 && out.len() == m * n, "matrix shapes do not fit");
-    // SAFETY: the strides stay inside the slices, whose lengths were just compared; `out` is borrowed mutably.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            accumulate,
-            left.values.as_ptr(),
-            left_across,
-            left_down,
-            right.values.as_ptr(),
-            right_across,
-            right_down,
-            1.0,
-            alpha,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
     }
 }
 
@@ -284,11 +227,11 @@ fn block_probabilities(queries: &[f32], keys: &[f32], block: &Range<usize>, size
         let seen = visible(row, Some(sizes.window));
         scores[..seen.start].fill(0.0);
         scores[seen.end..].fill(0.0);
-        kernels::softmax_in_place(&mut scores[seen]);
+        kernels::softmax(&mut scores[seen]);
     }
 }
 
-fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(BLOCK_ROWS).map(move |start| start..(start + BLOCK_ROWS).min(rows))
 }
 
@@ -359,7 +302,7 @@ fn backward_head(queries: &[f32], keys: &[f32], values: &[f32], g: &[f32], sizes
 }
 
 /// Turns the gradient of a row of probabilities, in place, into that of its scores.
-fn softmax_backward(probabilities: &[f32], gradient: &mut [f32]) {
+pub(super) fn softmax_backward(probabilities: &[f32], gradient: &mut [f32]) {
     let along: f64 = probabilities.iter().zip(&*gradient).map(|(p, g)| f64::from(p * g)).sum();
     for (p, g) in probabilities.iter().zip(gradient) {
         *g = p * (*g - along as f32);

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
+use super::product::{Matrix, multiply_in_parallel};
 use super::{f32_slice, has_kernel};
 use crate::kernels;
 
@@ -9,15 +10,29 @@ use crate::kernels;
 ///
 /// A weight with a history (a [`candle_core::Var`] above all) receives a gradient, any other is frozen and costs none.
 pub(crate) fn dense_matmul(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    matmul(x, weight, false)
+}
+
+/// As [`dense_matmul`], by the general product where there are many rows: twice as fast, but the last bits of a row depend on the number of
+/// rows beside it.
+pub(crate) fn general_matmul(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    matmul(x, weight, true)
+}
+
+fn matmul(x: &Tensor, weight: &Tensor, general: bool) -> Result<Tensor> {
     if has_kernel(x) {
-        return x.apply_op2(weight, DenseMatmul { weight_gradient: weight.track_op() });
+        return x.apply_op2(weight, DenseMatmul { weight_gradient: weight.track_op(), general });
     }
     let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?.to_dtype(dtype)
 }
 
+/// Rows from which the general product pays: it packs the weights first.
+const GENERAL_ROWS: usize = 16;
+
 struct DenseMatmul {
     weight_gradient: bool,
+    general: bool,
 }
 
 impl CustomOp2 for DenseMatmul {
@@ -40,7 +55,12 @@ impl CustomOp2 for DenseMatmul {
             _ => bail!("weights must be f32, f16 or bf16"),
         };
         let mut out = vec![0f32; rows * out_features];
-        kernels::matmul(x, weights, in_features, out_features, &mut out);
+        match weights {
+            kernels::Weights::F32(all) if self.general && rows >= GENERAL_ROWS && !all.is_empty() => {
+                multiply_in_parallel(&mut out, Matrix::new(x, in_features), Matrix::new(all, in_features).t());
+            }
+            _ => kernels::matmul(x, weights, in_features, out_features, &mut out),
+        }
         Ok((CpuStorage::F32(out), Shape::from((rows, out_features))))
     }
 

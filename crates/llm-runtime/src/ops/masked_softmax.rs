@@ -1,6 +1,6 @@
 //! Softmax over the keys that a sequence may see: attention of encoders, where batches are padded.
 
-use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, D, DType, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{ROWS_PER_TASK, Values, f32_slice, has_kernel};
@@ -25,6 +25,25 @@ pub fn masked_softmax(scores: &Tensor, mask: &Tensor) -> Result<Tensor> {
     shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)
 }
 
+/// The mask of keys in sequences of these lengths, `[sequences, longest]` f32: 0 for those that are seen, the lowest finite number for those
+/// that are not, −∞ where a sequence has ended. `seen` goes through the sequences one after the other.
+///
+/// # Errors
+/// There is not one value for each key, or the device fails.
+pub fn key_mask(lengths: &[usize], seen: &[bool], device: &Device) -> Result<Tensor> {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    if lengths.iter().sum::<usize>() != seen.len() {
+        candle_core::bail!("{} values of a mask for sequences of {lengths:?} keys", seen.len())
+    }
+    let mut mask = vec![f32::NEG_INFINITY; lengths.len() * longest];
+    let mut seen = seen.iter();
+    for (sequence, length) in lengths.iter().enumerate() {
+        let places = &mut mask[sequence * longest..sequence * longest + length];
+        places.iter_mut().zip(seen.by_ref()).for_each(|(place, seen)| *place = if *seen { 0.0 } else { f32::MIN });
+    }
+    Tensor::from_vec(mask, (lengths.len(), longest), device)
+}
+
 struct MaskedSoftmax;
 
 impl CustomOp2 for MaskedSoftmax {
@@ -41,7 +60,7 @@ impl CustomOp2 for MaskedSoftmax {
         sequences.for_each(|(scores, mask)| {
             scores.par_chunks_exact_mut(keys).with_min_len(ROWS_PER_TASK).for_each(|row| {
                 row.iter_mut().zip(mask).for_each(|(score, mask)| *score += mask);
-                kernels::softmax_in_place(row);
+                kernels::softmax(row);
             });
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))

@@ -1,9 +1,11 @@
 //! The CPU kernels against the composed operators in f64, and those against finite differences.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::*;
-use crate::dropout::seeded_stream;
+use crate::dropout::{DropoutPass, seeded_stream};
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
     use rand::Rng;
@@ -176,4 +178,59 @@ fn quantised_gradients_are_those_of_the_dequantised_weight() {
         let of_dense = gradient(&|x| dense_matmul(x, &dense));
         assert_eq!(of_quantised, of_dense, "{dtype:?}");
     }
+}
+
+/// Rows of random numbers for ragged sequences, as queries, keys and values of two heads.
+fn ragged(queries: usize, keys: usize) -> [Tensor; 3] {
+    [random(&[queries, 6], 1), random(&[keys, 6], 2), random(&[keys, 6], 3)]
+}
+
+#[test]
+fn packed_attention_and_its_gradients() {
+    let dropout = AttentionDropout { pass: DropoutPass { seed: 1, pass: 2 }, probability: 0.3, place: "here".into() };
+    let mut seen = vec![true; 75];
+    (seen[1], seen[4]) = (false, false);
+    // The last sequence is longer than a block.
+    let others = AttentionLayout::of_others(&[3, 1, 70], &[4, 1, 70], &seen).unwrap();
+    for dropout in [None, Some(dropout)] {
+        let attend = |layout: &Arc<AttentionLayout>, t: &[Tensor]| {
+            packed_attention(&t[0], &t[1], &t[2], 2, layout, dropout.clone())
+        };
+        check(&ragged(74, 75), |t| attend(&others, t));
+        for causal in [true, false] {
+            let itself = AttentionLayout::of_itself(&[4, 1, 70], &seen, causal).unwrap();
+            check(&ragged(75, 75), |t| attend(&itself, t));
+        }
+    }
+}
+
+#[test]
+fn packed_attention_of_a_sequence_is_the_same_alone() {
+    let [queries, keys, values] = ragged(8, 9).map(|rows| rows.to_dtype(DType::F32).unwrap());
+    let together = AttentionLayout::of_others(&[5, 3], &[2, 7], &[true; 9]).unwrap();
+    let alone = AttentionLayout::of_others(&[3], &[7], &[true; 7]).unwrap();
+    let attend = |q: &Tensor, k: &Tensor, v: &Tensor, layout| packed_attention(q, k, v, 2, layout, None).unwrap();
+    let found = attend(&queries, &keys, &values, &together).narrow(0, 5, 3).unwrap();
+    let part = |rows: &Tensor, first, count| rows.narrow(0, first, count).unwrap();
+    let expected = attend(&part(&queries, 5, 3), &part(&keys, 2, 7), &part(&values, 2, 7), &alone);
+    assert_eq!(found.to_vec2::<f32>().unwrap(), expected.to_vec2::<f32>().unwrap());
+}
+
+#[test]
+fn layouts_that_do_not_fit_are_refused() {
+    assert!(AttentionLayout::of_others(&[1, 2], &[3], &[true; 3]).is_err());
+    assert!(AttentionLayout::of_others(&[1, 0], &[3, 1], &[true; 4]).is_err());
+    assert!(AttentionLayout::of_itself(&[3], &[true; 2], false).is_err());
+    let layout = AttentionLayout::of_itself(&[3], &[true; 3], false).unwrap();
+    let [q, k, v] = ragged(3, 3);
+    assert!(packed_attention(&q, &k, &v, 2, &layout, None).is_ok());
+    assert!(packed_attention(&q, &k, &v, 4, &layout, None).is_err(), "heads that do not divide the width");
+    assert!(packed_attention(&q, &k, &random(&[4, 6], 3), 2, &layout, None).is_err());
+    let dropout = AttentionDropout { pass: DropoutPass { seed: 1, pass: 2 }, probability: 1.0, place: "here".into() };
+    assert!(packed_attention(&q, &k, &v, 2, &layout, Some(dropout)).is_err());
+}
+
+#[test]
+fn general_products_and_their_gradients() {
+    check(&[random(&[40, 24], 1), random(&[13, 24], 2)], |t| general_matmul(&t[0], &t[1]));
 }

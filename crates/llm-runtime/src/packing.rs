@@ -2,13 +2,11 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::batch::starts_of;
-
-/// How rows become padded sequences and back.
+/// How rows of sequences that lie one after the other become padded sequences and back. All of it has gradients.
 #[derive(Debug, Clone)]
-pub(crate) struct Packing {
-    pub(crate) sequences: usize,
-    pub(crate) longest: usize,
+pub struct Packing {
+    sequences: usize,
+    longest: usize,
     /// None where all sequences have one length.
     places: Option<Places>,
 }
@@ -24,7 +22,11 @@ struct Places {
 }
 
 impl Packing {
-    pub(crate) fn new(lengths: &[usize], device: &Device) -> Result<Self> {
+    /// For sequences of these lengths.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn new(lengths: &[usize], device: &Device) -> Result<Self> {
         let (sequences, longest) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
         if lengths.iter().all(|length| *length == longest) {
             return Ok(Self { sequences, longest, places: None });
@@ -32,9 +34,9 @@ impl Packing {
         let padded = sequences * longest;
         let (mut to_padded, mut is_row) = (vec![0u32; padded], vec![0f32; padded]);
         let mut to_rows = Vec::with_capacity(lengths.iter().sum());
-        for (sequence, (start, length)) in starts_of(lengths).zip(lengths).enumerate() {
+        for (sequence, length) in lengths.iter().enumerate() {
             for place in 0..*length {
-                to_padded[sequence * longest + place] = (start + place) as u32;
+                to_padded[sequence * longest + place] = to_rows.len() as u32;
                 is_row[sequence * longest + place] = 1.0;
                 to_rows.push((sequence * longest + place) as u32);
             }
@@ -47,8 +49,21 @@ impl Packing {
         Ok(Self { sequences, longest, places: Some(places) })
     }
 
+    /// Number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.sequences
+    }
+
+    /// Rows of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
     /// `[rows, width]` to `[sequences · longest, width]`; padding repeats the first row.
-    pub(crate) fn pad(&self, rows: &Tensor) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// There are not as many rows as the lengths say, or the device fails.
+    pub fn pad(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.places {
             Some(places) => rows.index_select(&places.to_padded, 0),
             None => Ok(rows.clone()),
@@ -56,7 +71,10 @@ impl Packing {
     }
 
     /// As [`Self::pad`], with zeros.
-    pub(crate) fn pad_with_zeros(&self, rows: &Tensor) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// There are not as many rows as the lengths say, or the device fails.
+    pub fn pad_with_zeros(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.places {
             Some(places) => self.pad(rows)?.broadcast_mul(&places.is_row.to_dtype(rows.dtype())?),
             None => Ok(rows.clone()),
@@ -64,7 +82,10 @@ impl Packing {
     }
 
     /// `[sequences · longest, width]` to `[rows, width]`.
-    pub(crate) fn cut(&self, padded: &Tensor) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// There are not as many rows as the lengths say, or the device fails.
+    pub fn cut(&self, padded: &Tensor) -> Result<Tensor> {
         match &self.places {
             Some(places) => padded.index_select(&places.to_rows, 0),
             None => Ok(padded.clone()),
