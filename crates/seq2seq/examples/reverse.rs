@@ -1,6 +1,4 @@
-//! A small BART learns, from nothing, to say words backwards; then it is saved, opened again and asked.
-//!
-//! `cargo run -p seq2seq --example reverse`
+//! A small BART learns, from nothing, to say words backwards; then it is saved, opened and asked: `cargo run -p seq2seq --example reverse`
 
 use std::error::Error;
 
