@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use command_line::Server;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use command_line::{Common, Failure, Server};
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
-
-use crate::failure::Failure;
 
 /// Emotional support with motivation-driven strategy inference and a memory of strategies
 #[derive(Debug, Parser)]
@@ -17,29 +15,6 @@ pub(crate) struct Arguments {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options that every subcommand takes.
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// More log lines (twice: still more)
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Errors only, no progress
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Lines for people
-    Text,
-    /// One JSON value for programs
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

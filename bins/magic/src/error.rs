@@ -74,7 +74,7 @@ pub enum Error {
     #[error(transparent)]
     Rows(#[from] strategy_prompting::Error),
     /// A model ended the whole run.
-    #[error(transparent)]
+    #[error("{0}")]
     Model(#[from] llm_runtime::Error),
 }
 

@@ -4,34 +4,18 @@
 
 mod arguments;
 mod commands;
-mod failure;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-use command_line::{console, interrupt};
+use clap::CommandFactory;
+use command_line::{Failure, run_program};
 
 use crate::arguments::{Arguments, Command};
-use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    interrupt::end_quietly_with_closed_pipes();
-    let arguments = match parse() {
-        Ok(arguments) => arguments,
-        Err(failure) => return failure.report(),
-    };
-    console::start(arguments.common.quiet, arguments.common.verbose);
-    match run(&arguments) {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn parse() -> Result<Arguments, Failure> {
-    let words = std::env::args_os().map(with_dashes);
-    let matches = Arguments::command().try_get_matches_from(words).map_err(Failure::usage)?;
-    Arguments::from_arg_matches(&matches).map_err(Failure::usage)
+    let words = std::env::args_os().map(with_dashes).collect();
+    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
 }
 
 /// The published code's options have underscores (`--train_file_path`): they are taken as well. Values stay as they are.

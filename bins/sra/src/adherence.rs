@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Progress, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, must_be_local};
 use esc_metrics::interval::Interval;
 use esconv_data::StrategySet;
 use llm_runtime::{ModelIdentity, TextModel};
@@ -14,11 +14,8 @@ use strategy_prompting::{
     RowFile, RunManifest, StrategyText, TornLine, UNCONDITIONAL, is_scored, read_records, score_adherence, scored_by,
 };
 
-use crate::arguments::Format;
 use crate::attention_arguments::Adherence;
-use crate::failure::Failure;
 use crate::runs::{Responses, nothing_to_measure, spread, warn_of_nothing};
-use crate::text_model::{AnyModel, Delivery, must_be_local};
 
 pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failure> {
     if options.attention {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use esc_metrics::interval::wilson;
 use serde::Serialize;
 use strategy_prompting::{ContinuationRecord, TornLine, UNCONDITIONAL, read_records, tidy_response};
 
 use crate::adherence::records_file;
-use crate::arguments::{Agreement, Format};
-use crate::failure::Failure;
+use crate::arguments::Agreement;
 use crate::prepare;
 
 /// How often responses follow their strategy.

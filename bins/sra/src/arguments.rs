@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use attention_viz::Precision;
-use clap::builder::RangedU64ValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use command_line::Server;
-use llm_runtime::{DeviceChoice, FloatType, Quantization};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use command_line::{Common, FineTune, Merge, Runtime, Server, at_least_one};
 use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
@@ -14,7 +12,7 @@ use crate::classifier_arguments::Classifier;
 use crate::judge_arguments::{Compare, HeadToHead, Judge};
 use crate::score_arguments::Score;
 use crate::serve_arguments::Serve;
-use crate::training_arguments::{Dataset, Generate, Merge, Train};
+use crate::training_arguments::{Dataset, Generate};
 
 /// Strategy-steered continuations of emotional support conversations
 #[derive(Debug, Parser)]
@@ -24,35 +22,6 @@ pub(crate) struct Arguments {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options that every subcommand takes.
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// TOML file with options; an option on the command line wins over the file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Threads to compute with [default: one per core]
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// More log lines (twice: still more)
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Errors only, no progress
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Tables for people
-    Text,
-    /// One JSON value for programs
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +43,7 @@ pub(crate) enum Command {
     /// Make chats to fine-tune on out of continuation runs or a corpus
     Dataset(Dataset),
     /// Fine-tune a model with LoRA
-    Train(Box<Train>),
+    Train(Box<FineTune>),
     /// Train, test and use a classifier that tells which strategy a response follows
     Classifier(Classifier),
     /// Fold an adapter into its model and write the result
@@ -342,75 +311,6 @@ pub(crate) struct Chat {
     pub(crate) server: Server,
 }
 
-/// The model and where it runs.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model and machine")]
-pub(crate) struct ModelOptions {
-    /// Tokenizer instead of the model's: tokenizer.json, tokenizer.model or a folder
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tokenizer: Option<PathBuf>,
-    /// Chat template instead of the model's: llama2, llama3, llama3.1, mistral, chatml, zephyr, or a Jinja file
-    #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) chat_template: Option<String>,
-    /// Keep dense weights as f32, f16 or bf16 [default: as in the file]
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) dtype: Option<FloatType>,
-    /// Quantise while loading: q4_k, q6_k or q8_0
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) quantize: Option<Quantization>,
-    #[command(flatten)]
-    pub(crate) machine: Machine,
-}
-
-/// Where models come from and are computed.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model and machine")]
-pub(crate) struct Machine {
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
-    /// Model hub to ask instead of the public one
-    #[arg(long, value_name = "URL")]
-    pub(crate) hub_endpoint: Option<String>,
-    /// Folder for downloaded models
-    #[arg(long, value_name = "DIR")]
-    pub(crate) hub_cache: Option<PathBuf>,
-}
-
-/// A model that generates, and its limits.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model and machine")]
-pub(crate) struct Runtime {
-    #[command(flatten)]
-    pub(crate) model: ModelOptions,
-    /// LoRA adapter: a PEFT folder, or a run of `sra train`
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Longest prompt plus new tokens [default: the model's own]
-    #[arg(long, value_name = "TOKENS")]
-    pub(crate) context: Option<usize>,
-    /// Memory for keys and values, e.g. 4G
-    #[arg(long, default_value = "1G", value_parser = llm_runtime::parse_bytes, value_name = "SIZE")]
-    pub(crate) kv_memory: u64,
-    /// Sequences that run at a time
-    #[arg(long, default_value_t = 16, value_name = "N")]
-    pub(crate) batch: usize,
-}
-
-impl Runtime {
-    /// The same without all that a model behind a server has no use for.
-    pub(crate) fn without_local_options(&self) -> Self {
-        let model = ModelOptions {
-            tokenizer: None,
-            chat_template: None,
-            dtype: None,
-            quantize: None,
-            machine: Machine { device: self.model.machine.device, hub_endpoint: None, hub_cache: None },
-        };
-        Self { model, adapter: None, context: None, ..*self }
-    }
-}
-
 /// Tidy the responses of a run
 #[derive(Debug, Args)]
 pub(crate) struct Postprocess {
@@ -476,9 +376,4 @@ fn history_format(text: &str) -> Result<HistoryFormat, String> {
         "evaluation" => Ok(HistoryFormat::Evaluation),
         _ => Err("expected prompting or evaluation".into()),
     }
-}
-
-/// Of nothing there is nothing to tell.
-pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use strategy_prompting::{
@@ -10,10 +11,8 @@ use strategy_prompting::{
 };
 
 use crate::adherence::{counted, written};
-use crate::arguments::Format;
 use crate::attention_arguments::Attention;
 use crate::captured::{CapturedRuns, Reading, Skipped, SkippedLine};
-use crate::failure::Failure;
 use crate::measured_span::MeasuredSpan;
 use crate::{attention_figures, attention_tables};
 

@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use command_line::Server;
+use command_line::{Runtime, Server, at_least_one};
 use llm_runtime::{EditedRows, Selection};
 use strategy_prompting::{NormaliseOrder, SRA_PRESETS, SinkHandling, SraOptions, SraRows};
-
-use crate::arguments::{Runtime, at_least_one};
 
 /// Measure strategy-relevant attention (SRA) of captured runs
 ///

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use charts::{Axis, Bars, Boxes, Estimate, Figure, Format, Histogram, Lines, Panel, Scatter};
+use command_line::Failure;
 use esc_metrics::interval::Interval;
 use llm_runtime::Selection;
 use strategy_prompting::{GroupBy, SraOptions, SraRow, group_sra};
 
 use crate::attention::Margins;
-use crate::failure::Failure;
 use crate::measured_span::MeasuredSpan;
 
 /// Writes every plot as SVG, PNG and CSV.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use command_line::Failure;
 use strategy_prompting::{SraOptions, SraRow};
 
 use crate::attention::Correlations;
-use crate::failure::Failure;
 
 /// Writes `sra.csv`, `options.json` and `correlation.json`.
 pub(crate) fn write(

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use strategy_prompting::{Error, SRA_PRESETS, SraOptions, audit_steps, sra};
 
 use crate::adherence::written;
-use crate::arguments::Format;
 use crate::attention_arguments::Audit;
 use crate::attention_tables::quoted;
 use crate::captured::{CapturedRuns, Reading, Skipped};
-use crate::failure::Failure;
 
 /// The presets that [`SRA_PRESETS`] compares with the default.
 const PUBLISHED: [&str; 3] = ["paper", "reference-prompting", "reference-eval"];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use attention_viz::{AttentionRecord, EXTENSION, Precision, RecordInfo};
-use command_line::Progress;
+use command_line::{Failure, Progress};
 use llm_runtime::AttentionCapture;
 use serde::Serialize;
 use strategy_prompting::{
@@ -13,7 +13,6 @@ use strategy_prompting::{
 };
 
 use crate::adherence::{counted, records_file};
-use crate::failure::Failure;
 use crate::runs::{Responses, nothing_to_measure, warn_of_nothing};
 
 /// Folder of attention files within a run.

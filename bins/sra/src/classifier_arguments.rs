@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use command_line::{Machine, UsualLoop, at_least_one, warmup};
 use text_encoder::{ACCURACY, MACRO_F1, ReadingOptions};
 use training::{AdamWOptions, ParameterGroup, Schedule, Selection, TrainerOptions, Warmup};
-
-use crate::arguments::{Machine, at_least_one};
-use crate::training_arguments::{UsualLoop, warmup};
 
 /// Train, test and use a classifier that tells which strategy a response follows
 ///

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use attention_viz::AttentionRecord;
+use command_line::{Failure, Format};
 use judging::{
     AnnotationKey, AnnotationTasks, Annotations, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations,
     read_published_comparison, within_usual_differences,
@@ -11,9 +12,7 @@ use judging::{
 use serde::Serialize;
 use strategy_prompting::{SraOptions, sra};
 
-use crate::arguments::Format;
 use crate::captured;
-use crate::failure::Failure;
 use crate::judge::{Pair, System, pairs, read_systems};
 use crate::judge_arguments::Compare;
 

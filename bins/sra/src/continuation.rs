@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::interrupt;
+use command_line::{AnyModel, Delivery, Failure, Format, interrupt, must_be_local};
 use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, Message, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
@@ -12,9 +12,7 @@ use strategy_prompting::{
     RunSummary, SweepPlan, SweepSettings, SystemRole, run_sweep,
 };
 
-use crate::arguments::{Continue, Format, Generation, Sampling, Sweep};
-use crate::failure::Failure;
-use crate::text_model::{AnyModel, Delivery, must_be_local};
+use crate::arguments::{Continue, Generation, Sampling, Sweep};
 use crate::{captured, prepare};
 
 /// Sampling probability of the published runs.

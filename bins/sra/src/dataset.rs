@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use esconv_data::StrategySet;
 use strategy_prompting::{
     CONTINUATIONS, InstructionTemplate, TornLine, TrainingDataOptions, TrainingDataSummary, TrainingSource,
     read_records, write_training_data,
 };
 
-use crate::arguments::Format;
-use crate::failure::Failure;
 use crate::training_arguments::Dataset;
 
 pub(crate) fn run(options: &Dataset, format: Format) -> Result<ExitCode, Failure> {

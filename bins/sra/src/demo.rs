@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::interrupt;
+use command_line::{AnyModel, Delivery, Failure, Format, interrupt};
 use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, TextModel};
 use serde::Serialize;
@@ -17,11 +17,9 @@ use strategy_prompting::{
 };
 
 use crate::agreement::{self, Judged};
-use crate::arguments::{Demo, Format};
+use crate::arguments::Demo;
 use crate::continuation::print_statistics;
-use crate::failure::Failure;
 use crate::prepare;
-use crate::text_model::{AnyModel, Delivery};
 
 /// Layouts that are compared.
 const LAYOUTS: [Layout; 2] = [Layout::C1HistoryFirst, Layout::Standard];

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use serde::Serialize;
 use strategy_prompting::{
     CONTINUATIONS, ResponseText, RunManifest, TornLine, export_chats, export_reference, read_records,
 };
 
-use crate::arguments::{Export, ExportForm, Format};
-use crate::failure::Failure;
+use crate::arguments::{Export, ExportForm};
 
 pub(crate) fn run(options: &Export, format: Format) -> Result<ExitCode, Failure> {
     let labels: Vec<String> =

@@ -3,16 +3,13 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{Progress, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt};
 use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
 use serde_json::json;
 use strategy_prompting::{AnswerOptions, AnswerSummary, answer_chats, read_chat_rows};
 
-use crate::arguments::Format;
 use crate::continuation::{generation_options, print_statistics};
-use crate::failure::Failure;
-use crate::text_model::{AnyModel, Delivery};
 use crate::training_arguments::Generate;
 
 pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failure> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{Progress, interrupt};
+use command_line::{Failure, Format, Progress, interrupt, load_engine, must_be_local};
 use esc_metrics::interval::Interval;
 use llm_runtime::{AttentionEdit, Engine, SpanChoice};
 use serde::Serialize;
@@ -14,18 +14,14 @@ use strategy_prompting::{
 };
 
 use crate::adherence::{by_layout, conditional_records, groups, print_numbers, print_summary, strategies, written};
-use crate::arguments::Format;
 use crate::attention_arguments::Intervene;
-use crate::failure::Failure;
-use crate::model;
-use crate::text_model::must_be_local;
 
 pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "`sra intervene` changes attention inside the model")?;
     let records = conditional_records(&options.runs, options.limit)?;
     check_spans(options, &records)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
-    let mut model = model::load(&options.model, &options.runtime)?;
+    let mut model = load_engine(&options.model, &options.runtime)?;
     check(options, &model)?;
     interrupt::listen();
     let mut bar = Progress::new("scoring", 0, 2 * records.len() as u64);

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use command_line::Server;
+use command_line::{Runtime, Server, at_least_one};
 use llm_runtime::GenerationOptions;
 use strategy_prompting::Layout;
 
-use crate::arguments::{Generation, Runtime, at_least_one};
+use crate::arguments::Generation;
 
 /// Let a language model judge how well strategies are followed
 ///

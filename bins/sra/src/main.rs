@@ -1,7 +1,7 @@
 //! `sra`: strategy-steered continuations of emotional support conversations.
 //!
 //! Method: "Steering Conversational Large Language Models for Long Emotional Support Conversations" (arXiv 2402.10453).
-//! Each subcommand is one file that composes crates; `config.rs` merges a TOML file under the command line.
+//! Each subcommand is one file that composes crates.
 
 mod adherence;
 mod agreement;
@@ -16,69 +16,42 @@ mod chat;
 mod classifier;
 mod classifier_arguments;
 mod compare;
-mod config;
 mod continuation;
 mod dataset;
 mod demo;
 mod export;
-mod failure;
 mod generate;
 mod head_to_head;
 mod intervene;
 mod judge;
 mod judge_arguments;
 mod measured_span;
-mod merge;
-mod model;
 mod postprocess;
 mod predictability;
 mod prepare;
-mod recorder;
-mod run_folder;
 mod runs;
 mod score;
 mod score_arguments;
 mod serve;
 mod serve_arguments;
 mod statistics;
-mod text_model;
 mod token_probe;
-mod train;
 mod training_arguments;
 mod view;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-use command_line::{console, interrupt};
+use clap::CommandFactory;
+use command_line::{Failure, fine_tune, merge, run_program};
 
 use crate::arguments::{Arguments, Command};
-use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    interrupt::end_quietly_with_closed_pipes();
-    console::end_where_nothing_can_be_printed();
-    let arguments = match parse() {
-        Ok(arguments) => arguments,
-        Err(failure) => return failure.report(),
-    };
-    console::start(arguments.common.quiet, arguments.common.verbose);
-    match run(&arguments) {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn parse() -> Result<Arguments, Failure> {
-    let words = config::merge(std::env::args_os().collect(), &Arguments::command())?;
-    let matches = Arguments::command().try_get_matches_from(words).map_err(Failure::usage)?;
-    Arguments::from_arg_matches(&matches).map_err(Failure::usage)
+    let words = std::env::args_os().collect();
+    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    if let Some(threads) = arguments.common.threads {
-        llm_runtime::set_threads(threads).map_err(Failure::wrong_use)?;
-    }
     let format = arguments.common.format;
     match &arguments.command {
         Command::Prepare(options) => prepare::run(options, format),
@@ -89,9 +62,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Postprocess(options) => postprocess::run(options, format),
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),
-        Command::Train(options) => train::run(options, format),
+        Command::Train(options) => fine_tune(options, format),
         Command::Classifier(options) => classifier::run(&options.command, format),
-        Command::Merge(options) => merge::run(options, format),
+        Command::Merge(options) => merge(options, format),
         Command::Generate(options) => generate::run(options, format),
         Command::Demo(options) => demo::run(options, format),
         Command::Attention(options) => attention::run(options, format),

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use strategy_prompting::{
     CONTINUATIONS, PostprocessSummary, ReferenceConversation, ResponseText, RunManifest, TornLine, gather_by_example,
     postprocess_file, read_records, write_conversation_array,
 };
 
-use crate::arguments::{Format, Postprocess};
-use crate::failure::Failure;
+use crate::arguments::Postprocess;
 
 pub(crate) fn run(options: &Postprocess, format: Format) -> Result<ExitCode, Failure> {
     let summary = match options.compat {

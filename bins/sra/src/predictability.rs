@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::Progress;
+use command_line::{Failure, Format, Progress, load_engine, must_be_local};
 use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::Engine;
 use predictability::{
@@ -17,12 +17,8 @@ use strategy_prompting::{ContinuationRecord, ModelNames, tidy_response};
 use text_encoder::{ReadingOptions, SentenceEncoder};
 
 use crate::adherence::{conditional_records, counted, written};
-use crate::arguments::Format;
 use crate::attention_arguments::{Predictability, Reading};
 use crate::classifier::sentence_encoder;
-use crate::failure::Failure;
-use crate::model;
-use crate::text_model::must_be_local;
 
 /// Folds and strengths of the published analysis.
 const FOLDS: usize = 4;
@@ -70,7 +66,7 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
         (Reading::Lexical, None, None, None) => Ok(Source::Words),
         (Reading::Semantic, Some(file), None, None) => Ok(Source::Vectors(read_vectors(file)?)),
         (Reading::Semantic, None, Some(name), None) => {
-            Ok(Source::Model(Box::new(model::load(name, &options.runtime)?), options.layer))
+            Ok(Source::Model(Box::new(load_engine(name, &options.runtime)?), options.layer))
         }
         (Reading::Semantic, None, None, Some(name)) => {
             Ok(Source::Sentences(Box::new(sentence_encoder(name, &options.runtime.model.machine)?)))

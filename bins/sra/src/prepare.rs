@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use demo_corpus::{Generator, Split};
 use esconv_data::{Corpus, CorpusForm, Example, cut, read_corpus, read_examples, write_examples};
 use serde::Serialize;
 
-use crate::arguments::{Format, Prepare};
-use crate::failure::Failure;
+use crate::arguments::Prepare;
 
 /// Dialogues that `demo` stands for.
 const DEMO_DIALOGUES: &str = "200";

@@ -4,11 +4,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use command_line::Failure;
 use llm_runtime::ModelIdentity;
 use strategy_prompting::{ContinuationRecord, FAILURES, FailureRecord, TornLine, UNCONDITIONAL, read_records};
 
 use crate::adherence::records_file;
-use crate::failure::Failure;
 
 /// Responses of the runs that are looked at together. None may be among them twice: it would count twice, and intervals would
 /// be too narrow.

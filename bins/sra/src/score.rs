@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use command_line::{AnyModel, Delivery, Failure, Format};
 use esc_metrics::{MeanBertScore, Metric, ModelPerplexity, SentenceSimilarity};
 use text_encoder::ScoringEncoder;
 
-use crate::arguments::Format;
 use crate::classifier::sentence_encoder;
-use crate::failure::Failure;
 use crate::score_arguments::Score;
-use crate::text_model::{AnyModel, Delivery};
 
 pub(crate) fn run(options: &Score, format: Format) -> Result<ExitCode, Failure> {
     let outcome = options.score.run(&by_models(options)?).map_err(|error| match error {

@@ -1,10 +1,8 @@
 //! The command line of `sra score`: that of `esc-metrics`, and models that score.
 
 use clap::Args;
-use command_line::Server;
+use command_line::{Runtime, Server};
 use esc_metrics::front::ScoreArguments;
-
-use crate::arguments::Runtime;
 
 #[derive(Debug, Args)]
 pub(crate) struct Score {

@@ -4,14 +4,11 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use command_line::interrupt;
+use command_line::{Failure, interrupt, load_engine, must_be_local};
 use llm_runtime::CancelToken;
 use llm_runtime::server::{ServerOptions, serve};
 
-use crate::failure::Failure;
-use crate::model;
 use crate::serve_arguments::Serve;
-use crate::text_model::must_be_local;
 
 /// How soon an interrupt is noticed.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(50);
@@ -32,7 +29,7 @@ pub(crate) fn run(options: &Serve) -> Result<ExitCode, Failure> {
             options.address
         );
     }
-    let mut engine = model::load(&options.model, &options.runtime)?;
+    let mut engine = load_engine(&options.model, &options.runtime)?;
     let stop = CancelToken::new();
     interrupt::listen();
     watch(stop.clone());

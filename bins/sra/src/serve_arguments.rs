@@ -3,11 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use command_line::Key;
+use command_line::{Failure, Key, Runtime};
 use llm_runtime::{ApiKey, KeySource};
-
-use crate::arguments::Runtime;
-use crate::failure::Failure;
 
 /// Serve a model to clients of OpenAI's API
 ///

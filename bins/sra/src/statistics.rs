@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
 use esconv_data::{Statistics, read_examples};
 
-use crate::arguments::{Format, Stats};
-use crate::failure::Failure;
+use crate::arguments::Stats;
 use crate::prepare::{corpus, is_prepared};
 
 pub(crate) fn run(options: &Stats, format: Format) -> Result<ExitCode, Failure> {

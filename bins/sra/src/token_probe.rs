@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use candle_core::Tensor;
-use command_line::Progress;
+use command_line::{Failure, Format, Progress, load_engine, must_be_local};
 use esc_metrics::classification::{GroupedReport, Labelled};
 use llm_runtime::{Engine, GenerationPrompt, TextModel};
 use predictability::{RidgeClassifier, Split, grouped_split};
@@ -18,11 +18,7 @@ use strategy_prompting::{
 };
 
 use crate::adherence::{conditional_records, written};
-use crate::arguments::Format;
 use crate::attention_arguments::TokenProbe;
-use crate::failure::Failure;
-use crate::model;
-use crate::text_model::must_be_local;
 
 /// Penalty and test share of the published probe.
 const ALPHA: f64 = 1.0;
@@ -33,7 +29,7 @@ pub(crate) fn run(options: &TokenProbe, format: Format) -> Result<ExitCode, Fail
     let mut records = conditional_records(&options.runs, None)?;
     records.shuffle(&mut llm_runtime::seeded_stream(options.seed, "token-probe"));
     records.truncate(options.responses);
-    let mut engine = model::load(&options.model, &options.runtime)?;
+    let mut engine = load_engine(&options.model, &options.runtime)?;
     let tokens = read(&records, &mut engine, options.layer)?;
     let by_conversation: Vec<&str> = tokens.owners.iter().map(|owner| records[*owner].conversation.as_str()).collect();
     let numbers: Vec<String> = (0..tokens.owners.len()).map(|number| number.to_string()).collect();

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use attention_viz::{RunIndex, ServerOptions, serve};
+use command_line::Failure;
 
 use crate::attention_arguments::View;
-use crate::failure::Failure;
 
 pub(crate) fn run(options: &View) -> Result<ExitCode, Failure> {
     let index = RunIndex::open(&options.runs).map_err(Failure::work)?;

@@ -1,7 +1,10 @@
 //! What the programs of the workspace have in common at the keyboard.
 //!
-//! Log lines and colours ([`console`]), a bar or plain lines for long jobs ([`Progress`]), signals that end a job and keep what is finished
-//! ([`interrupt`]), and the options of a model behind a server ([`Server`], [`Key`]):
+//! A program is a command line and what to do with it ([`run_program`]): common options ([`Common`]), options from a file, log lines ([`console`]),
+//! signals that end a job and keep what is finished ([`interrupt`]), a bar or plain lines for long jobs ([`Progress`]), and one way to fail
+//! ([`Failure`]). Options that several programs take stand here with what they mean: a model on this machine or behind a server
+//! ([`Runtime`], [`Server`], [`AnyModel`]), a training loop with its records ([`UsualLoop`], [`Recorder`], [`open_run`]), fine-tuning with LoRA
+//! ([`FineTune`], [`fine_tune`]) and folding an adapter into its model ([`Merge`], [`merge`]).
 //!
 //! ```
 //! use clap::{Args, Command, FromArgMatches};
@@ -14,11 +17,32 @@
 //! # Ok::<(), clap::Error>(())
 //! ```
 
+mod any_model;
+mod config;
 pub mod console;
+mod failure;
+mod fine_tuning;
 pub mod interrupt;
+mod load;
+mod loop_options;
+mod merge;
+mod model_options;
+mod program;
 mod progress;
+mod recorder;
+mod run_folder;
 mod server;
 
+pub use any_model::{AnyModel, Delivery, is_remote, must_be_local};
 pub use console::print_json;
+pub use failure::Failure;
+pub use fine_tuning::{FineTune, Learn, Lora, TrainingData, adapter_folder, fine_tune};
+pub use load::{NO_ENGINE, load_engine, load_pretrained, model_source};
+pub use loop_options::{Loop, Track, Tracking, UsualLoop, warmup};
+pub use merge::{Merge, merge};
+pub use model_options::{Machine, ModelOptions, Runtime};
+pub use program::{Common, Format, at_least_one, run_program};
 pub use progress::Progress;
+pub use recorder::Recorder;
+pub use run_folder::{Outcome, open_run};
 pub use server::{Key, Server};

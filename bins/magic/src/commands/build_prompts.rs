@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::print_json;
+use command_line::{Failure, Format, print_json};
 use magic::{
     Dialogue, Indent, PROMPT_FILES, SampleRule, Task, Template, inference_clips, read_motivations, training_prompts,
     write_json,
 };
 use serde::Serialize;
 
-use crate::arguments::{BuildPrompts, Format};
-use crate::failure::{Failure, about};
+use crate::arguments::BuildPrompts;
 
 /// What became of one split.
 #[derive(Serialize)]
@@ -31,7 +30,7 @@ pub(crate) fn run(options: &BuildPrompts, format: Format) -> Result<ExitCode, Fa
     let all = train.len();
     let pairs = training_prompts(train, motivations, &motivations_file)?;
 
-    std::fs::create_dir_all(&options.out_dir).map_err(about(&options.out_dir))?;
+    std::fs::create_dir_all(&options.out_dir).map_err(Failure::at(&options.out_dir))?;
     let [train_file, valid_file, test_file] = PROMPT_FILES.map(|name| options.out_dir.join(name));
     write_json(&train_file, &pairs, Indent::Two)?;
     write_json(&valid_file, &valid, Indent::Two)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use command_line::{Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, interrupt, print_json};
 use llm_runtime::{RemoteModel, RemoteOptions, RunStatistics, TextModel};
 use magic::{
     Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
@@ -16,8 +16,7 @@ use magic::{
 use serde::Serialize;
 use strategy_prompting::RowFile;
 
-use crate::arguments::{Backend, CollectMotivations, Format};
-use crate::failure::{Failure, about};
+use crate::arguments::{Backend, CollectMotivations};
 
 /// Time between two requests, as published.
 const PUBLISHED_DELAY: Duration = Duration::from_secs(3);
@@ -42,7 +41,7 @@ pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCo
     let generation = options.generation()?;
     let items = motivation_items(&Dialogue::read_all(&options.train_file_path)?, &template);
     let mut model = model(options, &generation, items.len())?;
-    std::fs::create_dir_all(&options.out_dir).map_err(about(&options.out_dir))?;
+    std::fs::create_dir_all(&options.out_dir).map_err(Failure::at(&options.out_dir))?;
     let (journal, file) = (options.out_dir.join(MOTIVATION_JOURNAL), options.out_dir.join(MOTIVATIONS_FILE));
     let maker = made_by(model.as_ref(), &generation);
     let rows = RowFile::open(&journal, options.resume, &maker, MOTIVATION_ROWS).map_err(magic::Error::from)?;

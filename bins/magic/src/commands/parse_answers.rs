@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::print_json;
+use command_line::{Failure, Format, print_json};
 use magic::{
     Indent, ParseStatus, ParsedAnswer, Task, TrainingPrompt, count_by_status, parse_answer, read_array, write_json,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::{Format, ParseAnswers};
-use crate::failure::Failure;
+use crate::arguments::ParseAnswers;
 
 #[derive(Serialize)]
 struct Summary {

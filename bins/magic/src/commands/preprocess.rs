@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::print_json;
+use command_line::{Failure, Format, print_json};
 use magic::{
     Dialogue, INFERENCE_FILES, Sample, SampleRule, StrategySource, add_inferences, read_inferences, samples,
     write_samples,
 };
 use serde::Serialize;
 
-use crate::arguments::{Format, Preprocess};
-use crate::failure::{Failure, about};
+use crate::arguments::Preprocess;
 
 /// What became of one split.
 #[derive(Serialize)]
@@ -33,7 +32,7 @@ pub(crate) fn run(options: &Preprocess, format: Format) -> Result<ExitCode, Fail
         let file = options.out_dir.join(format!("{name}.json"));
         splits.push((Split { file, dialogues, samples: samples.len(), motivated }, samples));
     }
-    std::fs::create_dir_all(&options.out_dir).map_err(about(&options.out_dir))?;
+    std::fs::create_dir_all(&options.out_dir).map_err(Failure::at(&options.out_dir))?;
     for (split, samples) in &splits {
         write_samples(&split.file, samples)?;
     }

@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use command_line::interrupt;
+use command_line::{Failure, interrupt};
 use llm_runtime::{CancelToken, Completion, Event, Request, RequestError, RunStatistics, TextModel};
-
-use crate::failure::Failure;
 
 /// How soon an interrupt reaches a model that is still reading the prompt.
 const WATCH_EVERY: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use crate::failure::Failure;
+use command_line::Failure;
 
 /// What came in.
 pub(crate) enum Line {

@@ -12,11 +12,11 @@ pub(crate) mod view;
 
 use std::process::ExitCode;
 
-use command_line::interrupt;
+use command_line::{AnyModel, Delivery, Failure, Format, interrupt};
 use llm_runtime::{GenerationOptions, Prompt, Request, TextModel};
 use strategy_prompting::SystemRole;
 
-use crate::arguments::{Chat as Options, Format};
+use crate::arguments::Chat as Options;
 use crate::chat::answer::Answered;
 use crate::chat::command::Command;
 use crate::chat::file::{Autosave, SavedChat};
@@ -24,8 +24,6 @@ use crate::chat::input::Line;
 use crate::chat::state::{Chat, Question, Start, Step};
 use crate::chat::view::View;
 use crate::continuation;
-use crate::failure::Failure;
-use crate::text_model::{AnyModel, Delivery};
 
 pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
     let generation = continuation::generation_options(&options.generation);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use command_line::Failure;
 use esconv_data::{Strategy, StrategySet};
 use llm_runtime::{Completion, FinishReason, Message, Role};
 use strategy_prompting::{
@@ -11,7 +12,6 @@ use strategy_prompting::{
 
 use crate::chat::command::{Command, HELP};
 use crate::chat::file::Overwrite;
-use crate::failure::Failure;
 
 /// Each turn has seeds of its own, one for each `/retry`.
 const SEEDS_PER_TURN: u64 = 1 << 20;

@@ -4,11 +4,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use command_line::console;
+use command_line::{Format, console};
 use llm_runtime::{Completion, FinishReason};
 use serde::Serialize;
 
-use crate::arguments::Format;
 use crate::chat::state::{Answer, Question};
 
 const PROMPT: &str = "1;36";

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use command_line::Failure;
 use serde_json::Value;
 use strategy_prompting::{ContinuationRecord, Layout, TornLine, UNCONDITIONAL, read_records, tidy_response};
 
 use crate::adherence::records_file;
-use crate::failure::Failure;
 use crate::prepare;
 
 /// A response.

@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 
-use command_line::{interrupt, print_json};
+use command_line::{Failure, Format, interrupt, print_json};
 use esc_metrics::classification::{GroupedReport, Labelled};
 use serde::Serialize;
 
 use super::data::{self, LeftOut, Response};
 use super::{model, rows};
 use crate::adherence::written;
-use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierEval;
-use crate::failure::Failure;
 
 /// Confusions that are told per class.
 const TOP: usize = 3;

@@ -9,11 +9,11 @@ mod train;
 
 use std::process::ExitCode;
 
+use command_line::{Failure, Format};
+
 pub(crate) use model::sentence_encoder;
 
-use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierCommand;
-use crate::failure::Failure;
 
 pub(crate) fn run(command: &ClassifierCommand, format: Format) -> Result<ExitCode, Failure> {
     match command {

@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use command_line::{Failure, Machine, must_be_local};
 use llm_runtime::{LoadEvent, LoadOptions};
 use text_encoder::{SentenceEncoder, TextClassifier};
-
-use crate::arguments::Machine;
-use crate::failure::Failure;
-use crate::text_model::must_be_local;
 
 /// Folder of the trained classifier in a run.
 pub(super) const MODEL_FOLDER: &str = "model";

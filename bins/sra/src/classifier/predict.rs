@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use command_line::{interrupt, print_json};
+use command_line::{Failure, Format, interrupt, print_json};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use text_encoder::weights_sha256;
@@ -11,9 +11,7 @@ use text_encoder::weights_sha256;
 use super::rows::{self, Predictions, Row};
 use super::{data, model};
 use crate::adherence::written;
-use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierPredict;
-use crate::failure::Failure;
 
 /// Digits of a hash that name a classifier.
 const HASH_DIGITS: usize = 12;

@@ -5,13 +5,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use command_line::{Progress, interrupt};
+use command_line::{Failure, Progress, interrupt};
 use serde::{Deserialize, Serialize};
 use strategy_prompting::{Layout, RowFile, RowKind};
 use text_encoder::{Prediction, ReadingOptions, TextClassifier};
 
 use super::data::Response;
-use crate::failure::Failure;
 
 /// Responses that are classified before results are kept.
 const CHUNK: usize = 256;

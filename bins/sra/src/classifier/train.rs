@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::{interrupt, print_json};
+use command_line::{Failure, Format, Outcome, Recorder, interrupt, open_run, print_json};
 use esconv_data::Split;
 use llm_runtime::format_bytes;
 use serde::Serialize;
@@ -15,12 +15,7 @@ use training::{Control, Dataset, End, RunDir, SetScores, TrainSummary, Trainer, 
 
 use super::data::{self, LeftOut, Response};
 use super::model::{self, MODEL_FOLDER};
-use crate::arguments::Format;
 use crate::classifier_arguments::ClassifierTrain;
-use crate::failure::Failure;
-use crate::recorder::Recorder;
-use crate::run_folder;
-use crate::run_folder::Outcome;
 
 /// Pieces of a vocabulary that is learned.
 const VOCABULARY: usize = 4096;
@@ -55,7 +50,7 @@ pub(crate) fn run(options: &ClassifierTrain, format: Format) -> Result<ExitCode,
         dry_run(&settings, &sets, &texts, &model, format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let run = run_folder::open(&options.out, options.resume, &settings)?;
+    let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
     let (summary, dev) = train(options, &settings, &sets, &model, &run)?;
     model.save(&run.path().join(MODEL_FOLDER))?;

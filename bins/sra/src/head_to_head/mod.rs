@@ -9,17 +9,14 @@ mod preferences;
 mod terminal;
 mod web;
 
-use command_line::interrupt;
+use command_line::{Delivery, Failure, Format, interrupt};
 use std::process::ExitCode;
 
 use self::duel::Beginning;
 use self::models::Models;
 use self::preferences::Preferences;
-use crate::arguments::Format;
 use crate::chat::state::Start;
-use crate::failure::Failure;
 use crate::judge_arguments::HeadToHead;
-use crate::text_model::Delivery;
 
 pub(crate) fn run(options: &HeadToHead, format: Format) -> Result<ExitCode, Failure> {
     let beginning = beginning(options)?;

@@ -1,16 +1,13 @@
 //! The two models of a comparison.
 
-use command_line::Server;
+use command_line::{AnyModel, Delivery, Failure, Runtime, Server, is_remote};
 use llm_runtime::{GenerationOptions, Request, TextModel};
 use strategy_prompting::SystemRole;
 
 use super::duel::{Duel, Model};
-use crate::arguments::Runtime;
 use crate::chat::state::Question;
 use crate::continuation::generation_options;
-use crate::failure::Failure;
 use crate::judge_arguments::HeadToHead;
-use crate::text_model::{AnyModel, Delivery, is_remote};
 
 /// Two models, and how both are asked. Each has its own tokeniser and chat template.
 pub(super) struct Models {

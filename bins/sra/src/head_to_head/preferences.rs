@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use command_line::{Failure, Format};
 use esc_metrics::judge::{JudgeReport, Winner};
 use llm_runtime::FinishReason;
 use serde::{Deserialize, Serialize};
 use strategy_prompting::{Layout, RowFile, RowKind, UNCONDITIONAL};
 
 use super::duel::{Duel, Model, Side};
-use crate::arguments::Format;
 use crate::chat::state::{Answer, Exchange};
-use crate::failure::Failure;
 use crate::judge::{print_head, print_row};
 
 const ROWS: RowKind<Preference> = RowKind {

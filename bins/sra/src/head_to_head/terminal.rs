@@ -1,18 +1,16 @@
 //! A blind comparison at the terminal: answer 1, answer 2, and which is better.
 
-use command_line::interrupt;
+use command_line::{Failure, Format, interrupt};
 use std::process::ExitCode;
 
 use super::duel::{Beginning, Duel, Model, Side};
 use super::models::Models;
 use super::preferences::{Liked, Preferences};
-use crate::arguments::Format;
 use crate::chat::answer;
 use crate::chat::command::{self, Command};
 use crate::chat::input::{self, Line};
 use crate::chat::state::{Answer, Question, Step};
 use crate::chat::view::View;
-use crate::failure::Failure;
 
 /// What `/help` says.
 const HELP: &str = "\

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use command_line::Failure;
 use judging::{PairItem, RatingItem};
 use llm_runtime::Message;
 use serde_json::Value;
@@ -14,7 +15,6 @@ use strategy_prompting::{
 };
 
 use crate::adherence::records_file;
-use crate::failure::Failure;
 
 /// An answer with what a judge needs to know.
 struct Answered {

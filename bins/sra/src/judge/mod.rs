@@ -6,7 +6,7 @@ mod report;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{Progress, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt};
 use judging::{
     Decision, JudgeTemplate, PairItem, PairJudgement, Question, Rating, RatingItem, judge_name, judge_pairs, rate,
     rater_name,
@@ -17,11 +17,8 @@ use strategy_prompting::{RowFile, RowKind};
 
 pub(crate) use self::answers::{Pair, System, pairs, read_systems};
 pub(crate) use self::report::{print_head, print_row};
-use crate::arguments::Format;
-use crate::failure::Failure;
 use crate::judge_arguments::{By, Judge};
 use crate::runs::spread;
-use crate::text_model::{AnyModel, Delivery};
 
 const JUDGEMENTS: RowKind<PairJudgement> =
     RowKind { name: "row of `sra judge`", beginning: r#"{"id":"#, id: |row| row.id.clone(), made_by: |row| &row.judge };

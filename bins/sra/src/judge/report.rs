@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use command_line::{Failure, Format};
 use esc_metrics::interval::Interval;
 use esc_metrics::judge::{JudgeReport, VerdictPair};
 use judging::{PairJudgement, Rating};
 use serde::Serialize;
 
 use crate::adherence::written;
-use crate::arguments::Format;
-use crate::failure::Failure;
 
 /// Width of the names in a table: strategies are longer than systems.
 const NAME: usize = 32;

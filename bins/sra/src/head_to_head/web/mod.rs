@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use command_line::interrupt;
+use command_line::{AnyModel, Failure, Format, interrupt};
 use llm_runtime::{CancelToken, Completion, Event, KnownHosts, Request as ModelRequest, RequestError, TextModel};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -26,10 +26,7 @@ use self::visitors::{Ask, Asked, Visitors, Wish};
 use super::duel::{Beginning, Model};
 use super::models::{Asking, Models};
 use super::preferences::Preferences;
-use crate::arguments::Format;
-use crate::failure::Failure;
 use crate::judge_arguments::HeadToHead;
-use crate::text_model::AnyModel;
 
 /// Largest body of a request in bytes.
 const LARGEST_BODY: usize = 64 << 10;

@@ -6,8 +6,8 @@ use llm_runtime::PretrainedModel;
 use lora::SftDataset;
 use lora::sft::{EncodeSummary, SftEncoder, SftExample, SftTemplate, pack, read_records};
 
-use crate::failure::Failure;
-use crate::training_arguments::TrainingData;
+use super::TrainingData;
+use crate::Failure;
 
 /// What is learned from, and what is held out.
 pub(crate) struct Sets {

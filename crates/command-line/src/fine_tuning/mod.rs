@@ -1,24 +1,21 @@
-//! `sra train`: LoRA fine-tuning on chats.
+//! Fine-tuning of a language model with LoRA, from files of chats or of instructions to an adapter in a run folder.
 
 mod data;
+mod options;
 mod report;
+
+pub use options::{FineTune, Learn, Lora, TrainingData};
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use command_line::interrupt;
 use llm_runtime::{Llama, PretrainedModel};
 use lora::{Adapters, LoraConfig, SftDataset, SftObjective};
 use serde::Serialize;
 use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
 
-use crate::arguments::Format;
-use crate::failure::Failure;
-use crate::recorder::Recorder;
-use crate::text_model::must_be_local;
-use crate::training_arguments::Train;
-use crate::{model, run_folder};
+use crate::{Failure, Format, NO_ENGINE, Recorder, interrupt, load_pretrained, must_be_local, open_run};
 
 /// Name under which the adapter is known inside a run.
 const ADAPTER: &str = "trained";
@@ -39,13 +36,16 @@ struct Settings {
     lora: LoraConfig,
 }
 
-pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
-    must_be_local(&options.model, "`sra train` computes gradients through the model")?;
+/// Trains an adapter and prints what became of it.
+///
+/// # Errors
+/// The model, the data or the settings can't be used, or the training fails; what was saved until then stays.
+pub fn fine_tune(options: &FineTune, format: Format) -> Result<ExitCode, Failure> {
+    must_be_local(&options.model, "training computes gradients through the model")?;
     let adapters = Adapters::new();
-    let loaded =
-        model::load_pretrained(&options.model, &options.options, model::NO_ENGINE, &|loader, config, device| {
-            Llama::load(&adapters.wrap(loader), config, device)
-        })?;
+    let loaded = load_pretrained(&options.model, &options.options, NO_ENGINE, &|loader, config, device| {
+        Llama::load(&adapters.wrap(loader), config, device)
+    })?;
     let trainer_options = options.loop_.options();
     trainer_options.check()?;
     let sets = data::read(&options.data, &loaded)?;
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         report::dry_run(&settings, &sets, &adapters.parameters(ADAPTER)?, &loaded.llama, format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let run = run_folder::open(&options.out, options.resume, &settings)?;
+    let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
     let summary = train(options, &settings, &sets, loaded.llama.clone(), &adapters, &run)?;
     adapters.save(ADAPTER, &run.path().join(ADAPTER_FOLDER), &options.model)?;
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
 }
 
 fn settings(
-    options: &Train,
+    options: &FineTune,
     loaded: &PretrainedModel,
     adapters: &Adapters,
     trainer: &TrainerOptions,
@@ -97,7 +97,7 @@ fn settings(
 }
 
 fn train(
-    options: &Train,
+    options: &FineTune,
     settings: &Settings,
     sets: &data::Sets,
     llama: Arc<Llama>,
@@ -117,8 +117,8 @@ fn train(
     Ok(outcome?)
 }
 
-/// The adapter folder that `path` stands for: a PEFT folder, or a run of `sra train`.
-pub(crate) fn adapter_folder(path: &Path) -> std::path::PathBuf {
+/// The adapter folder that `path` stands for: a PEFT folder, or a run of a fine-tuning.
+pub fn adapter_folder(path: &Path) -> std::path::PathBuf {
     let inside = path.join(ADAPTER_FOLDER);
     if inside.join(lora::CONFIG_FILE).is_file() { inside } else { path.to_path_buf() }
 }

@@ -2,25 +2,24 @@
 
 use std::ops::ControlFlow;
 
-use command_line::Server;
 use llm_runtime::{
     ChatTemplate, Engine, Error, Event, GenerationOptions, ModelIdentity, RemoteAddress, RemoteModel, RemoteOptions,
     Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
 };
 
-use crate::arguments::Runtime;
-use crate::failure::Failure;
-use crate::model;
+use crate::{Failure, Runtime, Server, load_engine};
 
 /// A model here or elsewhere.
-pub(crate) enum AnyModel {
+pub enum AnyModel {
+    /// On this machine.
     Local(Box<Engine>),
+    /// Behind a server.
     Remote(RemoteModel),
 }
 
 /// Whether text is wanted as it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub enum Delivery {
     /// As it comes: somebody reads along.
     Streamed,
     /// When it is finished.
@@ -29,13 +28,16 @@ pub(crate) enum Delivery {
 
 impl AnyModel {
     /// Loads a model, or makes ready to ask its server; options of the other kind are refused.
-    pub(crate) fn load(model: &str, runtime: &Runtime, server: &Server, delivery: Delivery) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// It can't be loaded, or an option is about models of the other kind.
+    pub fn load(model: &str, runtime: &Runtime, server: &Server, delivery: Delivery) -> Result<Self, Failure> {
         if !is_remote(model) {
             return match server.first_given() {
                 Some(option) => Err(Failure::wrong_use(format!(
                     "{option} is about models behind servers (--model openai:NAME@URL), but `{model}` is a local one"
                 ))),
-                None => Ok(Self::Local(Box::new(model::load(model, runtime)?))),
+                None => Ok(Self::Local(Box::new(load_engine(model, runtime)?))),
             };
         }
         if let Some(option) = first_local_option(runtime) {
@@ -49,7 +51,7 @@ impl AnyModel {
     }
 
     /// The engine, where the model is a local one.
-    pub(crate) fn engine(&self) -> Option<&Engine> {
+    pub fn engine(&self) -> Option<&Engine> {
         match self {
             Self::Local(engine) => Some(engine),
             Self::Remote(_) => None,
@@ -57,7 +59,10 @@ impl AnyModel {
     }
 
     /// Refuses generation options that the model can't carry out, before anything is asked.
-    pub(crate) fn check(&self, options: &GenerationOptions) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check(&self, options: &GenerationOptions) -> Result<(), Failure> {
         let Self::Remote(remote) = self else { return options.validate().map_err(Failure::wrong_use) };
         remote.check(options).map_err(|invalid| match invalid.option {
             "top_k" => {
@@ -104,12 +109,15 @@ impl TextModel for AnyModel {
 }
 
 /// Whether a model is behind a server.
-pub(crate) fn is_remote(model: &str) -> bool {
+pub fn is_remote(model: &str) -> bool {
     model.starts_with(RemoteAddress::PREFIX)
 }
 
 /// Refuses a model behind a server where its insides are needed, and says what for.
-pub(crate) fn must_be_local(model: &str, need: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// The model is behind a server.
+pub fn must_be_local(model: &str, need: &str) -> Result<(), Failure> {
     if !is_remote(model) {
         return Ok(());
     }

@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 
-use command_line::Progress;
 use llm_runtime::{
     BuildLlama, EmbeddedModel, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions,
 };
 use lora::Adapters;
 
-use crate::arguments::{ModelOptions, Runtime};
-use crate::failure::Failure;
-use crate::train;
+use crate::{Failure, ModelOptions, Progress, Runtime, adapter_folder};
 
 /// An engine of the model, with the adapter if there is one.
-pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
+///
+/// # Errors
+/// The model or the adapter can't be read or does not fit into memory.
+pub fn load_engine(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     let limits = EngineOptions {
         batch: runtime.batch,
         kv_memory: runtime.kv_memory,
@@ -28,24 +28,26 @@ pub(crate) fn load(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
     let mut loaded = load_pretrained(model, &runtime.model, limits, &|loader, config, device| {
         Llama::load(&adapters.wrap(loader), config, device)
     })?;
-    let folder = train::adapter_folder(folder);
+    let folder = adapter_folder(folder);
     adapters.load("adapter", &folder)?;
     loaded.rename(format!("{model} + {}", folder.display()), &[folder.join(lora::WEIGHTS_FILE)]);
     Ok(loaded.into_engine(&limits)?)
 }
 
 /// For a model that generates nothing: no memory is needed for keys and values.
-pub(crate) const NO_ENGINE: EngineOptions =
-    EngineOptions { batch: 1, kv_memory: 0, step_rows: 1, context_length: None };
+pub const NO_ENGINE: EngineOptions = EngineOptions { batch: 1, kv_memory: 0, step_rows: 1, context_length: None };
 
 /// The model itself, built by `build`; whether it fits into memory is checked with the engine's limits.
-pub(crate) fn load_pretrained(
+///
+/// # Errors
+/// It can't be read or does not fit.
+pub fn load_pretrained(
     model: &str,
     options: &ModelOptions,
     engine: EngineOptions,
     build: BuildLlama<'_>,
 ) -> Result<PretrainedModel, Failure> {
-    let options = source(
+    let options = model_source(
         model,
         LoadOptions {
             tokenizer: options.tokenizer.clone(),
@@ -77,7 +79,7 @@ pub(crate) fn load_pretrained(
 }
 
 /// The model that a command line names; `demo` is part of the program, `./demo` a folder.
-pub(crate) fn source(model: &str, options: LoadOptions) -> LoadOptions {
+pub fn model_source(model: &str, options: LoadOptions) -> LoadOptions {
     let demo = EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL };
     LoadOptions { model: model.to_owned(), embedded: Some(demo), ..options }
 }

@@ -6,10 +6,13 @@ use llm_runtime::peak_memory;
 use serde::Serialize;
 use training::{Best, End, RunDir, TrainSummary};
 
-use crate::failure::Failure;
+use crate::Failure;
 
 /// A new run's folder, or that of the run to be resumed, which must have been begun with the same settings.
-pub(crate) fn open(out: &Path, resume: bool, settings: &impl Serialize) -> Result<RunDir, Failure> {
+///
+/// # Errors
+/// The folder is in use or can't be written, or the settings are others.
+pub fn open_run(out: &Path, resume: bool, settings: &impl Serialize) -> Result<RunDir, Failure> {
     let new = toml::to_string_pretty(settings).map_err(Failure::work)?;
     if !resume || RunDir::open(out).is_err() {
         let run = RunDir::create(out)?;
@@ -29,25 +32,32 @@ pub(crate) fn open(out: &Path, resume: bool, settings: &impl Serialize) -> Resul
 
 /// What every finished training run tells.
 #[derive(Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) run: String,
-    pub(crate) steps: u64,
-    pub(crate) planned_steps: u64,
-    pub(crate) ended: &'static str,
+pub struct Outcome {
+    /// Its folder.
+    pub run: String,
+    /// Optimiser steps taken.
+    pub steps: u64,
+    /// Optimiser steps that were to be taken.
+    pub planned_steps: u64,
+    /// Why it ended.
+    pub ended: &'static str,
     /// The last steps' loss.
-    pub(crate) loss: Option<f64>,
-    pub(crate) best: Option<Best>,
+    pub loss: Option<f64>,
+    /// The best evaluation.
+    pub best: Option<Best>,
     /// Tokens learned from.
-    pub(crate) tokens: u64,
-    pub(crate) seconds: f64,
+    pub tokens: u64,
+    /// How long it took.
+    pub seconds: f64,
     /// Evaluations included.
-    pub(crate) tokens_per_second: f64,
+    pub tokens_per_second: f64,
     /// Bytes.
-    pub(crate) peak_memory: u64,
+    pub peak_memory: u64,
 }
 
 impl Outcome {
-    pub(crate) fn new(run: &RunDir, summary: &TrainSummary) -> Self {
+    /// What the summary of a run says.
+    pub fn new(run: &RunDir, summary: &TrainSummary) -> Self {
         Self {
             run: run.path().display().to_string(),
             steps: summary.steps,

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::failure::Failure;
+use crate::Failure;
 
 /// Gives the command line with the options of its `--config` file, if it names one.
 pub(crate) fn merge(words: Vec<OsString>, command: &clap::Command) -> Result<Vec<OsString>, Failure> {

@@ -1,14 +1,11 @@
 //! What a training run prints.
 
-use command_line::print_json;
 use llm_runtime::{Llama, format_bytes};
 use serde::Serialize;
 use training::{Parameters, RunDir, TrainSummary};
 
 use super::{ADAPTER_FOLDER, Settings, data};
-use crate::arguments::Format;
-use crate::failure::Failure;
-use crate::run_folder::Outcome;
+use crate::{Failure, Format, Outcome, print_json};
 
 /// Steps, tokens and memory that a run will take.
 #[derive(Serialize)]

@@ -1,6 +1,5 @@
 //! What happens in a training run, written down and shown.
 
-use command_line::Progress;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
@@ -9,11 +8,10 @@ use training::tracking::{
 };
 use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
 
-use crate::failure::Failure;
-use crate::training_arguments::{Track, Tracking};
+use crate::{Failure, Progress, Track, Tracking};
 
 /// Writes events and shows a progress line.
-pub(crate) struct Recorder<'a> {
+pub struct Recorder<'a> {
     run: &'a RunDir,
     tracking: &'a Tracking,
     settings: Map<String, Value>,
@@ -25,17 +23,17 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(
-        run: &'a RunDir,
-        tracking: &'a Tracking,
-        settings: &impl Serialize,
-        held_out_sets: Vec<String>,
-    ) -> Self {
+    /// Records of a run; `settings` are told to trackers, `held_out_sets` are the names of the evaluated sets.
+    pub fn new(run: &'a RunDir, tracking: &'a Tracking, settings: &impl Serialize, held_out_sets: Vec<String>) -> Self {
         let settings = flat(settings);
         Self { run, tracking, settings, trackers: Trackers::new(), bar: None, held_out: None, held_out_sets }
     }
 
-    pub(crate) fn see(&mut self, event: &TrainEvent) -> Result<(), TrainingError> {
+    /// Notes what happened.
+    ///
+    /// # Errors
+    /// The records can't be written.
+    pub fn see(&mut self, event: &TrainEvent) -> Result<(), TrainingError> {
         match event {
             TrainEvent::Started { step, total_steps, .. } => {
                 self.bar = Some(Progress::new("training", *step, *total_steps));
@@ -98,7 +96,10 @@ impl<'a> Recorder<'a> {
     }
 
     /// Closes the records and draws the curve.
-    pub(crate) fn finish(&mut self, is_good: bool) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// The records can't be written.
+    pub fn finish(&mut self, is_good: bool) -> Result<(), Failure> {
         if let Some(bar) = &self.bar {
             bar.finish();
         }

@@ -1,0 +1,74 @@
+//! What every program does before and after its work: it reads the command line, begins the log and tells failures.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
+
+use crate::{Failure, config, console, interrupt};
+
+/// Options that every subcommand takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// TOML file with options; an option on the command line wins over the file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Threads to compute with [default: one per core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// More log lines (twice: still more)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Errors only, no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Text,
+    /// One JSON value for programs
+    Json,
+}
+
+/// Runs a program: `words` are its command line, `command` says how they are read, `common` finds the common options in what was read, and
+/// `work` does what was asked for. Gives the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+pub fn run_program<A: FromArgMatches>(
+    words: Vec<OsString>,
+    command: &clap::Command,
+    common: fn(&A) -> &Common,
+    work: fn(&A) -> Result<ExitCode, Failure>,
+) -> ExitCode {
+    interrupt::end_quietly_with_closed_pipes();
+    console::end_where_nothing_can_be_printed();
+    let done = parse(words, command).and_then(|arguments| {
+        begin(common(&arguments))?;
+        work(&arguments)
+    });
+    done.unwrap_or_else(|failure| failure.report(command.get_name()))
+}
+
+fn parse<A: FromArgMatches>(words: Vec<OsString>, command: &clap::Command) -> Result<A, Failure> {
+    let words = config::merge(words, command)?;
+    Ok(A::from_arg_matches(&command.clone().try_get_matches_from(words)?)?)
+}
+
+fn begin(common: &Common) -> Result<(), Failure> {
+    console::start(common.quiet, common.verbose);
+    match common.threads {
+        Some(threads) => llm_runtime::set_threads(threads).map_err(Failure::wrong_use),
+        None => Ok(()),
+    }
+}
+
+/// For options that count something: of nothing there is nothing to tell.
+pub fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
