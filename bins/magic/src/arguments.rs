@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::generator_arguments::{Bank, Eval, Generate, Train};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_line::{Common, Failure, Server};
 use llm_runtime::GenerationOptions;
@@ -27,6 +28,14 @@ pub(crate) enum Command {
     BuildPrompts(BuildPrompts),
     /// Read strategies and motivations out of what a model wrote
     ParseAnswers(ParseAnswers),
+    /// Train the response generator with its strategy memory
+    Train(Box<Train>),
+    /// Answer samples with a trained generator, and score the responses
+    Eval(Box<Eval>),
+    /// Answer in one dialogue, and see what was remembered
+    Generate(Box<Generate>),
+    /// Look into a strategy memory
+    Bank(Bank),
     /// Write the built-in texts of prompts into files, to be changed
     Templates(Templates),
     /// Print shell completions

@@ -70,6 +70,15 @@ pub enum Error {
         /// Tokens that are allowed.
         limit: usize,
     },
+    /// An option makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// The generator or its memory could not be read, written or run.
+    #[error(transparent)]
+    Generator(#[from] memory_bank::MemoryError),
+    /// The generator's encoder–decoder or its tokenizer could not be read, written or run.
+    #[error(transparent)]
+    Seq2Seq(#[from] seq2seq::Seq2SeqError),
     /// A file of rows could not be read or written.
     #[error(transparent)]
     Rows(#[from] strategy_prompting::Error),

@@ -33,13 +33,18 @@ mod answer;
 mod clip;
 mod contraction;
 mod dialogue;
+mod encoding;
 mod error;
+mod evaluation;
+mod generator_folder;
 mod inference;
 mod json_file;
 mod motivation;
 mod offline;
 mod prompts;
+mod response;
 mod sample;
+mod sha256;
 mod smoothing;
 mod strategy;
 mod template;
@@ -49,7 +54,12 @@ pub use answer::{ParseStatus, ParsedAnswer, count_by_status, parse_answer};
 pub use clip::{CollectionClip, collection_clips, inference_clips};
 pub use contraction::{LetterCase, expand_contractions};
 pub use dialogue::{Author, Dialogue, SampleRule, Turn};
+pub use encoding::{EncodingOptions, SampleEncoder, Truncate};
 pub use error::Error;
+pub use evaluation::{Evaluated, Evaluation, Evaluator, Part, metric_names};
+pub use generator_folder::{
+    GENERATOR_FOLDER, GeneratorSettings, Profile, ResponseGenerator, SETTINGS_FILE, generator_folder, save_generator,
+};
 pub use inference::{INFERENCE_FILES, Inference, read_inferences};
 pub use json_file::{Indent, read_array, write_json};
 pub use motivation::{
@@ -58,7 +68,9 @@ pub use motivation::{
 };
 pub use offline::OfflineModel;
 pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, training_prompts};
-pub use sample::{Sample, StrategySource, add_inferences, samples, write_samples};
+pub use response::{RESPONSE_ROWS, Remembered, ResponseRow, input_sha256, response_id};
+pub use sample::{Sample, StrategySource, add_inferences, read_samples, samples, write_samples};
+pub use sha256::sha256_of_files;
 pub use smoothing::smoothed_curve;
 pub use strategy::Strategy;
 pub use template::{TEMPLATE_FILES, Task, Template};

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod generator_arguments;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,7 +16,12 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let words = std::env::args_os().map(with_dashes).collect();
-    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
+    run_program(words, &command(), |arguments: &Arguments| &arguments.common, run)
+}
+
+/// The command line, with the published defaults where options are shared with other programs.
+fn command() -> clap::Command {
+    Arguments::command().mut_subcommand("train", generator_arguments::with_published_defaults)
 }
 
 /// The published code's options have underscores (`--train_file_path`): they are taken as well. Values stay as they are.
@@ -36,9 +42,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::CollectMotivations(options) => commands::collect_motivations::run(options, format),
         Command::BuildPrompts(options) => commands::build_prompts::run(options, format),
         Command::ParseAnswers(options) => commands::parse_answers::run(options, format),
+        Command::Train(options) => commands::train::run(options, format),
+        Command::Eval(options) => commands::eval::run(options, format),
+        Command::Generate(options) => commands::generate::run(options, format),
+        Command::Bank(options) => commands::bank::run(&options.command, format),
         Command::Templates(options) => commands::templates::run(options),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "magic", &mut std::io::stdout());
+            clap_complete::generate(*shell, &mut command(), "magic", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
     }

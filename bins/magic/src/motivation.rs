@@ -16,6 +16,7 @@ use strategy_prompting::RowKind;
 use crate::clip::{CollectionClip, collection_clips};
 use crate::dialogue::Dialogue;
 use crate::error::Error;
+use crate::sha256::hex;
 use crate::strategy::Strategy;
 use crate::template::Template;
 
@@ -231,10 +232,6 @@ pub fn in_order(items: &[MotivationItem], rows: &[MotivationRow]) -> Vec<Option<
 pub fn of_items<'r>(items: &[MotivationItem], rows: &'r [MotivationRow]) -> Vec<&'r MotivationRow> {
     let ids: HashSet<String> = items.iter().map(MotivationItem::id).collect();
     rows.iter().filter(|row| ids.contains(&(MOTIVATION_ROWS.id)(row))).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::contraction::{LetterCase, expand_contractions};
 use crate::dialogue::{Dialogue, SampleRule};
 use crate::error::Error;
 use crate::inference::Inference;
-use crate::json_file::{Indent, write_json};
+use crate::json_file::{Indent, read_array, write_json};
 use crate::strategy::Strategy;
 
 /// One supporter turn to be predicted. The order of the fields is that of the files.
@@ -98,6 +98,18 @@ pub fn add_inferences(
         }
     }
     Ok(())
+}
+
+/// Reads `train.json`, `valid.json` or `test.json`: ours, or published ones.
+///
+/// # Errors
+/// The file can't be read, holds no sample, or an entry is none; the error tells its number.
+pub fn read_samples(path: &Path) -> Result<Vec<Sample>, Error> {
+    let samples: Vec<Sample> = read_array(path, "sample (see `magic preprocess`)")?;
+    match samples.is_empty() {
+        true => Err(Error::format(path, "holds no sample: expected at least one")),
+        false => Ok(samples),
+    }
 }
 
 /// Writes `train.json`, `valid.json` or `test.json`: byte for byte as the published preprocessing lays it out.

@@ -37,7 +37,7 @@ pub use any_model::{AnyModel, Delivery, is_remote, must_be_local};
 pub use console::print_json;
 pub use failure::Failure;
 pub use fine_tuning::{FineTune, Learn, Lora, TrainingData, adapter_folder, fine_tune};
-pub use load::{NO_ENGINE, load_engine, load_pretrained, model_source};
+pub use load::{NO_ENGINE, hugging_face_folder, load_engine, load_pretrained, model_source};
 pub use loop_options::{Loop, Track, Tracking, UsualLoop, warmup};
 pub use merge::{Merge, merge};
 pub use model_options::{Machine, ModelOptions, Runtime};

@@ -1,13 +1,14 @@
 //! Loading what `--model` and `--adapter` name, with a progress bar.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use llm_runtime::{
     BuildLlama, EmbeddedModel, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions,
 };
 use lora::Adapters;
 
-use crate::{Failure, ModelOptions, Progress, Runtime, adapter_folder};
+use crate::{Failure, Machine, ModelOptions, Progress, Runtime, adapter_folder};
 
 /// An engine of the model, with the adapter if there is one.
 ///
@@ -82,4 +83,21 @@ pub fn load_pretrained(
 pub fn model_source(model: &str, options: LoadOptions) -> LoadOptions {
     let demo = EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL };
     LoadOptions { model: model.to_owned(), embedded: Some(demo), ..options }
+}
+
+/// The Hugging Face folder that a name stands for: the folder itself, or a hub id after a download.
+///
+/// # Errors
+/// There is no such folder, and the hub has no such model or can't be reached.
+pub fn hugging_face_folder(name: &str, machine: &Machine) -> Result<PathBuf, Failure> {
+    let options = LoadOptions {
+        hub_endpoint: machine.hub_endpoint.clone(),
+        hub_cache: machine.hub_cache.clone(),
+        ..LoadOptions::new(name)
+    };
+    Ok(options.resolve(&|event| {
+        if let LoadEvent::Download(at) = event {
+            tracing::info!("{at:?}");
+        }
+    })?)
 }

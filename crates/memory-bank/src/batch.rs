@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
 use seq2seq::TokenBatch;
 use training::{Dataset, TrainingError};
 
 use crate::history::{History, remembered};
-use crate::{BankRow, MemoryError, Place};
+use crate::{BankRow, MemoryError, Place, StrategyBank};
 
 /// A supporter's earlier response, as it is remembered.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +119,14 @@ impl MagicBatch {
             self.remembered.push((one.strategy, BankRow { text, place, written_at: 0, feedback }));
             push(&mut self.responses, &response.tokens, padding.map(|to| (to.responses, to.pad_id)));
         }
+    }
+
+    /// The rows of a memory that each sample may see.
+    ///
+    /// # Errors
+    /// As [`StrategyBank::read`].
+    pub fn memories(&self, bank: &StrategyBank) -> Result<Vec<Option<Tensor>>, MemoryError> {
+        self.strategies.iter().zip(&self.places).map(|(strategy, place)| bank.read(*strategy, Some(place))).collect()
     }
 
     /// Number of samples.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use llm_runtime::{Linear, LinearLoader};
-use seq2seq::{Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
+use seq2seq::search::{CachedDecoder, Decoded, DecodingIds, DecodingOptions, DecodingRow, decode};
+use seq2seq::{
+    Decoder, DecoderCache, Encoder, HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable, label_log_probs,
+};
 use training::Pass;
 
 use crate::reader::MemoryReader;
-use crate::{GeneratorOptions, HeadInit, MemoryError, MotivationFusion};
+use crate::{GeneratorOptions, HeadInit, MagicBatch, MemoryError, MotivationFusion};
 
 /// The bias of the output layer.
 pub(crate) const HEAD_BIAS: &str = "generator.proj.bias";
@@ -167,6 +170,21 @@ impl MagicGenerator {
         Ok(self.decoder.forward(outputs, &self.encode(sources, pass)?, pass)?)
     }
 
+    /// The log-probability of each label of a batch, `[labels]` f32, sample after sample. `memories` are the rows that each sample sees.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn label_log_probs(
+        &self,
+        batch: &MagicBatch,
+        memories: &[Option<Tensor>],
+        pass: &Pass,
+    ) -> Result<Tensor, MemoryError> {
+        let sources = Sources { inputs: &batch.inputs, motivations: &batch.motivations, memories };
+        let states = self.forward(&sources, &batch.outputs, pass)?;
+        Ok(label_log_probs(&self.head, states.states(), &batch.labels, 0.0, pass.checkpoints.as_ref())?)
+    }
+
     /// Begins an output for each sample: encoders and memory are asked once.
     ///
     /// # Errors
@@ -181,6 +199,44 @@ impl MagicGenerator {
     /// As [`Decoder::step`].
     pub fn step(&self, ids: &[u32], cache: &mut DecoderCache) -> Result<Tensor, MemoryError> {
         Ok(self.head.forward(&self.decoder.step(ids, cache)?)?.detach())
+    }
+
+    /// Decodes a response for each sample. `streams` says which random numbers each draws from, where ids are drawn: the number of a sample in its
+    /// file, say, so that it gets the same response in any batch.
+    ///
+    /// # Errors
+    /// The options make no sense or ask for more tokens than there are places, there is not one stream for each sample, or as [`Self::encode`].
+    pub fn generate(
+        &self,
+        sources: &Sources<'_>,
+        streams: &[u64],
+        options: &DecodingOptions,
+    ) -> Result<Vec<Vec<Decoded>>, MemoryError> {
+        // Options are refused before anything is computed.
+        options.validate().map_err(Seq2SeqError::from)?;
+        let most = self.config.max_positions;
+        if options.max_new_tokens > most {
+            let problem = format!("max_new_tokens is {}: the generator has places for {most}", options.max_new_tokens);
+            return Err(MemoryError::Invalid(problem));
+        }
+        if streams.len() != sources.inputs.len() {
+            let (inputs, streams) = (sources.inputs.len(), streams.len());
+            return Err(MemoryError::Invalid(format!("{streams} streams of random numbers for {inputs} samples")));
+        }
+        if streams.is_empty() {
+            return Ok(Vec::new());
+        }
+        let seen = self.encode(sources, &Pass::evaluation())?;
+        let mut model = CachedDecoder::new(&self.decoder, &self.head, self.config.vocabulary_size, &seen)?;
+        let row = |(ids, stream): (&[u32], &u64)| DecodingRow {
+            // Training feeds the token that begins a text first; BART itself begins with the one that ends it.
+            prompt: vec![self.config.bos_id],
+            encoder_ids: ids.to_vec(),
+            stream: *stream,
+        };
+        let rows: Vec<DecodingRow> = sources.inputs.sequences().zip(streams).map(row).collect();
+        let ids = DecodingIds { eos: self.config.eos_id, pad: self.config.pad_id };
+        Ok(decode(&mut model, &rows, ids, options)?)
     }
 
     /// How much one sample looks at each of its remembered rows, adding up to 1: the mean over heads and tokens.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 use llm_runtime::ops;
-use seq2seq::label_log_probs;
+use seq2seq::TokenBatch;
 use training::{Batches, LossParts, Metric, Mode, Objective, Pass, SetScores, TrainingError};
 
-use crate::{MagicBatch, MagicGenerator, MemoryError, Sources, StrategyBank};
+use crate::{MagicBatch, MagicGenerator, MemoryError, StrategyBank};
 
 /// Names of the values that a step and a held-out set tell.
 pub const GENERATION_LOSS: &str = "generation_loss";
@@ -16,6 +16,9 @@ pub const GENERATION_LOSS: &str = "generation_loss";
 pub const STRATEGY_LOSS: &str = "strategy_loss";
 /// As [`GENERATION_LOSS`].
 pub const PERPLEXITY: &str = "perplexity";
+
+/// Responses that are encoded together when the memory is refreshed.
+const REFRESHED_AT_A_TIME: usize = 32;
 
 /// MAGIC's loss: `L = L_gen + λ L_aux`, with the mean cross-entropy `L_gen` of the responses' tokens and that of the strategies `L_aux` of the
 /// responses that the step remembers. `L_aux` trains the second encoder and the classifier only; `L_gen` all but the classifier.
@@ -56,6 +59,23 @@ impl MagicObjective {
         self.locked().clone()
     }
 
+    /// Gives each remembered response a vector of the generator as it is now: `tokens` are those of a text. Rows grow stale while what
+    /// encodes them is trained.
+    ///
+    /// # Errors
+    /// As `tokens`, and as [`MagicGenerator::remember`]. The memory is as before then.
+    pub fn refresh(&self, tokens: impl Fn(&str) -> Result<Vec<u32>, MemoryError>) -> Result<(), MemoryError> {
+        self.locked().refresh(|texts| {
+            let vectors = texts.chunks(REFRESHED_AT_A_TIME).map(|texts| {
+                let ids = texts.iter().map(|text| tokens(text)).collect::<Result<Vec<_>, _>>()?;
+                let batch = TokenBatch::of(ids.iter().map(Vec::as_slice));
+                // Without history, so that what a chunk needed is free again.
+                Ok::<_, MemoryError>(self.generator.remember(&batch, &Pass::evaluation())?.detach())
+            });
+            Ok(Tensor::cat(&vectors.collect::<Result<Vec<_>, _>>()?, 0)?)
+        })
+    }
+
     fn locked(&self) -> MutexGuard<'_, StrategyBank> {
         self.bank.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,11 +89,7 @@ impl MagicObjective {
             Mode::Train(_) if self.writes && !batch.remembered.is_empty() => Some(self.write(batch, pass)?),
             _ => None,
         };
-        let memories = self.memories(batch)?;
-        let sources = Sources { inputs: &batch.inputs, motivations: &batch.motivations, memories: &memories };
-        let states = self.generator.forward(&sources, &batch.outputs, pass)?;
-        let head = self.generator.head();
-        let log_probs = label_log_probs(head, states.states(), &batch.labels, 0.0, pass.checkpoints.as_ref())?;
+        let log_probs = self.generator.label_log_probs(batch, &batch.memories(&self.locked())?, pass)?;
         let written = if strategy.is_some() { batch.remembered.len() } else { 0 };
         Ok(MagicLosses { generation: log_probs.sum_all()?.neg()?, labels: log_probs.dim(0)?, strategy, written })
     }
@@ -86,12 +102,6 @@ impl MagicObjective {
         let targets: Vec<u32> = batch.remembered.iter().map(|(strategy, _)| *strategy as u32).collect();
         let targets = Tensor::new(targets, logits.device())?;
         Ok(ops::log_probs_of(&logits, &targets)?.mean_all()?.neg()?)
-    }
-
-    /// The rows that each sample may see.
-    fn memories(&self, batch: &MagicBatch) -> Result<Vec<Option<Tensor>>, MemoryError> {
-        let bank = self.locked();
-        batch.strategies.iter().zip(&batch.places).map(|(strategy, place)| bank.read(*strategy, Some(place))).collect()
     }
 }
 

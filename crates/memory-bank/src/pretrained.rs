@@ -1,7 +1,7 @@
 //! Generators all of whose weights are trained, and their folders.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -14,6 +14,23 @@ use crate::{GeneratorOptions, MagicGenerator, MemoryError};
 
 /// The file of the parameters in a generator's folder.
 const WEIGHTS_FILE: &str = "dialogue_model.safetensors";
+
+impl MagicGenerator {
+    /// Opens a folder that [`TrainableMagic::save`] has written, for use. To go on training, take [`TrainableMagic::open`].
+    ///
+    /// # Errors
+    /// The file can't be read, a tensor is missing or has another shape than `config` says.
+    pub fn open(
+        folder: &Path,
+        config: &Seq2SeqConfig,
+        options: GeneratorOptions,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        let (tensors, path) = read(folder, device)?;
+        let strategies = strategies(&tensors, &path)?;
+        Self::load(&StateDict { tensors, path }, config, strategies, options, device)
+    }
+}
 
 /// A generator all of whose weights are trained.
 pub struct TrainableMagic {
@@ -50,13 +67,7 @@ impl TrainableMagic {
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let Some(classifier) = tensors.get("strategy_cls.classifier.bias") else {
-            return Err(MemoryError::file(
-                path,
-                "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC",
-            ));
-        };
-        let strategies = classifier.elem_count();
+        let strategies = strategies(&tensors, path)?;
         Self::build(&StateDict { tensors, path: path.to_owned() }, config, strategies, options, device)
     }
 
@@ -70,10 +81,8 @@ impl TrainableMagic {
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let path = folder.join(WEIGHTS_FILE);
-        let bytes = std::fs::read(&path).map_err(MemoryError::io(&path))?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, device);
-        Self::of_state(tensors.map_err(|error| MemoryError::file(&path, error))?, &path, config, options, device)
+        let (tensors, path) = read(folder, device)?;
+        Self::of_state(tensors, &path, config, options, device)
     }
 
     fn build(
@@ -100,4 +109,20 @@ impl TrainableMagic {
             .map_err(|error| Seq2SeqError::Invalid(format!("{}: {error}", partial.display())))?;
         std::fs::rename(&partial, &path).map_err(MemoryError::io(&path))
     }
+}
+
+/// The tensors of a generator's folder, and their file.
+fn read(folder: &Path, device: &Device) -> Result<(HashMap<String, Tensor>, PathBuf), MemoryError> {
+    let path = folder.join(WEIGHTS_FILE);
+    let bytes = std::fs::read(&path).map_err(MemoryError::io(&path))?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, device);
+    Ok((tensors.map_err(|error| MemoryError::file(&path, error))?, path))
+}
+
+/// For how many strategies a state dict is.
+fn strategies(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<usize, MemoryError> {
+    let bias = tensors.get("strategy_cls.classifier.bias").ok_or_else(|| {
+        MemoryError::file(path, "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC")
+    })?;
+    Ok(bias.elem_count())
 }

@@ -40,6 +40,15 @@ impl TokenBatch {
         &self.ids
     }
 
+    /// The tokens of each sequence.
+    pub fn sequences(&self) -> impl Iterator<Item = &[u32]> {
+        self.lengths.iter().scan(0, |start, length| {
+            let sequence = self.ids.get(*start..*start + length);
+            *start += length;
+            sequence
+        })
+    }
+
     /// Whether others look at each token.
     pub fn attended(&self) -> &[bool] {
         &self.attended

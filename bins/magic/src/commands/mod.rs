@@ -1,7 +1,11 @@
 //! One file per subcommand.
 
+pub(crate) mod bank;
 pub(crate) mod build_prompts;
 pub(crate) mod collect_motivations;
+pub(crate) mod eval;
+pub(crate) mod generate;
 pub(crate) mod parse_answers;
 pub(crate) mod preprocess;
 pub(crate) mod templates;
+pub(crate) mod train;

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use command_line::{Failure, Machine, must_be_local};
-use llm_runtime::{LoadEvent, LoadOptions};
+use command_line::{Failure, Machine, hugging_face_folder, must_be_local};
 use text_encoder::{SentenceEncoder, TextClassifier};
 
 /// Folder of the trained classifier in a run.
@@ -16,16 +15,7 @@ pub(super) fn folder(name: &str, machine: &Machine) -> Result<PathBuf, Failure> 
     if inside.join("config.json").is_file() {
         return Ok(inside);
     }
-    let options = LoadOptions {
-        hub_endpoint: machine.hub_endpoint.clone(),
-        hub_cache: machine.hub_cache.clone(),
-        ..LoadOptions::new(name)
-    };
-    Ok(options.resolve(&|event| {
-        if let LoadEvent::Download(at) = event {
-            tracing::info!("{at:?}");
-        }
-    })?)
+    hugging_face_folder(name, machine)
 }
 
 /// A classifier that is to be used, and its folder.

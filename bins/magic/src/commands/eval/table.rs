@@ -1,0 +1,91 @@
+//! What an evaluation prints.
+
+use std::path::Path;
+
+use esc_metrics::classification::ClassificationReport;
+use esc_metrics::{ComparedRow, ScoreRow};
+use magic::{Evaluation, Part};
+
+use super::Report;
+
+/// Scores that are shown of each strategy and turn; all are in the file.
+const SHOWN: [&str; 5] = ["Bleu_2", "METEOR", "ROUGE_L", "CIDEr", "distinct-2"];
+
+pub(super) fn print(report: &Report, path: &Path) {
+    for evaluation in &report.evaluations {
+        print_evaluation(evaluation);
+    }
+    if let (Some(comparison), [first, second]) = (&report.comparison, report.evaluations.as_slice()) {
+        print_comparison(comparison, first, second);
+    }
+    if let Some(strategies) = &report.inferred_strategies {
+        print_strategies(strategies);
+    }
+    println!("all numbers, with settings and signatures: {}", path.display());
+}
+
+fn print_evaluation(evaluation: &Evaluation) {
+    println!("{} strategies: {} responses", evaluation.source, evaluation.responses);
+    for row in &evaluation.scores {
+        print_score(&row.name, row.value, row.interval);
+    }
+    let perplexity = evaluation.perplexity;
+    print_score("perplexity", perplexity.value, Some((perplexity.low, perplexity.high)));
+    print_parts(&evaluation.by_strategy);
+    print_parts(&evaluation.by_turn);
+    println!();
+}
+
+fn print_score(name: &str, value: f64, interval: Option<(f64, f64)>) {
+    match interval {
+        Some((low, high)) => println!("  {name:<12} {value:>9.2}  [{low:.2}, {high:.2}]"),
+        None => println!("  {name:<12} {value:>9.2}"),
+    }
+}
+
+fn print_parts(parts: &[Part]) {
+    let Some(first) = parts.first() else { return };
+    let shown: Vec<&ScoreRow> = first.scores.iter().filter(|row| SHOWN.contains(&row.name.as_str())).collect();
+    print!("\n  {:<38} {:>6}", "", "n");
+    shown.iter().for_each(|row| print!(" {:>10}", row.name));
+    println!(" {:>10}", "perplexity");
+    for part in parts {
+        print!("  {:<38} {:>6}", part.name, part.responses);
+        let own = part.scores.iter().filter(|row| SHOWN.contains(&row.name.as_str()));
+        own.for_each(|row| print!(" {:>10.2}", row.value));
+        println!(" {:>10.2}", part.perplexity);
+    }
+}
+
+fn print_comparison(comparison: &[ComparedRow], first: &Evaluation, second: &Evaluation) {
+    println!("{:<14} {:>9} {:>9}  difference [95 %]", "", first.source, second.source);
+    for row in comparison {
+        print!("{:<14} {:>9.2} {:>9.2}", row.name, row.first, row.second);
+        match &row.comparison {
+            Some(comparison) => {
+                let difference = comparison.bootstrap.difference;
+                println!("  {:+.2} [{:+.2}, {:+.2}]", difference.value, difference.low, difference.high);
+            }
+            None => println!(),
+        }
+    }
+    println!("{:<14} {:>9.2} {:>9.2}\n", "perplexity", first.perplexity.value, second.perplexity.value);
+}
+
+fn print_strategies(report: &ClassificationReport) {
+    let ClassificationReport { items, accuracy, weighted_f1, macro_f1, .. } = report;
+    println!(
+        "inferred strategies of {items} samples: accuracy {:.1} %, weighted F1 {weighted_f1:.3}, macro F1 {macro_f1:.3}",
+        100.0 * accuracy
+    );
+    let short = |name: &str| name.chars().take(8).collect::<String>();
+    print!("{:<38}", "given, down; inferred, across");
+    report.classes.iter().for_each(|class| print!(" {:>8}", short(&class.name)));
+    println!();
+    for (class, row) in report.classes.iter().zip(&report.confusion) {
+        print!("{:<38}", class.name);
+        row.iter().for_each(|count| print!(" {count:>8}"));
+        println!();
+    }
+    println!();
+}

@@ -1,0 +1,503 @@
+//! The command line of the response generator, word for word. Defaults are those of the published code where it has the option.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use command_line::{Machine, UsualLoop, at_least_one, warmup};
+use llm_runtime::EarlyStopping;
+use magic::{EncodingOptions, GeneratorSettings, Profile, Strategy, Truncate};
+use memory_bank::{BankOptions, EmptyMemory, GeneratorOptions, HeadInit, MotivationFusion, Pool};
+use seq2seq::search::{DecodingOptions, VarietyRanking};
+use serde::de::DeserializeOwned;
+use training::{AdamWOptions, ParameterGroup, Schedule, TrainerOptions, Warmup};
+
+/// Train the response generator with its strategy memory
+///
+/// Reads the samples of `magic preprocess`. Each batch first writes the supporter's earlier responses into the memory and then reads
+/// it. After each epoch the validation samples give a perplexity; the generator of the best one is kept in DIR/model, with its memory
+/// and its tokenizer. --resume goes on after an interruption, to the same result.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  magic train --bart-base-dir facebook/bart-base --output-dir out_model
+  magic train --bart-base-dir bart-base --motivation query --lm-head tied --output-dir with-query
+  magic train --size tiny --limit 2000 --val-limit 200 --num-epochs 3 --output-dir try
+  magic train --bart-base-dir bart-base --profile reference --output-dir as-published")]
+pub(crate) struct Train {
+    /// Samples to learn from
+    #[arg(long, default_value = "data/train.json", value_name = "FILE")]
+    pub(crate) train_data: PathBuf,
+    /// Samples that decide which epoch is the best
+    #[arg(long, alias = "valid-data", default_value = "data/valid.json", value_name = "FILE")]
+    pub(crate) val_data: PathBuf,
+    /// Only the first so many samples to learn from
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only the first so many validation samples
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) val_limit: Option<usize>,
+    /// Folder of the run: model/, events.jsonl, curve.svg, checkpoints/ …
+    #[arg(long, alias = "out", default_value = "out_model", value_name = "DIR")]
+    pub(crate) output_dir: PathBuf,
+    /// BART to begin with: a Hugging Face folder or a hub id
+    #[arg(long, required_unless_present = "size", value_name = "MODEL")]
+    pub(crate) bart_base_dir: Option<String>,
+    /// Begin with nothing: a small model with a vocabulary of the training samples
+    #[arg(long, value_enum, conflicts_with = "bart_base_dir", value_name = "SIZE")]
+    pub(crate) size: Option<Size>,
+    /// Tokens of a vocabulary that is learned
+    #[arg(long, default_value_t = 4000, conflicts_with = "bart_base_dir", value_name = "N")]
+    pub(crate) vocabulary: usize,
+    /// Go on where an interrupted run of the same settings ended
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print the resolved settings and what they cost, train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) method: Method,
+    #[command(flatten)]
+    pub(crate) loop_: Loop,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// A generator to be trained from nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Size {
+    /// One layer on either side, of width 64
+    Tiny,
+    /// Three layers on either side, of width 256
+    Small,
+}
+
+/// How generator and memory work.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Generator and memory")]
+pub(crate) struct Method {
+    /// Whose behaviour is followed: what the paper means (ours), or what the published code does (reference: --lm-head random, --pool all,
+    /// --motivation none, --bank-dedup off, --bank-exclude-self off, and an error where its numbers are none)
+    #[arg(long, default_value = "ours", value_parser = choice::<Profile>, value_name = "ours|reference")]
+    pub(crate) profile: Profile,
+    /// How the motivation comes into play: not at all, beside the dialogue (concat), or as a question to the memory (query) [default: concat]
+    #[arg(long, value_parser = choice::<MotivationFusion>, value_name = "none|concat|query")]
+    pub(crate) motivation: Option<MotivationFusion>,
+    /// What the output layer begins with: BART's token table, the same table (tied), or random values [default: embeddings]
+    #[arg(long, value_parser = choice::<HeadInit>, value_name = "embeddings|tied|random")]
+    pub(crate) lm_head: Option<HeadInit>,
+    /// Over which places maxima are taken: those that hold a token, or all, padding too [default: masked]
+    #[arg(long, value_parser = choice::<Pool>, value_name = "masked|all")]
+    pub(crate) pool: Option<Pool>,
+    /// What a sample reads whose strategy has no rows yet: a learned vector, nothing (zero), or an error where the published code makes numbers that are none (refuse)
+    /// [default: learned]
+    #[arg(long, value_parser = choice::<EmptyMemory>, value_name = "learned|zero|refuse")]
+    pub(crate) empty: Option<EmptyMemory>,
+    /// Rows of a strategy in the memory at most
+    #[arg(long, default_value_t = 128, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) strategy_memory_max: usize,
+    /// Whether a response that is there already takes the place of its older row [default: on]
+    #[arg(long, value_parser = on_or_off, value_name = "on|off")]
+    pub(crate) bank_dedup: Option<bool>,
+    /// Whether rows from the future of a sample's own dialogue are hidden from it [default: on]
+    #[arg(long, value_parser = on_or_off, value_name = "on|off")]
+    pub(crate) bank_exclude_self: Option<bool>,
+    /// Whether training writes the memory (train) or leaves it as it is (frozen)
+    #[arg(long, value_enum, default_value_t = Writing::Train, value_name = "train|frozen")]
+    pub(crate) bank_write: Writing,
+    /// Encode all rows of the memory anew every N steps; 0 never does
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) bank_refresh: u64,
+    /// Weight of the loss that tells strategies of remembered responses
+    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) l_strategy: f64,
+    /// Tokens of situation and dialogue at most, of a motivation and of a response too
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub(crate) max_length: usize,
+    /// Tokens of the situation at most
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub(crate) max_length_situation: usize,
+    /// Tokens of a remembered response at most
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub(crate) max_length_res_memory: usize,
+    /// What of a long dialogue gives way: the oldest turns (left) or the newest (right, as published)
+    #[arg(long, value_parser = choice::<Truncate>, default_value = "left", value_name = "left|right")]
+    pub(crate) truncate: Truncate,
+}
+
+/// Whether the memory grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Writing {
+    /// Each batch writes
+    Train,
+    /// Nobody writes
+    Frozen,
+}
+
+impl Method {
+    pub(crate) fn settings(&self) -> GeneratorSettings {
+        let encoding = EncodingOptions {
+            max_length: self.max_length,
+            max_length_res_memory: self.max_length_res_memory,
+            max_length_situation: self.max_length_situation,
+            truncate: self.truncate,
+        };
+        GeneratorSettings::new(self.profile, self.generator(), encoding)
+    }
+
+    /// What was given, else what the profile says.
+    fn generator(&self) -> GeneratorOptions {
+        let usual = self.profile.generator();
+        GeneratorOptions {
+            pool: self.pool.unwrap_or(usual.pool),
+            motivation: self.motivation.unwrap_or(usual.motivation),
+            empty: self.empty.unwrap_or(usual.empty),
+            head: self.lm_head.unwrap_or(usual.head),
+        }
+    }
+
+    pub(crate) fn bank(&self) -> BankOptions {
+        let usual = self.profile.bank();
+        BankOptions {
+            capacity: self.strategy_memory_max,
+            deduplicate: self.bank_dedup.unwrap_or(usual.deduplicate),
+            exclude_self: self.bank_exclude_self.unwrap_or(usual.exclude_self),
+            ..usual
+        }
+    }
+}
+
+/// Reads a choice by the name that `magic.json` has for it.
+pub(crate) fn choice<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".into()),
+    }
+}
+
+/// The training loop.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct Loop {
+    /// Samples that go through the model at a time
+    #[arg(long, default_value_t = 16, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) batch_size: usize,
+    /// Batches of an optimiser step
+    #[arg(long, default_value_t = 1, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) grad_accum: usize,
+    /// Passes over the samples; may be a fraction
+    #[arg(long, default_value_t = 20.0, allow_negative_numbers = true, value_name = "N")]
+    pub(crate) num_epochs: f64,
+    /// Peak learning rate [default: 5e-5; with --size 1e-3]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
+    pub(crate) learning_rate: Option<f64>,
+    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS
+    #[arg(long, default_value = "linear", value_name = "SCHEDULE")]
+    pub(crate) schedule: Schedule,
+    /// Steps of the warm-up, or a fraction of all steps like 0.1
+    #[arg(long, default_value = "0", value_parser = warmup, value_name = "N")]
+    pub(crate) warmup_steps: Warmup,
+    /// Leave norms and biases out of the weight decay
+    #[arg(long)]
+    pub(crate) no_decay_norm_bias: bool,
+    /// Steps between evaluations; 0 is once an epoch
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) evaluate_every: u64,
+    #[command(flatten)]
+    pub(crate) usual: UsualLoop,
+}
+
+impl Loop {
+    pub(crate) fn options(&self, size: Option<Size>) -> TrainerOptions {
+        let usual = self.usual.options();
+        let no_decay = |contains: &str| ParameterGroup {
+            contains: contains.to_owned(),
+            weight_decay: Some(0.0),
+            learning_rate_factor: 1.0,
+        };
+        let groups = if self.no_decay_norm_bias { vec![no_decay("norm"), no_decay("bias")] } else { Vec::new() };
+        TrainerOptions {
+            epochs: self.num_epochs,
+            batch: self.batch_size,
+            accumulate: self.grad_accum,
+            by_length: true,
+            learning_rate: self.learning_rate.unwrap_or(if size.is_some() { 1e-3 } else { 5e-5 }),
+            schedule: self.schedule,
+            warmup: self.warmup_steps,
+            evaluate_every: self.evaluate_every,
+            evaluation_batch: self.batch_size,
+            adamw: AdamWOptions { groups, ..usual.adamw.clone() },
+            ..usual
+        }
+    }
+}
+
+/// What `magic train` changes in the defaults that loops have elsewhere.
+pub(crate) fn with_published_defaults(train: clap::Command) -> clap::Command {
+    [("weight_decay", "0.01"), ("patience", "5"), ("log_every", "10"), ("project", "solace-magic")]
+        .into_iter()
+        .fold(train, |train, (option, value)| train.mut_arg(option, |argument| argument.default_value(value)))
+}
+
+/// Answer samples with a trained generator, and score the responses
+///
+/// Writes to DIR the real responses (response_labels.txt) and the generated ones (responses_given.txt), one a line, responses.jsonl with all that is known
+/// of each, and metrics.json. "given" follows the strategies and motivations of the test file; with --inferred the samples are answered once more with
+/// inferred ones, and both stand side by side. --resume goes on after an interruption.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  magic eval --model-path out_model --test-data data/test.json
+  magic eval --model-path out_model --decode diverse --num-beams 6 --beam-groups 3 --out diverse
+  magic eval --model-path out_model --inferred LLM_inference/strategy_with_motivation_test.json
+  magic eval --model-path out_model --limit 100 --format json")]
+pub(crate) struct Eval {
+    /// The generator: a run of `magic train`, or its model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model_path: PathBuf,
+    /// Samples to be answered
+    #[arg(long, default_value = "data/test.json", value_name = "FILE")]
+    pub(crate) test_data: PathBuf,
+    /// Inferred strategies and motivations of the same samples, to be followed in a second round
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inferred: Option<PathBuf>,
+    /// Where the results go
+    #[arg(long, alias = "output-dir", default_value = "eval_result", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on where an interrupted evaluation of the same settings ended
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Only the first so many samples
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Samples that are answered at a time
+    #[arg(long, default_value_t = 8, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) batch_size: usize,
+    /// The profile that the generator has to be of, to be sure
+    #[arg(long, value_parser = choice::<Profile>, value_name = "ours|reference")]
+    pub(crate) profile: Option<Profile>,
+    /// Clean the real responses as the generated ones before they are compared
+    #[arg(long)]
+    pub(crate) ref_cleanup: bool,
+    /// Resamples of the intervals
+    #[arg(long, default_value_t = 2000, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) resamples: usize,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
+    #[command(flatten)]
+    pub(crate) tables: Tables,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// Tables that are not part of the program.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tables of the metrics")]
+pub(crate) struct Tables {
+    /// Folder of NLTK's data, for its sentence splitter [default: where NLTK looks for it]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) nltk_data: Option<PathBuf>,
+    /// Folder of METEOR 1.5, for its paraphrases [default: SOLACE_METEOR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) meteor: Option<PathBuf>,
+    /// Folder of WordNet 3.0's database [default: SOLACE_WORDNET]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) wordnet: Option<PathBuf>,
+}
+
+/// How responses are decoded.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Decoding")]
+pub(crate) struct Decoding {
+    /// Beams ranked by variety and length (magic), by likelihood (beam), in groups that avoid each other (diverse), the most likely token each time
+    /// (greedy), or draws (sample)
+    #[arg(long, value_enum, default_value_t = Decode::Magic, value_name = "DECODE")]
+    pub(crate) decode: Decode,
+    /// Beams
+    #[arg(long, default_value_t = 5, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) num_beams: usize,
+    /// New tokens at most, the end included
+    #[arg(long, default_value_t = 64, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) max_length_res: usize,
+    /// No end before this many new tokens
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) min_length: usize,
+    /// magic: weight of the share of different tokens; diverse: what a token loses for each earlier group that chose it
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) diversity_penalty: f32,
+    /// magic: weight of the length; beam and diverse: scores are divided by length to this power
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) length_penalty: f32,
+    /// Groups of beams, with diverse [default: one beam in each]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) beam_groups: Option<usize>,
+    /// No n-gram of this size twice; 0 allows all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) no_repeat_ngram: usize,
+    /// When a search may end, with beam and diverse: at as many hypotheses as beams (true), where none is likely to get better (false), or where none can
+    /// (never)
+    #[arg(long, value_parser = early_stopping, default_value = "false", value_name = "true|false|never")]
+    pub(crate) early_stopping: EarlyStopping,
+    /// Softmax temperature, with sample
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "T")]
+    pub(crate) temperature: f32,
+    /// Draw from the K most likely tokens, with sample; 0 keeps all
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) top_k: usize,
+    /// Draw from the most likely tokens up to this probability, with sample
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    pub(crate) top_p: f32,
+    /// Seed of draws
+    #[arg(long, default_value_t = 42, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+/// How a response is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Decode {
+    /// Beams, ranked by variety and length
+    Magic,
+    /// Beams, ranked by likelihood
+    Beam,
+    /// Beams in groups that avoid each other
+    Diverse,
+    /// The most likely token each time
+    Greedy,
+    /// Draws
+    Sample,
+}
+
+impl Decoding {
+    /// What the options mean for a generator whose texts end with `eos`.
+    pub(crate) fn options(&self, eos: u32) -> DecodingOptions {
+        let base = DecodingOptions {
+            max_new_tokens: self.max_length_res,
+            min_new_tokens: self.min_length,
+            no_repeat_ngram_size: self.no_repeat_ngram,
+            seed: self.seed,
+            ..DecodingOptions::default()
+        };
+        let beams = DecodingOptions {
+            beam_width: self.num_beams,
+            length_penalty: self.length_penalty,
+            early_stopping: self.early_stopping,
+            forced_last_id: Some(eos),
+            ..base.clone()
+        };
+        match self.decode {
+            Decode::Magic => DecodingOptions {
+                beam_width: self.num_beams,
+                variety_ranking: Some(VarietyRanking {
+                    diversity: self.diversity_penalty,
+                    length: self.length_penalty,
+                }),
+                early_stopping: EarlyStopping::Never,
+                ..base
+            },
+            Decode::Beam => beams,
+            Decode::Diverse => DecodingOptions {
+                beam_groups: self.beam_groups.unwrap_or(self.num_beams),
+                diversity_penalty: self.diversity_penalty,
+                ..beams
+            },
+            Decode::Greedy => base,
+            Decode::Sample => {
+                DecodingOptions { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, ..base }
+            }
+        }
+    }
+}
+
+fn early_stopping(text: &str) -> Result<EarlyStopping, String> {
+    match text {
+        "true" => Ok(EarlyStopping::Yes),
+        "false" => Ok(EarlyStopping::No),
+        "never" => Ok(EarlyStopping::Never),
+        _ => Err("expected true, false or never".into()),
+    }
+}
+
+/// Answer in one dialogue, and see what was remembered
+///
+/// Prints the dialogue's end, the response, and the earlier responses of the strategy's memory that the generator looked at most.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  magic generate --model-path out_model --test-data data/test.json --sample 12
+  magic generate --model-path out_model --strategy Question --situation \"I lost my job.\" --turn \"Hello.\" --turn \"I feel so useless.\"
+  magic generate --model-path out_model --sample 12 --strategy Greeting --motivation \"\"")]
+pub(crate) struct Generate {
+    /// The generator: a run of `magic train`, or its model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model_path: PathBuf,
+    /// Samples to choose from
+    #[arg(long, default_value = "data/test.json", value_name = "FILE")]
+    pub(crate) test_data: PathBuf,
+    /// The sample's number in the file, from 0
+    #[arg(long, value_name = "N", required_unless_present = "turn", conflicts_with = "turn")]
+    pub(crate) sample: Option<usize>,
+    /// The seeker's situation, for a dialogue that is typed
+    #[arg(long, value_name = "TEXT", requires = "turn")]
+    pub(crate) situation: Option<String>,
+    /// A turn of the dialogue, oldest first; to be repeated
+    #[arg(long, value_name = "TEXT", requires = "strategy")]
+    pub(crate) turn: Vec<String>,
+    /// The strategy to follow [default: that of the sample]
+    #[arg(long, value_parser = strategy, value_name = "NAME")]
+    pub(crate) strategy: Option<Strategy>,
+    /// Why it fits [default: that of the sample]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) motivation: Option<String>,
+    /// Remembered responses to show
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) remembered: usize,
+    /// Responses to show
+    #[arg(long, default_value_t = 1, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) responses: usize,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// Look into a strategy memory
+#[derive(Debug, Args)]
+pub(crate) struct Bank {
+    #[command(subcommand)]
+    pub(crate) command: BankCommand,
+}
+
+/// What is done with a memory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BankCommand {
+    /// Show what a memory holds
+    Inspect(Inspect),
+}
+
+/// Show what a memory holds
+///
+/// Prints for each strategy its rows, how many are different, and how much their vectors resemble each other; and the newest rows.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  magic bank inspect out_model
+  magic bank inspect out_model --strategy Question --limit 20
+  magic bank inspect out_model --format json > rows.json")]
+pub(crate) struct Inspect {
+    /// The memory: a run of `magic train`, its model folder, or a checkpoint
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only this strategy
+    #[arg(long, value_parser = strategy, value_name = "NAME")]
+    pub(crate) strategy: Option<Strategy>,
+    /// Rows to show of each strategy, the newest first; JSON has all
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) limit: usize,
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    Strategy::find(text).ok_or_else(|| {
+        let known = Strategy::ALL.map(Strategy::name).join(", ");
+        format!("there is no such strategy; known are: {known}")
+    })
+}
