@@ -495,6 +495,23 @@ pub(crate) struct Inspect {
     pub(crate) limit: usize,
 }
 
+/// See the method at work on built-in dialogues
+///
+/// Trains small generators from nothing: with and without memory, with and without motivations, over several seeds. A second task can only be solved
+/// with the memory. Both end in a table.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  magic demo
+  magic demo --seeds 1 --steps 100 --format json")]
+pub(crate) struct Demo {
+    /// Seeds, from 1 on
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100), value_name = "N")]
+    pub(crate) seeds: u64,
+    /// Optimiser steps of each training
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub(crate) steps: u64,
+}
+
 fn strategy(text: &str) -> Result<Strategy, String> {
     Strategy::find(text).ok_or_else(|| {
         let known = Strategy::ALL.map(Strategy::name).join(", ");

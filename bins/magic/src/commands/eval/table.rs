@@ -9,7 +9,7 @@ use magic::{Evaluation, Part};
 use super::Report;
 
 /// Scores that are shown of each strategy and turn; all are in the file.
-const SHOWN: [&str; 5] = ["Bleu_2", "METEOR", "ROUGE_L", "CIDEr", "distinct-2"];
+const SHOWN: [&str; 5] = ["bleu-2", "meteor", "rouge-l", "cider", "distinct-2"];
 
 pub(super) fn print(report: &Report, path: &Path) {
     for evaluation in &report.evaluations {
@@ -38,22 +38,32 @@ fn print_evaluation(evaluation: &Evaluation) {
 
 fn print_score(name: &str, value: f64, interval: Option<(f64, f64)>) {
     match interval {
-        Some((low, high)) => println!("  {name:<12} {value:>9.2}  [{low:.2}, {high:.2}]"),
-        None => println!("  {name:<12} {value:>9.2}"),
+        Some((low, high)) => println!("  {name:<20} {:>9}  [{}, {}]", shown(value), shown(low), shown(high)),
+        None => println!("  {name:<20} {:>9}", shown(value)),
     }
+}
+
+/// Two decimals as the published evaluation prints them; more of what lies between 0 and 1.
+fn shown(value: f64) -> String {
+    if value.abs() < 1.0 { format!("{value:.4}") } else { format!("{value:.2}") }
+}
+
+/// Whether a score is in the short tables; METEOR's name tells its variant too.
+fn is_shown(row: &&ScoreRow) -> bool {
+    SHOWN.iter().any(|name| row.name == *name || (*name == "meteor" && row.name.starts_with(name)))
 }
 
 fn print_parts(parts: &[Part]) {
     let Some(first) = parts.first() else { return };
-    let shown: Vec<&ScoreRow> = first.scores.iter().filter(|row| SHOWN.contains(&row.name.as_str())).collect();
+    let columns: Vec<&ScoreRow> = first.scores.iter().filter(is_shown).collect();
     print!("\n  {:<38} {:>6}", "", "n");
-    shown.iter().for_each(|row| print!(" {:>10}", row.name));
+    columns.iter().for_each(|row| print!(" {:>10}", row.name.split("15").next().unwrap_or_default()));
     println!(" {:>10}", "perplexity");
     for part in parts {
         print!("  {:<38} {:>6}", part.name, part.responses);
-        let own = part.scores.iter().filter(|row| SHOWN.contains(&row.name.as_str()));
-        own.for_each(|row| print!(" {:>10.2}", row.value));
-        println!(" {:>10.2}", part.perplexity);
+        let own = part.scores.iter().filter(is_shown);
+        own.for_each(|row| print!(" {:>10}", shown(row.value)));
+        println!(" {:>10}", shown(part.perplexity));
     }
 }
 
