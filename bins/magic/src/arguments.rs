@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::generator_arguments::{Bank, Demo, Eval, Generate, Train};
+use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate, Train};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_line::{Common, Failure, Server};
 use llm_runtime::GenerationOptions;
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Eval(Box<Eval>),
     /// Answer in one dialogue, and see what was remembered
     Generate(Box<Generate>),
+    /// Make a generator's folder of a checkpoint of the published code
+    ConvertCheckpoint(ConvertCheckpoint),
     /// See the method at work on built-in dialogues
     Demo(Demo),
     /// Look into a strategy memory

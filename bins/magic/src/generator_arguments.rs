@@ -495,6 +495,34 @@ pub(crate) struct Inspect {
     pub(crate) limit: usize,
 }
 
+/// Make a generator's folder of a checkpoint of the published code
+///
+/// Reads dialogue_model.pth and memory_bank.pth, and the tokenizer beside them. The shape is that of BART's config.json. What is written is of the profile
+/// `reference`, and can be evaluated and asked; texts and dialogues of its memory's rows are not known.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  magic convert-checkpoint out_model/bs_16_epochs_20_20240101_120000/epoch_7_val_ppl_1.13 --bart-base-dir bart-base --out converted")]
+pub(crate) struct ConvertCheckpoint {
+    /// Folder with dialogue_model.pth and memory_bank.pth
+    #[arg(value_name = "DIR")]
+    pub(crate) checkpoint: PathBuf,
+    /// Folder with BART's config.json, and its tokenizer where the checkpoint has none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bart_base_dir: Option<PathBuf>,
+    /// Where the generator goes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Rows of a strategy in the memory at most
+    #[arg(long, default_value_t = 128, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) strategy_memory_max: usize,
+    /// Tokens of situation and dialogue at most, to which batches are padded
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub(crate) max_length: usize,
+    /// Tokens of the situation at most
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub(crate) max_length_situation: usize,
+}
+
 /// See the method at work on built-in dialogues
 ///
 /// Trains small generators from nothing: with and without memory, with and without motivations, over several seeds. A second task can only be solved
@@ -508,7 +536,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100), value_name = "N")]
     pub(crate) seeds: u64,
     /// Optimiser steps of each training
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub(crate) steps: u64,
 }
 

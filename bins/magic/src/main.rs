@@ -45,6 +45,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Train(options) => commands::train::run(options, format),
         Command::Eval(options) => commands::eval::run(options, format),
         Command::Generate(options) => commands::generate::run(options, format),
+        Command::ConvertCheckpoint(options) => commands::convert_checkpoint::run(options, format),
         Command::Demo(options) => commands::demo::run(options, format),
         Command::Bank(options) => commands::bank::run(&options.command, format),
         Command::Templates(options) => commands::templates::run(options),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod collect_motivations;
 mod command_line;
+mod generator;
 mod goldens;
 mod preprocess;
 mod program;

@@ -62,10 +62,13 @@ fn parse<A: FromArgMatches>(words: Vec<OsString>, command: &clap::Command) -> Re
 
 fn begin(common: &Common) -> Result<(), Failure> {
     console::start(common.quiet, common.verbose);
-    match common.threads {
-        Some(threads) => llm_runtime::set_threads(threads).map_err(Failure::wrong_use),
-        None => Ok(()),
-    }
+    let named = || std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok().filter(|threads| *threads > 0);
+    let threads = common.threads.or_else(named).unwrap_or_else(one_per_core);
+    llm_runtime::set_threads(threads).map_err(Failure::wrong_use)
+}
+
+fn one_per_core() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// For options that count something: of nothing there is nothing to tell.

@@ -93,9 +93,12 @@ pub fn set_threads(threads: usize) -> Result<(), Error> {
     if threads == 0 {
         return Err(Error::Invalid("--threads 0: at least one thread is needed".into()));
     }
-    // candle's own pool reads this variable when it is first used.
-    // SAFETY: called at the start of `main`, before any other thread runs.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", threads.to_string()) };
+    // candle's own pool reads the first variable when it is first used, and the second at every product; where that is not set it counts the
+    // cores in /proc/cpuinfo each time.
+    for variable in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
+        // SAFETY: called at the start of `main`, before any other thread runs.
+        unsafe { std::env::set_var(variable, threads.to_string()) };
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

@@ -44,6 +44,7 @@ mod objective;
 mod options;
 mod pooling;
 mod pretrained;
+mod published;
 mod reader;
 mod row;
 mod weights;

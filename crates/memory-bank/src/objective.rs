@@ -85,6 +85,8 @@ impl MagicObjective {
     /// # Errors
     /// As [`MagicGenerator::forward`].
     pub fn losses(&self, batch: &MagicBatch, pass: &Pass) -> Result<MagicLosses, MemoryError> {
+        // Also where this batch writes nothing: the rows of the one before are constants now.
+        self.locked().detach();
         let strategy = match pass.mode {
             Mode::Train(_) if self.writes && !batch.remembered.is_empty() => Some(self.write(batch, pass)?),
             _ => None,

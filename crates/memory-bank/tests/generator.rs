@@ -108,6 +108,22 @@ fn every_weight_gets_a_gradient() {
     }
 }
 
+/// Otherwise a step would train what an earlier one has written, and a resumed run, which finds constants, would go another way.
+#[test]
+fn rows_are_constants_for_a_batch_that_writes_nothing() {
+    let model = model(GeneratorOptions::default());
+    let objective = objective(&model);
+    let loss = |batch: &MagicBatch| objective.loss(batch, &training()).unwrap().sum.backward().unwrap();
+    loss(&MagicBatch::new(&[sample(1)], None).unwrap());
+    let without_history = Sample { history: Vec::new(), ..sample(4) };
+    let store = loss(&MagicBatch::new(&[without_history], None).unwrap());
+    let mut gradients = Gradients::default();
+    gradients.add(&model.parameters, &store).unwrap();
+    assert!(gradients.get("memory_enhance_module.multihead_attn.in_proj_weight").is_some(), "the rows are read");
+    let trained = model.parameters.iter().filter(|(name, _)| gradients.get(name).is_some());
+    assert_eq!(trained.filter(|(name, _)| name.starts_with("strategy_encoder.")).count(), 0);
+}
+
 #[test]
 fn the_motivation_matters_where_it_is_fused_and_nowhere_else() {
     for options in all_options() {

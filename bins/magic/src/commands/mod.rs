@@ -3,6 +3,7 @@
 pub(crate) mod bank;
 pub(crate) mod build_prompts;
 pub(crate) mod collect_motivations;
+pub(crate) mod convert_checkpoint;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod generate;

@@ -1,6 +1,6 @@
 //! The first table: memory on and off, motivation none and concat, over seeds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Device;
 use command_line::{Failure, Progress, interrupt};
@@ -9,6 +9,8 @@ use memory_bank::{
     BankOptions, GeneratorOptions, MagicBatch, MagicDataset, MagicGenerator, MagicObjective, MotivationFusion, Sources,
     StrategyBank, TrainableMagic,
 };
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use seq2seq::search::DecodingOptions;
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqWeights};
 use serde::Serialize;
@@ -37,17 +39,21 @@ pub(super) fn compare(seeds: &[u64], steps: u64) -> Result<Option<Vec<Trial>>, F
         .flat_map(|motivation| [false, true].map(|memory| (memory, motivation)))
         .flat_map(|(memory, motivation)| seeds.iter().map(move |seed| (memory, motivation, *seed)))
         .collect();
-    let mut bar = Progress::new("training", 0, settings.len() as u64 * steps);
-    let mut trials = Vec::with_capacity(settings.len());
-    for (number, (memory, motivation, seed)) in settings.into_iter().enumerate() {
-        let done = number as u64 * steps;
-        let Some(trial) = try_out(&corpus, memory, motivation, seed, steps, &mut |step| bar.set(done + step))? else {
-            return Ok(None);
-        };
-        trials.push(trial);
-    }
-    bar.finish();
-    Ok(Some(trials))
+    let bar = Mutex::new((Progress::new("training", 0, settings.len() as u64 * steps), 0));
+    let progress = || {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.1 += 1;
+        let done = bar.1;
+        bar.0.set(done);
+    };
+    let trials = settings.into_par_iter().map(|(memory, motivation, seed)| {
+        // Small models gain nothing from several threads, several models do.
+        let alone = ThreadPoolBuilder::new().num_threads(1).build()?;
+        alone.install(|| try_out(&corpus, memory, motivation, seed, steps, &progress))
+    });
+    let trials: Vec<Option<Trial>> = trials.collect::<Result<_, Failure>>()?;
+    bar.lock().unwrap_or_else(PoisonError::into_inner).0.finish();
+    Ok(trials.into_iter().collect())
 }
 
 fn try_out(
@@ -56,7 +62,7 @@ fn try_out(
     motivation: MotivationFusion,
     seed: u64,
     steps: u64,
-    progress: &mut dyn FnMut(u64),
+    progress: &(dyn Fn() + Sync),
 ) -> Result<Option<Trial>, Failure> {
     let model = fresh(corpus, motivation, seed)?;
     let bank =
@@ -68,9 +74,9 @@ fn try_out(
         (MagicDataset::new(corpus.train.clone(), None), MagicDataset::new(corpus.held_out.clone(), None));
     let options = TrainerOptions {
         max_steps: Some(steps),
-        batch: 16,
+        batch: 8,
         by_length: true,
-        learning_rate: 2e-3,
+        learning_rate: 7e-3,
         schedule: Schedule::Linear,
         warmup: Warmup::Ratio(0.1),
         evaluate_every: steps,
@@ -87,7 +93,7 @@ fn try_out(
     };
     let summary = trainer.run(&model.parameters, None, false, &mut |event| {
         match event {
-            TrainEvent::Step(step) => progress(step.step),
+            TrainEvent::Step(_) => progress(),
             TrainEvent::Evaluation(evaluation) => perplexity = evaluation.loss.exp(),
             _ => {}
         }

@@ -14,9 +14,9 @@ use seq2seq::Seq2SeqTokenizer;
 const TRAIN_DIALOGUES: u64 = 400;
 const HELD_OUT_DIALOGUES: u64 = 40;
 /// Tokens of the vocabulary, enough for whole words.
-const VOCABULARY: usize = 1500;
+const VOCABULARY: usize = 1000;
 /// Tokens of situation and dialogue at most: enough for nearly all of them.
-pub(super) const LONGEST: usize = 160;
+pub(super) const LONGEST: usize = 64;
 
 /// Dialogues to learn from and dialogues to be answered.
 pub(super) struct DemoCorpus {
@@ -39,7 +39,12 @@ impl DemoCorpus {
             .map(String::as_str)
             .collect();
         let tokenizer = Seq2SeqTokenizer::learn_byte_pairs(&texts, VOCABULARY)?;
-        let options = EncodingOptions { max_length: LONGEST, max_length_situation: 40, ..EncodingOptions::default() };
+        let options = EncodingOptions {
+            max_length: LONGEST,
+            max_length_situation: 16,
+            max_length_res_memory: 24,
+            ..EncodingOptions::default()
+        };
         let mut encoder = SampleEncoder::new(&tokenizer, &options);
         let mut encode = |samples: &[Sample]| encoder.encode_all(Path::new("the built-in dialogues"), samples);
         let (train, held_out) = (encode(&train)?, encode(&held_out_texts)?);
