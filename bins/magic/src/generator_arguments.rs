@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use command_line::{Machine, UsualLoop, at_least_one, warmup};
-use llm_runtime::EarlyStopping;
+use llm_runtime::{EarlyStopping, FloatType};
 use magic::{EncodingOptions, GeneratorSettings, Profile, Strategy, Truncate};
 use memory_bank::{BankOptions, EmptyMemory, GeneratorOptions, HeadInit, MotivationFusion, Pool};
 use seq2seq::search::{DecodingOptions, VarietyRanking};
@@ -200,6 +200,9 @@ pub(crate) struct Loop {
     /// Steps of the warm-up, or a fraction of all steps like 0.1
     #[arg(long, default_value = "0", value_parser = warmup, value_name = "N")]
     pub(crate) warmup_steps: Warmup,
+    /// Keep the weights of BART's linear layers as f32, or as bf16 with masters in f32, which is faster on a GPU
+    #[arg(long, default_value = "f32", value_name = "f32|bf16")]
+    pub(crate) dtype: FloatType,
     /// Leave norms and biases out of the weight decay
     #[arg(long)]
     pub(crate) no_decay_norm_bias: bool,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use llm_runtime::DropoutPass;
 use memory_bank::{
     BankOptions, EmptyMemory, GeneratorOptions, HeadInit, MagicBatch, MagicDataset, MagicObjective, MotivationFusion,
     Place, Response, Sample, Sources, StrategyBank, TrainableMagic,
 };
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqWeights, StackConfig};
-use training::{Control, Gradients, Mode, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
+use training::{Control, Gradients, HalfLinears, Mode, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
 
 const STRATEGIES: usize = 3;
 
@@ -122,6 +122,39 @@ fn rows_are_constants_for_a_batch_that_writes_nothing() {
     assert!(gradients.get("memory_enhance_module.multihead_attn.in_proj_weight").is_some(), "the rows are read");
     let trained = model.parameters.iter().filter(|(name, _)| gradients.get(name).is_some());
     assert_eq!(trained.filter(|(name, _)| name.starts_with("strategy_encoder.")).count(), 0);
+}
+
+#[test]
+fn half_precision_weights_learn_by_masters_in_f32() {
+    let config = config();
+    let bart = Seq2SeqWeights::fresh(&config, &Device::Cpu, 5);
+    let half = HalfLinears::new(&bart, DType::BF16);
+    let model = TrainableMagic::new(&half, &config, STRATEGIES, GeneratorOptions::default(), 5, &Device::Cpu).unwrap();
+    let dtypes = |part: &str| {
+        model
+            .parameters
+            .iter()
+            .filter(|(name, _)| name.contains(part))
+            .map(|(_, weight)| weight.dtype())
+            .collect::<Vec<_>>()
+    };
+    assert!(dtypes("fc1.weight").iter().all(|dtype| *dtype == DType::BF16));
+    assert!(["bias", "norm", "embed"].iter().all(|part| dtypes(part).iter().all(|dtype| *dtype == DType::F32)));
+
+    let objective = objective(&model);
+    let train = MagicDataset::new((0..8).map(sample).collect(), None);
+    let options = TrainerOptions { max_steps: Some(120), learning_rate: 3e-3, ..TrainerOptions::default() };
+    let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
+    let mut losses = Vec::new();
+    let see = &mut |event: &TrainEvent| {
+        if let TrainEvent::Step(step) = event {
+            losses.push(step.loss);
+        }
+        Ok(Control::Continue)
+    };
+    trainer.run(&model.parameters, None, false, see).unwrap();
+    // Steps of this size would be lost in bf16's eight bits.
+    assert!(losses[losses.len() - 1] < 0.2 * losses[0], "{losses:?}");
 }
 
 #[test]

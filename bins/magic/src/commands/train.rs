@@ -12,7 +12,7 @@ use magic::{
 use memory_bank::{BankOptions, MagicDataset, MagicObjective, MemoryError, StrategyBank, TrainableMagic};
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqTokenizer, Seq2SeqWeights, StackConfig, Truncation};
 use serde::Serialize;
-use training::{Control, End, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
+use training::{Control, End, HalfLinears, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
 
 use crate::generator_arguments::{Size, Train, Writing};
 
@@ -31,6 +31,7 @@ struct Settings {
     limit: Option<usize>,
     val_limit: Option<usize>,
     vocabulary: usize,
+    dtype: String,
     strategy_weight: f64,
     bank_writes: bool,
     bank_refresh: u64,
@@ -112,7 +113,8 @@ impl Pupil {
         device: &Device,
     ) -> Result<Self, Failure> {
         let new = |weights: &Seq2SeqWeights, config: &Seq2SeqConfig| {
-            TrainableMagic::new(weights, config, Strategy::ALL.len(), method.generator, seed, device)
+            let weights = HalfLinears::new(weights, options.loop_.dtype.dtype());
+            TrainableMagic::new(&weights, config, Strategy::ALL.len(), method.generator, seed, device)
         };
         let Some(base) = &options.bart_base_dir else {
             let tokenizer = Seq2SeqTokenizer::learn_byte_pairs(&texts.unique(), options.vocabulary)?;
@@ -196,6 +198,7 @@ fn settings(
         limit: options.limit,
         val_limit: options.val_limit,
         vocabulary: pupil.config.vocabulary_size,
+        dtype: format!("{:?}", options.loop_.dtype).to_lowercase(),
         strategy_weight: options.method.l_strategy,
         bank_writes: options.method.bank_write == Writing::Train,
         bank_refresh: options.method.bank_refresh,

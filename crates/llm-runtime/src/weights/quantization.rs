@@ -21,7 +21,8 @@ pub enum FloatType {
 }
 
 impl FloatType {
-    pub(crate) fn dtype(self) -> DType {
+    /// What tensors call it.
+    pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
             Self::F16 => DType::F16,
