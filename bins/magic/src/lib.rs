@@ -34,14 +34,20 @@ mod clip;
 mod contraction;
 mod dialogue;
 mod error;
+mod example_fitting;
 mod inference;
+mod inferred_answer;
 mod json_file;
 mod motivation;
 mod offline;
+mod prompt_layout;
 mod prompts;
 mod sample;
+mod seeds;
 mod smoothing;
 mod strategy;
+mod strategy_inference;
+mod strategy_report;
 mod template;
 mod truncation;
 
@@ -50,16 +56,23 @@ pub use clip::{CollectionClip, collection_clips, inference_clips};
 pub use contraction::{LetterCase, expand_contractions};
 pub use dialogue::{Author, Dialogue, SampleRule, Turn};
 pub use error::Error;
+pub use example_fitting::{encode_dropping_turns, encode_proportionally};
 pub use inference::{INFERENCE_FILES, Inference, read_inferences};
+pub use inferred_answer::{
+    Distribution, INFERENCE_JOURNAL, INFERRED_ROWS, InferenceItem, InferredAnswer, InferredRow, Split, rows_of,
+};
 pub use json_file::{Indent, read_array, write_json};
 pub use motivation::{
     Collected, MOST_WORDS, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationChecks, MotivationItem,
     MotivationRow, collect_motivations, in_order, made_by, motivation_items, of_items,
 };
 pub use offline::OfflineModel;
-pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, training_prompts};
+pub use prompt_layout::{LaidPrompt, PromptLayout, TokenLayout};
+pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, read_prompts, training_prompts};
 pub use sample::{Sample, StrategySource, add_inferences, samples, write_samples};
 pub use smoothing::smoothed_curve;
 pub use strategy::Strategy;
+pub use strategy_inference::{Decoding, InferenceOptions, InferenceSink, Inferred, StrategyInference};
+pub use strategy_report::{GoldStrategy, StrategyReport, gold_strategies, strategy_report};
 pub use template::{TEMPLATE_FILES, Task, Template};
 pub use truncation::{FittedPrompt, KeptTokens, fit_oldest_turns, proportional_cut};

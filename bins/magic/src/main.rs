@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod inference_arguments;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Preprocess(options) => commands::preprocess::run(options, format),
         Command::CollectMotivations(options) => commands::collect_motivations::run(options, format),
         Command::BuildPrompts(options) => commands::build_prompts::run(options, format),
+        Command::Finetune(options) => commands::finetune::run(options, format),
+        Command::Export(options) => commands::export::run(options, format),
+        Command::InferStrategy(options) => commands::infer_strategy::run(options, format),
         Command::ParseAnswers(options) => commands::parse_answers::run(options, format),
         Command::Templates(options) => commands::templates::run(options),
         Command::Completions { shell } => {

@@ -3,7 +3,9 @@
 mod bad_input;
 mod collect_motivations;
 mod command_line;
+mod finetune;
 mod goldens;
+mod infer_strategy;
 mod preprocess;
 mod program;
 mod prompts;

@@ -2,6 +2,9 @@
 
 pub(crate) mod build_prompts;
 pub(crate) mod collect_motivations;
+pub(crate) mod export;
+pub(crate) mod finetune;
+pub(crate) mod infer_strategy;
 pub(crate) mod parse_answers;
 pub(crate) mod preprocess;
 pub(crate) mod templates;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use llm_runtime::PretrainedModel;
 use lora::SftDataset;
-use lora::sft::{EncodeSummary, SftEncoder, SftExample, SftTemplate, pack, read_records};
+use lora::sft::{EncodeRecord, EncodeSummary, SftEncoder, SftExample, SftTemplate, pack, read_records};
 
 use super::TrainingData;
 use crate::Failure;
@@ -17,8 +17,12 @@ pub(crate) struct Sets {
     pub(crate) dev: Vec<(String, SftDataset)>,
 }
 
-pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Sets, Failure> {
-    let template = match (options.plain_template()?, &model.template) {
+pub(crate) fn read(
+    options: &TrainingData,
+    model: &PretrainedModel,
+    encode_record: EncodeRecord<'_>,
+) -> Result<Sets, Failure> {
+    let template = match (options.wording.plain_template()?, &model.template) {
         (Some(plain), _) => SftTemplate::from(plain),
         (None, Some(template)) => SftTemplate::from(template.clone()),
         (None, None) => {
@@ -30,7 +34,7 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     let mut summary = EncodeSummary::default();
     let mut train = Vec::new();
     for path in &options.data {
-        let (examples, of_file) = encode(options, &encoder, path)?;
+        let (examples, of_file) = encode(options, &encoder, encode_record, path)?;
         tell(path, &of_file);
         train.extend(examples);
         summary = of_file;
@@ -48,7 +52,7 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     summary.learned_tokens = train.iter().map(SftExample::targets).sum();
     let mut dev = Vec::new();
     for path in held_out_files(&options.dev)? {
-        let (examples, of_file) = encode(options, &encoder, &path)?;
+        let (examples, of_file) = encode(options, &encoder, encode_record, &path)?;
         tell(&path, &of_file);
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         dev.push((name, SftDataset::new(examples)));
@@ -63,13 +67,14 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
 fn encode(
     options: &TrainingData,
     encoder: &SftEncoder<'_>,
+    encode_record: EncodeRecord<'_>,
     path: &Path,
 ) -> Result<(Vec<SftExample>, EncodeSummary), Failure> {
     let records = read_records(path, &options.reading())?;
     for skipped in &records.skipped {
         tracing::warn!("left out: {skipped}");
     }
-    Ok(encoder.encode_all(&records.records, options.bad_records())?)
+    Ok(encoder.encode_all_by(encode_record, &records.records, options.bad_records())?)
 }
 
 fn tell(path: &Path, summary: &EncodeSummary) {
