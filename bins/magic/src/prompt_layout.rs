@@ -14,7 +14,7 @@ use crate::truncation::fit_oldest_turns;
 #[derive(Debug, Clone)]
 pub enum PromptLayout {
     /// As tokens, for a model of this machine.
-    Tokens(TokenLayout),
+    Tokens(Box<TokenLayout>),
     /// As text, for a server, which puts the beginning of sequence before it.
     Text(PlainTemplate),
     /// As one message of the user, for a server that knows the chat template.
@@ -94,7 +94,8 @@ impl PromptLayout {
     /// What decides how prompts are read, for the records.
     pub fn description(&self) -> String {
         match self {
-            Self::Tokens(TokenLayout { template, bos, context, .. }) => {
+            Self::Tokens(layout) => {
+                let TokenLayout { template, bos, context, .. } = layout.as_ref();
                 let (name, bos) = match (template, bos) {
                     (SftTemplate::Chat(template), _) => (template.name(), ""),
                     (SftTemplate::Plain(template), Bos::Auto) => (template.name(), ""),

@@ -94,7 +94,7 @@ pub enum Inferred {
 pub type InferenceSink<'a> = dyn FnMut(Inferred) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// Prompts that are scored before their answers are written side by side: few, so that little is lost by a kill.
-const SCORED_AT_A_TIME: usize = 16;
+const SCORED_AT_A_TIME: usize = 8;
 
 /// Asks a model for strategies.
 #[derive(Debug)]

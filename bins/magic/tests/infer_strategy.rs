@@ -42,8 +42,8 @@ fn human_assistant() -> SftTemplate {
 /// Infers with the tiny model in so long a context, and gives the rows in their order.
 fn infer(engine: &mut Engine, prompts: &[String], decoding: Decoding, context: usize) -> Vec<InferredRow> {
     let tokenizer = engine.tokenizer().clone();
-    let layout =
-        PromptLayout::Tokens(TokenLayout { tokenizer, template: human_assistant(), bos: Bos::Always, context });
+    let layout = TokenLayout { tokenizer, template: human_assistant(), bos: Bos::Always, context };
+    let layout = PromptLayout::Tokens(Box::new(layout));
     let template = Template::built_in(Task::Inference);
     let options = InferenceOptions { decoding, max_new_tokens: 12, seed: 1 };
     let inference = StrategyInference::new(engine, &layout, &template, options).unwrap();

@@ -107,12 +107,12 @@ fn layout(options: &InferStrategy, model: &AnyModel) -> Result<PromptLayout, Fai
             return Err(Failure::wrong_use(problem));
         }
     };
-    Ok(PromptLayout::Tokens(TokenLayout {
+    Ok(PromptLayout::Tokens(Box::new(TokenLayout {
         tokenizer: engine.tokenizer().clone(),
         template,
         bos: options.wording.bos,
         context: engine.context_length(),
-    }))
+    })))
 }
 
 /// What became of a run beside its rows.
