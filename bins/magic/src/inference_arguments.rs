@@ -32,13 +32,13 @@ use crate::arguments::TemplateOptions;
   magic finetune --model Llama-2-7b-chat-hf --plain chat --data prompts_4_LLaMA.json --out runs/chat"
 )]
 pub(crate) struct Finetune {
-    #[command(flatten)]
-    pub(crate) fine_tune: FineTune,
     /// What is done about pairs that are longer than the cutoff
     #[arg(long, value_enum, default_value_t = Truncate::OldestTurns)]
     pub(crate) truncate: Truncate,
     #[command(flatten)]
     pub(crate) template: TemplateOptions,
+    #[command(flatten)]
+    pub(crate) fine_tune: FineTune,
     #[command(flatten)]
     published: PublishedTraining,
 }
@@ -127,7 +127,7 @@ fn published_training(arg: Arg) -> Arg {
         "plain" => wording(arg),
         "bos" => arg.default_value("always"),
         "join" => arg.default_value("apart"),
-        "cutoff" => arg.default_value("1024").alias("cutoff-len").help("Tokens of a pair at most"),
+        "cutoff" => arg.default_value("1024").alias("cutoff-len").help("Tokens of a pair at most; --truncate says how"),
         "limit" => arg.alias("max-samples"),
         "rank" => arg.default_value("8").alias("lora-rank"),
         "alpha" => arg.default_value("16").alias("lora-alpha"),
@@ -272,11 +272,11 @@ pub(crate) struct InferStrategy {
     #[command(flatten)]
     pub(crate) gold: Gold,
     #[command(flatten)]
-    pub(crate) decoding: DecodingOptions,
-    #[command(flatten)]
     pub(crate) wording: Wording,
     #[command(flatten)]
     pub(crate) template: TemplateOptions,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingOptions,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
     #[command(flatten)]

@@ -5,6 +5,7 @@
 mod arguments;
 mod commands;
 mod inference_arguments;
+mod strategy_tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,13 +10,14 @@ use llm_runtime::{RunStatistics, TextModel};
 use lora::sft::SftTemplate;
 use magic::{
     Dialogue, GoldStrategy, INFERENCE_FILES, INFERENCE_JOURNAL, INFERRED_ROWS, Indent, InferenceItem, InferenceOptions,
-    Inferred, InferredAnswer, InferredRow, ParseStatus, PromptLayout, Split, Strategy, StrategyInference,
-    StrategyReport, Task, Template, TokenLayout, gold_strategies, read_prompts, rows_of, strategy_report, write_json,
+    Inferred, InferredAnswer, InferredRow, ParseStatus, PromptLayout, Split, StrategyInference, StrategyReport, Task,
+    Template, TokenLayout, gold_strategies, read_prompts, rows_of, strategy_report, write_json,
 };
 use serde::Serialize;
 use strategy_prompting::{RowFile, Shard};
 
 use crate::inference_arguments::InferStrategy;
+use crate::strategy_tables;
 
 /// File of the comparison with the annotation.
 const REPORT: &str = "strategy_report.json";
@@ -235,45 +236,11 @@ fn print(summary: &Summary) {
             println!("{shortened} prompts lost old turns to fit the model");
         }
         if let Some(report) = &list.report {
-            print_report(list.split, report);
+            strategy_tables::print(list.split, report);
         }
     }
     if let Some(cost) = summary.statistics.cost {
         println!("cost {cost:.4}");
-    }
-}
-
-fn print_report(split: Split, report: &StrategyReport) {
-    let (scores, intervals) = (&report.report.report, &report.report.intervals);
-    let percent = |share: f64| 100.0 * share;
-    let ends = |ends: Option<(f64, f64)>| {
-        ends.map_or_else(|| "–".to_owned(), |(low, high)| format!("{:.1}, {:.1}", percent(low), percent(high)))
-    };
-    println!(
-        "\n{split}: {} answers of {} dialogues against the annotation (95 % intervals by dialogue)",
-        scores.items, report.report.groups
-    );
-    println!("  accuracy     {:>5.1} %  [{}]", percent(scores.accuracy), ends(intervals.accuracy.ends()));
-    println!("  macro-F1     {:>5.1} %", percent(scores.macro_f1));
-    println!("  weighted-F1  {:>5.1} %", percent(scores.weighted_f1));
-    println!("  always the most frequent one: {:.1} %", percent(scores.majority));
-    if let Some(loss) = report.log_loss {
-        println!("  log loss     {loss:>5.2} nats (naming all alike: {:.2})", (Strategy::ALL.len() as f64).ln());
-    }
-    println!("\n  {:<36} {:>9} {:>6} {:>5} {:>6}", "strategy", "precision", "recall", "F1", "turns");
-    for (id, class) in scores.classes.iter().enumerate() {
-        let values = [class.precision, class.recall, class.f1].map(percent);
-        println!(
-            "  {id} {:<34} {:>9.1} {:>6.1} {:>5.1} {:>6}",
-            class.name, values[0], values[1], values[2], class.support
-        );
-    }
-    println!("\n  annotated (row) and inferred (column)");
-    let header: String = (0..scores.confusion.len()).map(|id| format!("{id:>6}")).collect();
-    println!("    {header}");
-    for (id, row) in scores.confusion.iter().enumerate() {
-        let counts: String = row.iter().map(|count| format!("{count:>6}")).collect();
-        println!("  {id} {counts}");
     }
 }
 
