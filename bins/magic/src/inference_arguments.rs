@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, ValueEnum};
 use command_line::{Failure, FineTune, Merge, Runtime, Server, Wording, at_least_one, is_remote};
-use llm_runtime::parse_bytes;
+use llm_runtime::{ChatTemplate, parse_bytes};
 use lora::sft::BuiltInPlain;
 use magic::{Decoding, InferenceOptions, SampleRule, Split};
 use strategy_prompting::Shard;
@@ -153,15 +153,18 @@ fn published_training(arg: Arg) -> Arg {
 fn wording(arg: Arg) -> Arg {
     arg.default_value(BuiltInPlain::HumanAssistant.name())
         .alias("template")
-        .value_parser(|name: &str| Ok::<_, String>(template_of(name).to_owned()))
+        .value_parser(template_of)
         .help("Write prompts with this text file (or human-assistant, plain), or with the model's chat template (chat)")
 }
 
-/// The published trainer's name for it is `default`.
-fn template_of(name: &str) -> &str {
+/// The published trainer calls it `default`, and names chat templates in the same place.
+fn template_of(name: &str) -> Result<String, String> {
     match name {
-        "default" => BuiltInPlain::HumanAssistant.name(),
-        other => other,
+        "default" => Ok(BuiltInPlain::HumanAssistant.name().to_owned()),
+        _ if ChatTemplate::built_in_by_name(name).is_some() => {
+            Err(format!("`{name}` is a chat template: --plain chat --chat-template {name}"))
+        }
+        _ => Ok(name.to_owned()),
     }
 }
 

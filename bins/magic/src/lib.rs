@@ -7,8 +7,8 @@
 //!
 //! This crate holds what both stages read and write, without a model: [`Dialogue`]s with checked [`Strategy`]s become [`Sample`]s of the
 //! generator, and clips ([`collection_clips`], [`inference_clips`]) that a [`Template`] makes prompts of; [`collect_motivations`] asks any
-//! [`llm_runtime::TextModel`] for motivations, [`parse_answer`] reads what a fine-tuned model inferred, and [`fit_oldest_turns`] shortens prompts that
-//! are too long. The program `magic` puts it on the command line.
+//! [`llm_runtime::TextModel`] for motivations, [`StrategyInference`] asks a fine-tuned one for strategies, [`parse_answer`] reads what it
+//! answered, [`strategy_report`] says how good that is, and [`fit_oldest_turns`] shortens prompts that are too long. The program `magic` puts it on the command line.
 //!
 //! ```
 //! use magic::{Author, Dialogue, LetterCase, SampleRule, Strategy, Turn, samples};

@@ -142,6 +142,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn prompts_of_any_wording_are_taken_apart_at_their_last_run_of_turns() {
+        let built_in = Template::built_in(Task::Inference);
+        let turns = ["(9) Seeker: hi\n", "(10) Supporter: yes [Question]\n", "(11) Seeker: (12) Seeker: no"];
+        let own = built_in.prompt(&turns.concat());
+        let (template, found) = built_in.take_apart(&own).unwrap();
+        assert_eq!((template.prompt(&found.concat()), found), (own.clone(), turns.to_vec()));
+        let other = "Example:\n(1) Seeker: x\n\nNow:\n(1) Seeker: a\n(2) Supporter: b [Greeting]\n(iii) c\nWhy?\n";
+        let (template, found) = built_in.take_apart(other).unwrap();
+        assert_eq!(found, ["(1) Seeker: a\n", "(2) Supporter: b [Greeting]\n"]);
+        assert_eq!(template.prompt(found[1]), other.replace("(1) Seeker: a\n", ""));
+        for none in ["", "no turns\n", "() Seeker: a", "(1) Nurse: a", "1) Seeker: a"] {
+            assert_eq!(built_in.take_apart(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn answers_open_as_the_example_does() {
+        let built_in = Template::built_in(Task::Inference);
+        assert!(built_in.head.contains(&format!("\n{ANSWER_OPENING}[")));
+        assert_eq!(built_in.answer_opening(), ANSWER_OPENING);
+        let with_head = |head: &'static str| Template { head: head.into(), ..built_in.clone() };
+        for (head, opening) in [
+            ("[Question] or [Others].\nMotivation:\n  They chose [Others] [Question].\n", "They chose "),
+            ("Motivation: Because [hm] of [question]\n", "Because [hm] of "),
+            ("Motivation:\n[Greeting] to greet\n", ""),
+            ("Motivation:\nno name\n[Greeting]\n", ANSWER_OPENING),
+            ("", ANSWER_OPENING),
+        ] {
+            assert_eq!(with_head(head).answer_opening(), opening, "{head}");
+        }
+    }
+
+    #[test]
     fn the_heads_name_all_strategies_and_the_tails_end_with_the_cue() {
         for task in [Task::Collection, Task::Inference] {
             let template = Template::built_in(task);

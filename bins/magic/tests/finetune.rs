@@ -216,6 +216,7 @@ fn the_published_names_of_options_are_taken_where_they_mean_the_same() {
         (&["--finetuning_type", "full"], "only lora"),
         (&["--stage", "dpo"], "only sft"),
         (&["--fp16"], "--dtype f16"),
+        (&["--template", "llama2"], "--plain chat --chat-template llama2"),
         (&["--overwrite_output_dir"], "--resume"),
         (&["--join", "never"], "together or apart"),
         (&["--truncate", "newest"], "oldest-turns"),
