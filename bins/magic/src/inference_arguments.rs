@@ -9,7 +9,9 @@ use clap::{Arg, Args, ValueEnum};
 use command_line::{Failure, FineTune, Merge, Runtime, Server, Wording, at_least_one, is_remote};
 use llm_runtime::{ChatTemplate, parse_bytes};
 use lora::sft::BuiltInPlain;
-use magic::{Decoding, InferenceOptions, SampleRule, Split};
+use magic::{
+    Decoding, Dialogue, GoldStrategy, InferenceOptions, SampleRule, Split, gold_strategies, read_gold_strategies,
+};
 use strategy_prompting::Shard;
 
 use crate::arguments::TemplateOptions;
@@ -331,16 +333,31 @@ pub(crate) struct Gold {
     /// Which supporter turns of test.txt the test prompts are about
     #[arg(long, default_value = "last", value_parser = SampleRule::parse, requires = "data_dir", value_name = "last|all")]
     test_samples: SampleRule,
+    /// Annotated strategies of the prompts to train with, instead: an array of names, or samples of preprocess
+    #[arg(long, conflicts_with = "data_dir", requires = "prompt_path", value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Those of the prompts to validate with
+    #[arg(long, conflicts_with = "data_dir", requires = "prompt_path_valid", value_name = "FILE")]
+    labels_valid: Option<PathBuf>,
+    /// Those of the prompts to test with
+    #[arg(long, conflicts_with = "data_dir", requires = "prompt_path_test", value_name = "FILE")]
+    labels_test: Option<PathBuf>,
 }
 
 impl Gold {
-    /// The raw file of a list and which of its turns the prompts are about.
-    pub(crate) fn source(&self, split: Split) -> Option<(PathBuf, SampleRule)> {
-        let rule = match split {
-            Split::Train | Split::Valid => SampleRule::AllTurns,
-            Split::Test => self.test_samples,
+    /// The annotated strategies of a list, and the file that they are from.
+    pub(crate) fn read(&self, split: Split) -> Result<Option<(Vec<GoldStrategy>, PathBuf)>, magic::Error> {
+        let (labels, rule) = match split {
+            Split::Train => (&self.labels, SampleRule::AllTurns),
+            Split::Valid => (&self.labels_valid, SampleRule::AllTurns),
+            Split::Test => (&self.labels_test, self.test_samples),
         };
-        Some((self.data_dir.as_ref()?.join(format!("{split}.txt")), rule))
+        if let Some(labels) = labels {
+            return Ok(Some((read_gold_strategies(labels)?, labels.clone())));
+        }
+        let Some(folder) = &self.data_dir else { return Ok(None) };
+        let raw = folder.join(format!("{split}.txt"));
+        Ok(Some((gold_strategies(&Dialogue::read_all(&raw)?, rule), raw)))
     }
 }
 

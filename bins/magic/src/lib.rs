@@ -73,6 +73,6 @@ pub use sample::{Sample, StrategySource, add_inferences, samples, write_samples}
 pub use smoothing::smoothed_curve;
 pub use strategy::Strategy;
 pub use strategy_inference::{Decoding, InferenceOptions, InferenceSink, Inferred, StrategyInference};
-pub use strategy_report::{GoldStrategy, StrategyReport, gold_strategies, strategy_report};
+pub use strategy_report::{GoldStrategy, StrategyReport, gold_strategies, read_gold_strategies, strategy_report};
 pub use template::{TEMPLATE_FILES, Task, Template};
 pub use truncation::{FittedPrompt, KeptTokens, fit_oldest_turns, proportional_cut};

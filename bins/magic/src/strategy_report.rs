@@ -1,13 +1,16 @@
 //! Inferred strategies against annotated ones.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use esc_metrics::classification::{GroupedReport, Labelled};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::ParseStatus;
 use crate::dialogue::{Dialogue, SampleRule};
+use crate::error::Error;
 use crate::inferred_answer::InferredAnswer;
+use crate::json_file::read_array;
 use crate::strategy::Strategy;
 
 /// The annotated strategy of a sample.
@@ -15,7 +18,7 @@ use crate::strategy::Strategy;
 pub struct GoldStrategy {
     /// The strategy.
     pub strategy: Strategy,
-    /// Number of its dialogue, from 0.
+    /// Number of its dialogue, from 0: strategies of one dialogue are not independent.
     pub dialogue: usize,
 }
 
@@ -25,6 +28,28 @@ pub fn gold_strategies(dialogues: &[Dialogue], rule: SampleRule) -> Vec<GoldStra
         turns.targets(rule).into_iter().map(move |(_, strategy)| GoldStrategy { strategy, dialogue })
     };
     dialogues.iter().enumerate().flat_map(of_dialogue).collect()
+}
+
+/// A label out of a file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Label {
+    Name(Strategy),
+    Sample { strategy: Strategy },
+}
+
+/// Reads annotated strategies: a JSON array of names, or of samples as `magic preprocess` writes them. Which of them are of one dialogue is not
+/// known then: each counts as a dialogue of its own.
+///
+/// # Errors
+/// The file can't be read, or an entry names no known strategy; the error tells its number.
+pub fn read_gold_strategies(path: &Path) -> Result<Vec<GoldStrategy>, Error> {
+    let labels: Vec<Label> = read_array(path, "strategy (a name, or an object with `strategy`)")?;
+    let gold = |(dialogue, label)| {
+        let (Label::Name(strategy) | Label::Sample { strategy }) = label;
+        GoldStrategy { strategy, dialogue }
+    };
+    Ok(labels.into_iter().enumerate().map(gold).collect())
 }
 
 /// How good inferred strategies are.

@@ -197,6 +197,26 @@ fn what_is_inferred_goes_into_the_samples_and_is_compared_with_the_annotation() 
 }
 
 #[test]
+fn labels_may_come_from_a_file_of_names_or_of_samples() {
+    let place = with_prompts();
+    let (folder, valid) = (place.folder(), place.name(magic::PROMPT_FILES[1]));
+    good(&["preprocess", "--data-dir", &folder, "--out-dir", &folder]);
+    let names = place.write("names.json", r#"["Question", "[reflection of feelings]", "Greetings"]"#);
+    let accuracy = |words: &[&str]| {
+        let words = [&["--prompt-path-valid", &valid, "--resume"], words].concat();
+        let output = local(&place, &words).output().unwrap();
+        assert_eq!(code(&output), Some(0), "{}", text(&output.stderr));
+        let report = json_of(&place.path("out/strategy_report.json"));
+        (report["valid"]["accuracy"].clone(), report["valid"]["groups"].clone())
+    };
+    let raw = accuracy(&["--data-dir", &folder]);
+    for labels in [place.name("valid.json"), names] {
+        assert_eq!(accuracy(&["--labels-valid", &labels]), (raw.0.clone(), json!(3)));
+    }
+    assert_eq!(raw.1, json!(1));
+}
+
+#[test]
 fn a_report_is_a_table_for_people() {
     let place = with_prompts();
     let (folder, test) = (place.folder(), place.name(magic::PROMPT_FILES[2]));
@@ -411,8 +431,10 @@ fn an_inference_that_makes_no_sense_is_wrong_use() {
     let (prompts, out) = (place.write("prompts.json", r#"["a"]"#), place.name("out"));
     let prompts = ["--prompt-path", &prompts];
     let server = "openai:m@http://127.0.0.1:9/v1";
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 13] = [
         (&["--model", "demo"], "--prompt-path"),
+        (&[&["--model", "demo", "--labels-test", "x"], &prompts[..]].concat(), "--prompt-path-test"),
+        (&[&["--model", "demo", "--labels", "x", "--data-dir", "y"], &prompts[..]].concat(), "cannot be used with"),
         (&[&["--model", "demo", "--temperature", "0.5"], &prompts[..]].concat(), "--decode sample"),
         (&[&["--model", "demo", "--decode", "beam"], &prompts[..]].concat(), "score"),
         (&[&["--model", "demo", "--decode", "sample", "--temperature=-1"], &prompts[..]].concat(), "temperature"),
@@ -447,6 +469,9 @@ fn prompts_and_labels_that_do_not_fit_are_refused() {
     assert!(told.contains("holds 1 prompts, but there are 3 samples of") && told.contains("valid.txt"), "{told}");
     let told = complaint(&[&words[..], &["--data-dir", &place.name("nowhere")]].concat(), 1);
     assert!(told.contains("nowhere/valid.txt"), "{told}");
+    let labels = place.write("labels.json", r#"["Question", "Hope"]"#);
+    let told = complaint(&[&words[..], &["--labels-valid", &labels]].concat(), 1);
+    assert!(told.contains("labels.json: entry 1 (counted from 0) is no strategy"), "{told}");
     let told = complaint(&[&words[..], &["--plain", &place.name("no.txt")]].concat(), 1);
     assert!(told.contains("no.txt"), "{told}");
     assert!(!place.path("out").exists());

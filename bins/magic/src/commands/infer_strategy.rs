@@ -9,9 +9,9 @@ use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, pri
 use llm_runtime::{RunStatistics, TextModel};
 use lora::sft::SftTemplate;
 use magic::{
-    Dialogue, GoldStrategy, INFERENCE_FILES, INFERENCE_JOURNAL, INFERRED_ROWS, Indent, InferenceItem, InferenceOptions,
-    Inferred, InferredAnswer, InferredRow, ParseStatus, PromptLayout, Split, StrategyInference, StrategyReport, Task,
-    Template, TokenLayout, gold_strategies, read_prompts, rows_of, strategy_report, write_json,
+    GoldStrategy, INFERENCE_FILES, INFERENCE_JOURNAL, INFERRED_ROWS, Indent, InferenceItem, InferenceOptions, Inferred,
+    InferredAnswer, InferredRow, ParseStatus, PromptLayout, Split, StrategyInference, StrategyReport, Task, Template,
+    TokenLayout, read_prompts, rows_of, strategy_report, write_json,
 };
 use serde::Serialize;
 use strategy_prompting::{RowFile, Shard};
@@ -79,18 +79,17 @@ pub(crate) fn run(options: &InferStrategy, format: Format) -> Result<ExitCode, F
 fn lists(options: &InferStrategy) -> Result<Vec<List>, Failure> {
     let list = |(split, path): (Split, PathBuf)| {
         let prompts = read_prompts(&path)?;
-        let gold = options.gold.source(split).map(|(raw, rule)| {
-            let gold = gold_strategies(&Dialogue::read_all(&raw)?, rule);
-            if gold.len() == prompts.len() {
-                return Ok(gold);
+        let gold = match options.gold.read(split)? {
+            Some((gold, source)) if gold.len() != prompts.len() => {
+                let of = format!("samples of {}", source.display());
+                let (found, expected) = (prompts.len(), gold.len());
+                return Err(magic::Error::Length { path, found, what: "prompts", expected, of }.into());
             }
-            let of = format!("samples of {}", raw.display());
-            let (found, expected) = (prompts.len(), gold.len());
-            Err(magic::Error::Length { path: path.clone(), found, what: "prompts", expected, of })
-        });
+            gold => gold.map(|(gold, _)| gold),
+        };
         let mut items = InferenceItem::of_list(split, prompts);
         items.truncate(options.limit.unwrap_or(usize::MAX));
-        Ok(List { split, items, gold: gold.transpose()? })
+        Ok(List { split, items, gold })
     };
     options.prompts.given().into_iter().map(list).collect()
 }
