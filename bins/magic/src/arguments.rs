@@ -8,6 +8,8 @@ use command_line::{Common, Failure, Server};
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
 
+use crate::inference_arguments::{Export, Finetune, InferStrategy};
+
 /// Emotional support with motivation-driven strategy inference and a memory of strategies
 #[derive(Debug, Parser)]
 #[command(name = "magic", version, about, max_term_width = 100)]
@@ -26,6 +28,12 @@ pub(crate) enum Command {
     CollectMotivations(Box<CollectMotivations>),
     /// Make the prompts of the strategy inference
     BuildPrompts(BuildPrompts),
+    /// Fine-tune a model to infer strategies and motivations
+    Finetune(Box<Finetune>),
+    /// Fold an adapter into its model and write the result
+    Export(Box<Export>),
+    /// Infer strategies and motivations with a language model
+    InferStrategy(Box<InferStrategy>),
     /// Read strategies and motivations out of what a model wrote
     ParseAnswers(ParseAnswers),
     /// Train the response generator with its strategy memory

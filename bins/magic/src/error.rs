@@ -79,6 +79,19 @@ pub enum Error {
     /// The generator's encoder–decoder or its tokenizer could not be read, written or run.
     #[error(transparent)]
     Seq2Seq(#[from] seq2seq::Seq2SeqError),
+    /// A prompt is too long, and there is nothing in it that may be dropped.
+    #[error(
+        "the prompt has {tokens} tokens, but {limit} are allowed beside the answer, and it holds no numbered turns to be dropped: shorten it"
+    )]
+    NoClip {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that are allowed.
+        limit: usize,
+    },
+    /// A prompt can't be laid before a model.
+    #[error(transparent)]
+    Layout(#[from] lora::sft::SftError),
     /// A file of rows could not be read or written.
     #[error(transparent)]
     Rows(#[from] strategy_prompting::Error),

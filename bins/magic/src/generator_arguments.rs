@@ -17,11 +17,14 @@ use training::{AdamWOptions, ParameterGroup, Schedule, TrainerOptions, Warmup};
 /// it. After each epoch the validation samples give a perplexity; the generator of the best one is kept in DIR/model, with its memory
 /// and its tokenizer. --resume goes on after an interruption, to the same result.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    mut_args(published_loop),
+    after_help = "Examples:
   magic train --bart-base-dir facebook/bart-base --output-dir out_model
   magic train --bart-base-dir bart-base --motivation query --lm-head tied --output-dir with-query
   magic train --size tiny --limit 2000 --val-limit 200 --num-epochs 3 --output-dir try
-  magic train --bart-base-dir bart-base --profile reference --output-dir as-published")]
+  magic train --bart-base-dir bart-base --profile reference --output-dir as-published"
+)]
 pub(crate) struct Train {
     /// Samples to learn from
     #[arg(long, default_value = "data/train.json", value_name = "FILE")]
@@ -238,11 +241,15 @@ impl Loop {
     }
 }
 
-/// What `magic train` changes in the defaults that loops have elsewhere.
-pub(crate) fn with_published_defaults(train: clap::Command) -> clap::Command {
-    [("weight_decay", "0.01"), ("patience", "5"), ("log_every", "10"), ("project", "solace-magic")]
-        .into_iter()
-        .fold(train, |train, (option, value)| train.mut_arg(option, |argument| argument.default_value(value)))
+/// The published settings, where other loops have other defaults.
+fn published_loop(option: clap::Arg) -> clap::Arg {
+    match option.get_id().as_str() {
+        "weight_decay" => option.default_value("0.01"),
+        "patience" => option.default_value("5"),
+        "log_every" => option.default_value("10"),
+        "project" => option.default_value("solace-magic"),
+        _ => option,
+    }
 }
 
 /// Answer samples with a trained generator, and score the responses

@@ -7,8 +7,8 @@
 //!
 //! This crate holds what both stages read and write, without a model: [`Dialogue`]s with checked [`Strategy`]s become [`Sample`]s of the
 //! generator, and clips ([`collection_clips`], [`inference_clips`]) that a [`Template`] makes prompts of; [`collect_motivations`] asks any
-//! [`llm_runtime::TextModel`] for motivations, [`parse_answer`] reads what a fine-tuned model inferred, and [`fit_oldest_turns`] shortens prompts that
-//! are too long. The program `magic` puts it on the command line.
+//! [`llm_runtime::TextModel`] for motivations, [`StrategyInference`] asks a fine-tuned one for strategies, [`parse_answer`] reads what it
+//! answered, [`strategy_report`] says how good that is, and [`fit_oldest_turns`] shortens prompts that are too long. The program `magic` puts it on the command line.
 //!
 //! ```
 //! use magic::{Author, Dialogue, LetterCase, SampleRule, Strategy, Turn, samples};
@@ -36,17 +36,23 @@ mod dialogue;
 mod encoding;
 mod error;
 mod evaluation;
+mod example_fitting;
 mod generator_folder;
 mod inference;
+mod inferred_answer;
 mod json_file;
 mod motivation;
 mod offline;
+mod prompt_layout;
 mod prompts;
 mod response;
 mod sample;
+mod seeds;
 mod sha256;
 mod smoothing;
 mod strategy;
+mod strategy_inference;
+mod strategy_report;
 mod template;
 mod truncation;
 
@@ -57,21 +63,28 @@ pub use dialogue::{Author, Dialogue, SampleRule, Turn};
 pub use encoding::{EncodingOptions, SampleEncoder, Truncate};
 pub use error::Error;
 pub use evaluation::{Evaluated, Evaluation, Evaluator, Part, metric_names};
+pub use example_fitting::{encode_dropping_turns, encode_proportionally};
 pub use generator_folder::{
     GENERATOR_FOLDER, GeneratorSettings, Profile, ResponseGenerator, SETTINGS_FILE, generator_folder, save_generator,
 };
 pub use inference::{INFERENCE_FILES, Inference, read_inferences};
+pub use inferred_answer::{
+    Distribution, INFERENCE_JOURNAL, INFERRED_ROWS, InferenceItem, InferredAnswer, InferredRow, Split, rows_of,
+};
 pub use json_file::{Indent, read_array, write_json};
 pub use motivation::{
     Collected, MOST_WORDS, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationChecks, MotivationItem,
     MotivationRow, collect_motivations, in_order, made_by, motivation_items, of_items,
 };
 pub use offline::OfflineModel;
-pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, training_prompts};
+pub use prompt_layout::{LaidPrompt, PromptLayout, TokenLayout};
+pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, read_prompts, training_prompts};
 pub use response::{RESPONSE_ROWS, Remembered, ResponseRow, input_sha256, response_id};
 pub use sample::{Sample, StrategySource, add_inferences, read_samples, samples, write_samples};
 pub use sha256::sha256_of_files;
 pub use smoothing::smoothed_curve;
 pub use strategy::Strategy;
+pub use strategy_inference::{Decoding, InferenceOptions, InferenceSink, Inferred, StrategyInference};
+pub use strategy_report::{GoldStrategy, StrategyReport, gold_strategies, read_gold_strategies, strategy_report};
 pub use template::{TEMPLATE_FILES, Task, Template};
 pub use truncation::{FittedPrompt, KeptTokens, fit_oldest_turns, proportional_cut};

@@ -5,6 +5,8 @@
 mod arguments;
 mod commands;
 mod generator_arguments;
+mod inference_arguments;
+mod strategy_tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,12 +18,7 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let words = std::env::args_os().map(with_dashes).collect();
-    run_program(words, &command(), |arguments: &Arguments| &arguments.common, run)
-}
-
-/// The command line, with the published defaults where options are shared with other programs.
-fn command() -> clap::Command {
-    Arguments::command().mut_subcommand("train", generator_arguments::with_published_defaults)
+    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
 }
 
 /// The published code's options have underscores (`--train_file_path`): they are taken as well. Values stay as they are.
@@ -41,6 +38,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Preprocess(options) => commands::preprocess::run(options, format),
         Command::CollectMotivations(options) => commands::collect_motivations::run(options, format),
         Command::BuildPrompts(options) => commands::build_prompts::run(options, format),
+        Command::Finetune(options) => commands::finetune::run(options, format),
+        Command::Export(options) => commands::export::run(options, format),
+        Command::InferStrategy(options) => commands::infer_strategy::run(options, format),
         Command::ParseAnswers(options) => commands::parse_answers::run(options, format),
         Command::Train(options) => commands::train::run(options, format),
         Command::Eval(options) => commands::eval::run(options, format),
@@ -50,7 +50,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Bank(options) => commands::bank::run(&options.command, format),
         Command::Templates(options) => commands::templates::run(options),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut command(), "magic", &mut std::io::stdout());
+            clap_complete::generate(*shell, &mut Arguments::command(), "magic", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -10,13 +10,13 @@ use llm_runtime::{
     Completion, Event, FinishReason, GenerationOptions, Message, Prompt, Request, RunStatistics, TextModel,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use strategy_prompting::RowKind;
 
 use crate::clip::{CollectionClip, collection_clips};
 use crate::dialogue::Dialogue;
 use crate::error::Error;
-use crate::sha256::hex;
+use crate::seeds::seed_of;
+use crate::sha256::sha256_of;
 use crate::strategy::Strategy;
 use crate::template::Template;
 
@@ -50,7 +50,7 @@ pub fn motivation_items(dialogues: &[Dialogue], template: &Template) -> Vec<Moti
     let item = |(index, clip): (usize, CollectionClip)| {
         let CollectionClip { dialogue, turn, strategy, text } = clip;
         let prompt = template.prompt(&text);
-        let prompt_sha256 = hex(&Sha256::digest(prompt.as_bytes()));
+        let prompt_sha256 = sha256_of(&prompt);
         MotivationItem { index, dialogue, turn, strategy, prompt, prompt_sha256 }
     };
     collection_clips(dialogues).into_iter().enumerate().map(item).collect()
@@ -62,11 +62,8 @@ impl MotivationItem {
         row_id(self.index, &self.prompt_sha256)
     }
 
-    /// A seed that does not depend on what else is asked; below 2^53, so that servers read it exactly.
     fn seed(&self, base: u64) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] =
-            <[u8; 32]>::from(Sha256::digest(format!("{base}\u{1f}{}\u{1f}{}", self.index, self.prompt_sha256)));
-        u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11
+        seed_of(base, &format!("{}\u{1f}{}", self.index, self.prompt_sha256))
     }
 
     fn row(&self, completion: Completion, made_by: &str) -> MotivationRow {

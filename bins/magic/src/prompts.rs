@@ -49,3 +49,23 @@ pub fn training_prompts(
     let pairs = prompts.into_iter().zip(motivations);
     Ok(pairs.filter_map(|(instruction, output)| Some(TrainingPrompt { instruction, output: output? })).collect())
 }
+
+/// A prompt, from a file of either kind.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyPrompt {
+    Plain(String),
+    Pair(TrainingPrompt),
+}
+
+/// Reads prompts: a file of texts, or of pairs, whose answers are passed over.
+///
+/// # Errors
+/// The file can't be read, or an entry is no prompt; the error tells its number.
+pub fn read_prompts(path: &Path) -> Result<Vec<String>, Error> {
+    let prompts: Vec<AnyPrompt> = read_array(path, "prompt (a text, or an object with `instruction` and `output`)")?;
+    let text = |prompt| match prompt {
+        AnyPrompt::Plain(text) | AnyPrompt::Pair(TrainingPrompt { instruction: text, .. }) => text,
+    };
+    Ok(prompts.into_iter().map(text).collect())
+}

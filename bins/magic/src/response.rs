@@ -3,13 +3,12 @@
 use memory_bank::{BankRow, MagicBatch, Sample as EncodedSample, Sources};
 use seq2seq::search::{Decoded, DecodingOptions};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use strategy_prompting::RowKind;
 use training::Pass;
 
 use crate::error::Error;
 use crate::generator_folder::ResponseGenerator;
-use crate::sha256::hex;
+use crate::sha256::sha256_of;
 use crate::strategy::Strategy;
 
 /// A generated response: a line of `responses.jsonl`.
@@ -63,7 +62,7 @@ pub fn response_id(source: &str, sample: usize, input_sha256: &str) -> String {
 pub fn input_sha256(sample: &EncodedSample) -> String {
     let EncodedSample { input, motivation, labels, strategy, place, .. } = sample;
     let whole = format!("{input:?} {motivation:?} {labels:?} {strategy} {} {}", place.dialogue, place.turn);
-    hex(&Sha256::digest(whole))
+    sha256_of(&whole)
 }
 
 impl ResponseGenerator {

@@ -1,4 +1,4 @@
-//! Hashes of files, so that a result knows what it was made of.
+//! Hashes, so that a result knows what it was made of.
 
 use std::fs::File;
 use std::io::Read;
@@ -25,6 +25,11 @@ pub fn sha256_of_files<P: AsRef<Path>>(paths: &[P]) -> Result<String, Error> {
         }
     }
     Ok(hex(&hash.finalize()))
+}
+
+/// Hex SHA-256 of a text.
+pub(crate) fn sha256_of(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 /// Bytes in hexadecimal.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::strategy::Strategy;
 
 /// The built-in texts by the names of their files.
 pub const TEMPLATE_FILES: [(&str, &str); 4] = [
@@ -15,6 +16,9 @@ pub const TEMPLATE_FILES: [(&str, &str); 4] = [
     ("inference_head.txt", include_str!("../templates/inference_head.txt")),
     ("inference_tail.txt", include_str!("../templates/inference_tail.txt")),
 ];
+
+/// How the built-in example answer begins.
+const ANSWER_OPENING: &str = "The motivation of the supporter in choosing the strategy ";
 
 /// What a prompt asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +76,58 @@ impl Template {
         Some(clip.split_inclusive('\n').collect())
     }
 
+    /// Takes any prompt apart at its clip: the template that makes it again, and the turns, each with its line end.
+    ///
+    /// The clip of this template's own prompts is what stands between head and tail. In other prompts it is the last run of lines that begin as a
+    /// clip's do (`(3) Seeker: `); `None` if there is no such line.
+    pub fn take_apart<'p>(&self, prompt: &'p str) -> Option<(Self, Vec<&'p str>)> {
+        if let Some(turns) = self.turns(prompt) {
+            return Some((self.clone(), turns));
+        }
+        let lines: Vec<&str> = prompt.split_inclusive('\n').collect();
+        let end = lines.iter().rposition(|line| is_turn(line))? + 1;
+        let start = lines[..end].iter().rposition(|line| !is_turn(line)).map_or(0, |before| before + 1);
+        let [head, tail] = [&lines[..start], &lines[end..]].map(|part| Cow::Owned(part.concat()));
+        Some((Self { head, tail }, lines[start..end].to_vec()))
+    }
+
+    /// How an answer begins, up to the bracket with the strategy: as the example in the head does, else as the built-in one.
+    pub fn answer_opening(&self) -> &str {
+        let cue = self.cue();
+        let mut is_behind_cue = false;
+        for line in self.head.lines().map(str::trim) {
+            let answer = line.strip_prefix(cue);
+            let opening = Some(answer.unwrap_or(line)).filter(|_| is_behind_cue || answer.is_some()).and_then(opening);
+            if let Some(opening) = opening {
+                return opening;
+            }
+            is_behind_cue = answer.is_some_and(str::is_empty);
+        }
+        ANSWER_OPENING
+    }
+
     /// What the answer stands behind: the tail's last line with anything on it.
     pub fn cue(&self) -> &str {
         self.tail.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
     }
+}
+
+/// Whether a line begins as a turn of a clip does: `(3) Seeker: ` or `(4) Supporter: `.
+fn is_turn(line: &str) -> bool {
+    let numbered = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+    numbered.is_some_and(|(number, rest)| {
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && (rest.starts_with("Seeker:") || rest.starts_with("Supporter:"))
+    })
+}
+
+/// What stands before the first known strategy in brackets.
+fn opening(answer: &str) -> Option<&str> {
+    let is_strategy = |(_, rest): &(usize, &str)| {
+        rest.split_once(']').is_some_and(|(name, _)| Strategy::find(name.trim_start_matches('[')).is_some())
+    };
+    let (at, _) = answer.match_indices('[').map(|(at, _)| (at, &answer[at..])).find(is_strategy)?;
+    Some(answer[..at].trim_start())
 }
 
 /// A text with line ends as prompts have them.
@@ -88,7 +140,39 @@ fn read(path: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::Strategy;
+
+    #[test]
+    fn prompts_of_any_wording_are_taken_apart_at_their_last_run_of_turns() {
+        let built_in = Template::built_in(Task::Inference);
+        let turns = ["(9) Seeker: hi\n", "(10) Supporter: yes [Question]\n", "(11) Seeker: (12) Seeker: no"];
+        let own = built_in.prompt(&turns.concat());
+        let (template, found) = built_in.take_apart(&own).unwrap();
+        assert_eq!((template.prompt(&found.concat()), found), (own.clone(), turns.to_vec()));
+        let other = "Example:\n(1) Seeker: x\n\nNow:\n(1) Seeker: a\n(2) Supporter: b [Greeting]\n(iii) c\nWhy?\n";
+        let (template, found) = built_in.take_apart(other).unwrap();
+        assert_eq!(found, ["(1) Seeker: a\n", "(2) Supporter: b [Greeting]\n"]);
+        assert_eq!(template.prompt(found[1]), other.replace("(1) Seeker: a\n", ""));
+        for none in ["", "no turns\n", "() Seeker: a", "(1) Nurse: a", "1) Seeker: a"] {
+            assert_eq!(built_in.take_apart(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn answers_open_as_the_example_does() {
+        let built_in = Template::built_in(Task::Inference);
+        assert!(built_in.head.contains(&format!("\n{ANSWER_OPENING}[")));
+        assert_eq!(built_in.answer_opening(), ANSWER_OPENING);
+        let with_head = |head: &'static str| Template { head: head.into(), ..built_in.clone() };
+        for (head, opening) in [
+            ("[Question] or [Others].\nMotivation:\n  They chose [Others] [Question].\n", "They chose "),
+            ("Motivation: Because [hm] of [question]\n", "Because [hm] of "),
+            ("Motivation:\n[Greeting] to greet\n", ""),
+            ("Motivation:\nno name\n[Greeting]\n", ANSWER_OPENING),
+            ("", ANSWER_OPENING),
+        ] {
+            assert_eq!(with_head(head).answer_opening(), opening, "{head}");
+        }
+    }
 
     #[test]
     fn the_heads_name_all_strategies_and_the_tails_end_with_the_cue() {

@@ -3,8 +3,10 @@
 mod bad_input;
 mod collect_motivations;
 mod command_line;
+mod finetune;
 mod generator;
 mod goldens;
+mod infer_strategy;
 mod preprocess;
 mod program;
 mod prompts;

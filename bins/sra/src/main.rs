@@ -42,7 +42,7 @@ mod view;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use command_line::{Failure, fine_tune, merge, run_program};
+use command_line::{Failure, Shortening, fine_tune, merge, run_program};
 
 use crate::arguments::{Arguments, Command};
 
@@ -62,7 +62,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Postprocess(options) => postprocess::run(options, format),
         Command::Export(options) => export::run(options, format),
         Command::Dataset(options) => dataset::run(options, format),
-        Command::Train(options) => fine_tune(options, format),
+        Command::Train(options) => fine_tune(options, &Shortening::default(), format),
         Command::Classifier(options) => classifier::run(&options.command, format),
         Command::Merge(options) => merge(options, format),
         Command::Generate(options) => generate::run(options, format),

@@ -36,7 +36,7 @@ mod server;
 pub use any_model::{AnyModel, Delivery, is_remote, must_be_local};
 pub use console::print_json;
 pub use failure::Failure;
-pub use fine_tuning::{FineTune, Learn, Lora, TrainingData, adapter_folder, fine_tune};
+pub use fine_tuning::{FineTune, Learn, Lora, Shortening, TrainingData, Wording, adapter_folder, fine_tune};
 pub use load::{NO_ENGINE, hugging_face_folder, load_engine, load_pretrained, model_source};
 pub use loop_options::{Loop, Track, Tracking, UsualLoop, warmup};
 pub use merge::{Merge, merge};

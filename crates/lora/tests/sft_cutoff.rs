@@ -124,3 +124,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_shortens_otherwise_gets_the_whole_and_the_limit() {
+    let (tokenizer, template) = (byte_level(), llama3());
+    let record = dialogue("SYSTEM", &["one", "ONE", "two", "TWO"]);
+    let whole = encode(&tokenizer, &template, None, &record);
+    let options = EncodeOptions { cutoff: Some(20), ..EncodeOptions::default() };
+    let encoder = SftEncoder::new(&tokenizer, &template, options).unwrap();
+    assert_eq!((encoder.cutoff(), encoder.encode_whole(&record).unwrap()), (Some(20), whole.clone()));
+    let records = [record.clone(), record];
+    let (examples, summary) =
+        encoder.encode_all_by(&|encoder, record| encoder.encode_whole(record), &records, BadRecords::Fail).unwrap();
+    let Encoded::Example { example, .. } = whole else { panic!("{whole:?}") };
+    assert_eq!((examples, summary.shortened), (vec![example.clone(), example], 0));
+}

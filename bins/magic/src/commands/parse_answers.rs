@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, print_json};
 use magic::{
-    Indent, ParseStatus, ParsedAnswer, Task, TrainingPrompt, count_by_status, parse_answer, read_array, write_json,
+    Indent, ParseStatus, ParsedAnswer, Task, count_by_status, parse_answer, read_array, read_prompts, write_json,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::arguments::ParseAnswers;
 
@@ -17,14 +17,6 @@ struct Summary {
     file: PathBuf,
     answers: usize,
     by_status: BTreeMap<ParseStatus, usize>,
-}
-
-/// A prompt, from a file of either kind.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AnyPrompt {
-    Plain(String),
-    Pair(TrainingPrompt),
 }
 
 pub(crate) fn run(options: &ParseAnswers, format: Format) -> Result<ExitCode, Failure> {
@@ -44,7 +36,7 @@ pub(crate) fn run(options: &ParseAnswers, format: Format) -> Result<ExitCode, Fa
 }
 
 fn prompts(path: &Path, answers: usize, answers_file: &Path) -> Result<Vec<String>, Failure> {
-    let prompts: Vec<AnyPrompt> = read_array(path, "prompt (a text, or an object with `instruction` and `output`)")?;
+    let prompts = read_prompts(path)?;
     if prompts.len() != answers {
         return Err(Failure::work(format!(
             "{} holds {answers} answers, but {} holds {} prompts: an answer belongs to the prompt in its place",
@@ -53,10 +45,7 @@ fn prompts(path: &Path, answers: usize, answers_file: &Path) -> Result<Vec<Strin
             prompts.len()
         )));
     }
-    let text = |prompt| match prompt {
-        AnyPrompt::Plain(text) | AnyPrompt::Pair(TrainingPrompt { instruction: text, .. }) => text,
-    };
-    Ok(prompts.into_iter().map(text).collect())
+    Ok(prompts)
 }
 
 fn print(summary: &Summary) {

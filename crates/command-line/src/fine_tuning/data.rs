@@ -1,10 +1,13 @@
 //! From files of chats to token sequences.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use llm_runtime::PretrainedModel;
 use lora::SftDataset;
-use lora::sft::{EncodeSummary, SftEncoder, SftExample, SftTemplate, pack, read_records};
+use lora::sft::{
+    EncodeRecord, EncodeSummary, Encoded, SftEncoder, SftExample, SftRecord, SftTemplate, pack, read_records,
+};
 
 use super::TrainingData;
 use crate::Failure;
@@ -17,8 +20,12 @@ pub(crate) struct Sets {
     pub(crate) dev: Vec<(String, SftDataset)>,
 }
 
-pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Sets, Failure> {
-    let template = match (options.plain_template()?, &model.template) {
+pub(crate) fn read(
+    options: &TrainingData,
+    model: &PretrainedModel,
+    encode_record: EncodeRecord<'_>,
+) -> Result<Sets, Failure> {
+    let template = match (options.wording.plain_template()?, &model.template) {
         (Some(plain), _) => SftTemplate::from(plain),
         (None, Some(template)) => SftTemplate::from(template.clone()),
         (None, None) => {
@@ -30,12 +37,12 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     let mut summary = EncodeSummary::default();
     let mut train = Vec::new();
     for path in &options.data {
-        let (examples, of_file) = encode(options, &encoder, path)?;
+        let wanted = options.limit.unwrap_or(usize::MAX).saturating_sub(train.len());
+        let (examples, of_file) = encode(options, &encoder, encode_record, wanted, path)?;
         tell(path, &of_file);
         train.extend(examples);
         summary = of_file;
     }
-    train.truncate(options.limit.unwrap_or(usize::MAX));
     if train.is_empty() {
         return Err(Failure::work(format!(
             "the training files hold no example that can be used: {} are too long for --cutoff, {} are bad",
@@ -48,7 +55,7 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     summary.learned_tokens = train.iter().map(SftExample::targets).sum();
     let mut dev = Vec::new();
     for path in held_out_files(&options.dev)? {
-        let (examples, of_file) = encode(options, &encoder, &path)?;
+        let (examples, of_file) = encode(options, &encoder, encode_record, usize::MAX, &path)?;
         tell(&path, &of_file);
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         dev.push((name, SftDataset::new(examples)));
@@ -60,16 +67,27 @@ pub(crate) fn read(options: &TrainingData, model: &PretrainedModel) -> Result<Se
     Ok(Sets { train, summary, dev })
 }
 
+/// The first examples of a file, as many as are wanted.
 fn encode(
     options: &TrainingData,
     encoder: &SftEncoder<'_>,
+    encode_record: EncodeRecord<'_>,
+    wanted: usize,
     path: &Path,
 ) -> Result<(Vec<SftExample>, EncodeSummary), Failure> {
     let records = read_records(path, &options.reading())?;
     for skipped in &records.skipped {
         tracing::warn!("left out: {skipped}");
     }
-    Ok(encoder.encode_all(&records.records, options.bad_records())?)
+    let found = Cell::new(0);
+    let counted = |encoder: &SftEncoder<'_>, record: &SftRecord| {
+        let encoded = encode_record(encoder, record)?;
+        found.set(found.get() + usize::from(matches!(encoded, Encoded::Example { .. })));
+        Ok(encoded)
+    };
+    // Encoding takes time: nothing is encoded beyond the limit.
+    let first = records.records.iter().take_while(|_| found.get() < wanted);
+    Ok(encoder.encode_all_by(&counted, first, options.bad_records())?)
 }
 
 fn tell(path: &Path, summary: &EncodeSummary) {

@@ -4,13 +4,14 @@ mod data;
 mod options;
 mod report;
 
-pub use options::{FineTune, Learn, Lora, TrainingData};
+pub use options::{FineTune, Learn, Lora, TrainingData, Wording};
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use llm_runtime::{Llama, PretrainedModel};
+use lora::sft::{Bos, EncodeRecord, Join};
 use lora::{Adapters, LoraConfig, SftDataset, SftObjective};
 use serde::Serialize;
 use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
@@ -30,17 +31,36 @@ struct Settings {
     data: Vec<String>,
     dev: Vec<String>,
     cutoff: Option<usize>,
+    shortening: String,
     pack: Option<usize>,
     learn_on: String,
+    template: String,
+    bos: Bos,
+    join: Join,
     trainer: TrainerOptions,
     lora: LoraConfig,
+}
+
+/// How examples are brought under the cutoff.
+pub struct Shortening<'a> {
+    /// What the run's settings call it.
+    pub name: &'a str,
+    /// Makes an example of a record.
+    pub encode: EncodeRecord<'a>,
+}
+
+impl Default for Shortening<'_> {
+    /// As [`lora::sft::SftEncoder::encode`] does.
+    fn default() -> Self {
+        Self { name: "turns-then-question", encode: &|encoder, record| encoder.encode(record) }
+    }
 }
 
 /// Trains an adapter and prints what became of it.
 ///
 /// # Errors
 /// The model, the data or the settings can't be used, or the training fails; what was saved until then stays.
-pub fn fine_tune(options: &FineTune, format: Format) -> Result<ExitCode, Failure> {
+pub fn fine_tune(options: &FineTune, shortening: &Shortening<'_>, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "training computes gradients through the model")?;
     let adapters = Adapters::new();
     let loaded = load_pretrained(&options.model, &options.options, NO_ENGINE, &|loader, config, device| {
@@ -48,7 +68,7 @@ pub fn fine_tune(options: &FineTune, format: Format) -> Result<ExitCode, Failure
     })?;
     let trainer_options = options.loop_.options();
     trainer_options.check()?;
-    let sets = data::read(&options.data, &loaded)?;
+    let sets = data::read(&options.data, &loaded, shortening.encode)?;
     let context = loaded.llama.config().context_length;
     if sets.summary.longest > context {
         tracing::warn!(
@@ -60,7 +80,7 @@ pub fn fine_tune(options: &FineTune, format: Format) -> Result<ExitCode, Failure
         Some(folder) => adapters.load(ADAPTER, folder)?,
         None => adapters.add(ADAPTER, &options.lora.config(), trainer_options.seed)?,
     }
-    let settings = settings(options, &loaded, &adapters, &trainer_options)?;
+    let settings = settings(options, shortening, &loaded, &adapters, &trainer_options)?;
     if options.dry_run {
         report::dry_run(&settings, &sets, &adapters.parameters(ADAPTER)?, &loaded.llama, format)?;
         return Ok(ExitCode::SUCCESS);
@@ -78,6 +98,7 @@ pub fn fine_tune(options: &FineTune, format: Format) -> Result<ExitCode, Failure
 
 fn settings(
     options: &FineTune,
+    shortening: &Shortening<'_>,
     loaded: &PretrainedModel,
     adapters: &Adapters,
     trainer: &TrainerOptions,
@@ -89,8 +110,12 @@ fn settings(
         data: names(&options.data.data),
         dev: names(&options.data.dev),
         cutoff: options.data.cutoff,
+        shortening: shortening.name.to_owned(),
         pack: options.data.pack,
         learn_on: format!("{:?}", options.data.learn_on).to_lowercase(),
+        template: options.data.wording.plain.clone().unwrap_or_else(|| Wording::CHAT.to_owned()),
+        bos: options.data.wording.bos,
+        join: options.data.join,
         trainer: trainer.clone(),
         lora: adapters.config(ADAPTER)?,
     })

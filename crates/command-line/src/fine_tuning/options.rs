@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use lora::LoraConfig;
-use lora::sft::{BadRecords, BuiltInPlain, ColumnMap, EncodeOptions, LearnOn, PlainTemplate, ReadOptions, SftError};
+use lora::sft::{
+    BadRecords, Bos, BuiltInPlain, ColumnMap, EncodeOptions, Join, LearnOn, PlainTemplate, ReadOptions, SftError,
+};
 use lora::{ALL_LINEAR, Targets};
 
 use crate::{Loop, ModelOptions, at_least_one};
@@ -51,9 +53,12 @@ pub struct TrainingData {
     /// Names of the fields in the files, e.g. instruction=question,output=answer
     #[arg(long, default_value = "", value_name = "MAP")]
     pub columns: ColumnMap,
-    /// Write prompts with this text file (or plain, human-assistant) instead of the model's chat template
-    #[arg(long, value_name = "TEMPLATE")]
-    pub plain: Option<String>,
+    /// How prompts are written
+    #[command(flatten)]
+    pub wording: Wording,
+    /// Encode prompt and answer together as one text, or apart, as inference does
+    #[arg(long, default_value = "together", value_parser = join, value_name = "together|apart")]
+    pub join: Join,
     /// Which part is learned
     #[arg(long, value_enum, default_value_t = Learn::Last)]
     pub learn_on: Learn,
@@ -69,6 +74,52 @@ pub struct TrainingData {
     /// Only the first so many training examples
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub limit: Option<usize>,
+}
+
+/// How a prompt is written for a model: the same in training and at inference.
+#[derive(Debug, Clone, Args)]
+pub struct Wording {
+    /// Write prompts with this text file (or plain, human-assistant) instead of the model's chat template (chat)
+    #[arg(long, value_name = "TEMPLATE")]
+    pub plain: Option<String>,
+    /// Beginning of sequence before plain prompts; auto is as the tokenizer does. Chat templates bring their own
+    #[arg(long, default_value = "auto", value_parser = bos, value_name = "auto|always|never")]
+    pub bos: Bos,
+}
+
+impl Wording {
+    /// The name of the model's own chat template, where other templates may be named.
+    pub const CHAT: &str = "chat";
+
+    /// The text template that takes the place of the model's chat template, if one is named.
+    ///
+    /// # Errors
+    /// The file can't be read, or is no such template.
+    pub fn plain_template(&self) -> Result<Option<PlainTemplate>, SftError> {
+        let Some(name) = self.plain.as_ref().filter(|name| *name != Self::CHAT) else { return Ok(None) };
+        let built_in = BuiltInPlain::ALL.into_iter().find(|known| known.name() == name);
+        Ok(Some(match built_in {
+            Some(built_in) => built_in.template()?,
+            None => PlainTemplate::read(name.as_ref())?,
+        }))
+    }
+}
+
+fn bos(text: &str) -> Result<Bos, String> {
+    match text {
+        "auto" => Ok(Bos::Auto),
+        "always" => Ok(Bos::Always),
+        "never" => Ok(Bos::Never),
+        _ => Err("expected auto, always or never".into()),
+    }
+}
+
+fn join(text: &str) -> Result<Join, String> {
+    match text {
+        "together" => Ok(Join::Together),
+        "apart" => Ok(Join::Apart),
+        _ => Err("expected together or apart".into()),
+    }
 }
 
 /// Which part of a chat is learned.
@@ -146,20 +197,6 @@ impl TrainingData {
             Learn::Answers => LearnOn::AllAssistants,
             Learn::Everything => LearnOn::Everything,
         };
-        EncodeOptions { learn_on, cutoff: self.cutoff, ..EncodeOptions::default() }
-    }
-
-    /// The text template that takes the place of the model's chat template, if one is named.
-    ///
-    /// # Errors
-    /// The file can't be read, or is no such template.
-    pub fn plain_template(&self) -> Result<Option<PlainTemplate>, SftError> {
-        let Some(name) = &self.plain else { return Ok(None) };
-        let built_in =
-            [BuiltInPlain::Plain, BuiltInPlain::HumanAssistant].into_iter().find(|known| known.name() == name);
-        Ok(Some(match built_in {
-            Some(built_in) => built_in.template()?,
-            None => PlainTemplate::read(name.as_ref())?,
-        }))
+        EncodeOptions { learn_on, cutoff: self.cutoff, bos: self.wording.bos, join: self.join }
     }
 }

@@ -180,6 +180,10 @@ pub struct EncodeSummary {
     pub skipped: Vec<SkippedRecord>,
 }
 
+/// Makes an example of a record and brings it under the encoder's cutoff: [`SftEncoder::encode`], or something that knows the records
+/// better.
+pub type EncodeRecord<'a> = &'a dyn Fn(&SftEncoder<'_>, &SftRecord) -> Result<Encoded, SftError>;
+
 /// Encodes records for one tokenizer and template.
 pub struct SftEncoder<'a> {
     tokenizer: &'a Tokenizer,
@@ -218,11 +222,20 @@ impl<'a> SftEncoder<'a> {
     /// # Errors
     /// The record has no answer, the template refuses it, or the tokenizer fails.
     pub fn encode(&self, record: &SftRecord) -> Result<Encoded, SftError> {
-        let failed = |problem: String| SftError::Encode { place: record.place.clone(), problem };
-        if let Some(problem) = record.content.problem() {
-            return Err(failed(problem));
-        }
-        self.encode_content(&record.content).map_err(|error| failed(error.to_string()))
+        self.checked(record, |content| self.encode_content(content))
+    }
+
+    /// Encodes one record whole, however long it is: for those who bring it under the cutoff in a way of their own.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_whole(&self, record: &SftRecord) -> Result<Encoded, SftError> {
+        self.checked(record, |content| Ok(self.tokenise(content)?.into_example(0, 0)))
+    }
+
+    /// Tokens that an example may have; `None` where nothing is shortened.
+    pub fn cutoff(&self) -> Option<usize> {
+        self.options.cutoff
     }
 
     /// Encodes records in order and counts what happens to them.
@@ -234,11 +247,24 @@ impl<'a> SftEncoder<'a> {
         records: impl IntoIterator<Item = &'r SftRecord>,
         bad_records: BadRecords,
     ) -> Result<(Vec<SftExample>, EncodeSummary), SftError> {
+        self.encode_all_by(&|encoder, record| encoder.encode(record), records, bad_records)
+    }
+
+    /// As [`Self::encode_all`], each record encoded by `encode` instead of [`Self::encode`].
+    ///
+    /// # Errors
+    /// As [`Self::encode_all`].
+    pub fn encode_all_by<'r>(
+        &self,
+        encode: EncodeRecord<'_>,
+        records: impl IntoIterator<Item = &'r SftRecord>,
+        bad_records: BadRecords,
+    ) -> Result<(Vec<SftExample>, EncodeSummary), SftError> {
         let mut examples = Vec::new();
         let mut summary = EncodeSummary::default();
         for record in records {
             summary.records += 1;
-            match self.encode(record) {
+            match encode(self, record) {
                 Ok(encoded) => examples.extend(summary.count(record, encoded, self.options.cutoff)),
                 Err(error) if bad_records == BadRecords::Fail => return Err(error),
                 Err(error) => {
@@ -252,6 +278,19 @@ impl<'a> SftEncoder<'a> {
             }
         }
         Ok((examples, summary))
+    }
+
+    /// Encodes a record that has something to learn from; errors name its place.
+    fn checked(
+        &self,
+        record: &SftRecord,
+        encode: impl FnOnce(&SftContent) -> Result<Encoded, Error>,
+    ) -> Result<Encoded, SftError> {
+        let failed = |problem: String| SftError::Encode { place: record.place.clone(), problem };
+        if let Some(problem) = record.content.problem() {
+            return Err(failed(problem));
+        }
+        encode(&record.content).map_err(|error| failed(error.to_string()))
     }
 
     fn encode_content(&self, content: &SftContent) -> Result<Encoded, Error> {

@@ -39,7 +39,8 @@ mod turns;
 
 pub use columns::{ColumnMap, RecordKind};
 pub use encode::{
-    Bos, EncodeOptions, EncodeSummary, Encoded, Join, LearnOn, SftEncoder, SftExample, SftTemplate, SkippedRecord,
+    Bos, EncodeOptions, EncodeRecord, EncodeSummary, Encoded, Join, LearnOn, SftEncoder, SftExample, SftTemplate,
+    SkippedRecord,
 };
 pub use error::SftError;
 pub use pack::{PackedExample, pack};
