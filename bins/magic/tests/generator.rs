@@ -311,6 +311,7 @@ fn wrong_use_gets_a_clear_answer() {
     let place = prepared();
     let run = trained(&place, "run", &["--max-steps", "1"]);
     let (train, valid, out) = (place.name("train.json"), place.name("valid.json"), place.name("out"));
+    let own_folder = format!("{run}/model");
     let empty = place.write("empty.json", "[]");
     let mut foreign = json_of(&place.path("test.json"));
     foreign[1]["response_memory"][0] = "never said".into();
@@ -356,7 +357,7 @@ fn wrong_use_gets_a_clear_answer() {
         (base(&["generate", "--model-path", &run, "--turn", "Hello", "--strategy", "Hope"]), 2, "no such strategy"),
         (base(&["generate", "--model-path", &run, "--turn", "Hello"]), 2, "--strategy"),
         (base(&["bank", "inspect", &place.folder()]), 1, "memory_bank.json"),
-        (base(&["convert-checkpoint", &run, "--out", &out]), 1, "dialogue_model.pth"),
+        (base(&["convert-checkpoint", &own_folder, "--out", &out]), 1, "dialogue_model.pth"),
         (base(&["demo", "--seeds", "0"]), 2, "--seeds"),
     ];
     for (words, code, says) in table {
