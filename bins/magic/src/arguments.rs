@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate, Train};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use command_line::{Common, Failure, Server};
+use command_line::{Common, Failure, Runtime, Server};
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
 
@@ -130,13 +130,14 @@ impl TemplateOptions {
 ///
 /// One request for each supporter turn of train.txt, with the dialogue up to that turn. Answers are kept in
 /// DIR/motivations.jsonl as they come; at the end DIR/motivations_4_LLaMA.json holds all of them in order, with null where one is
-/// missing (and exit code 1). After an interruption or a failure, --resume asks for what is missing and nothing else. Between two attempts pass at least 3
+/// missing (and exit code 1). After an interruption or a failure, --resume asks for what is missing and nothing else. A server is asked at most every 3
 /// seconds, as published, unless --min-delay says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   magic collect-motivations --train-file-path data/train.txt --out-dir motivations
   magic collect-motivations --out-dir motivations --resume
   magic collect-motivations --model openai:meta-llama/Llama-3.1-8B-Instruct@http://localhost:8000/v1 --min-delay 0
+  magic collect-motivations --model llama-2-7b-chat.Q4_K_M.gguf --out-dir motivations
   magic collect-motivations --backend echo --out-dir try
   magic collect-motivations --backend file --answers motivations_4_LLaMA.json --out-dir checked")]
 pub(crate) struct CollectMotivations {
@@ -151,13 +152,13 @@ pub(crate) struct CollectMotivations {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) template: TemplateOptions,
-    /// Who answers: a server, echo (the labelled line, to try things out), or a file of answers
-    #[arg(long, value_enum, default_value_t = Backend::Server)]
+    /// Who answers: a model, echo (the labelled line, to try things out), or a file of answers
+    #[arg(long, value_enum, default_value_t = Backend::Model)]
     pub(crate) backend: Backend,
     /// Answers for --backend file: a JSON array of texts, one per supporter turn
     #[arg(long, value_name = "FILE")]
     pub(crate) answers: Option<PathBuf>,
-    /// The model: openai:NAME@URL
+    /// openai:NAME@URL, demo, a .gguf file, a Hugging Face folder or a hub id
     #[arg(long, default_value = "openai:gpt-3.5-turbo-0125@https://api.openai.com/v1", value_name = "MODEL")]
     pub(crate) model: String,
     /// Softmax temperature; 0 is greedy
@@ -170,6 +171,8 @@ pub(crate) struct CollectMotivations {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
     #[command(flatten)]
+    pub(crate) runtime: Runtime,
+    #[command(flatten)]
     pub(crate) server: Server,
     /// Known from the published code, and refused: it would show the key to everybody on the machine
     #[arg(long, hide = true, value_name = "KEY")]
@@ -179,8 +182,9 @@ pub(crate) struct CollectMotivations {
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
-    /// The model behind a server
-    Server,
+    /// The model
+    #[value(alias = "server")]
+    Model,
     /// A file of answers
     File,
     /// The labelled line itself

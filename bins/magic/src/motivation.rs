@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use llm_runtime::{
-    Completion, Event, FinishReason, GenerationOptions, Message, Prompt, Request, RunStatistics, TextModel,
+    Completion, Event, FinishReason, GenerationOptions, Message, ModelIdentity, Prompt, Request, RunStatistics,
+    TextModel,
 };
 use serde::{Deserialize, Serialize};
 use strategy_prompting::RowKind;
@@ -166,7 +167,9 @@ pub enum Collected {
 /// How rows name their maker: the model, and whatever else decides its answers.
 pub fn made_by(model: &dyn TextModel, options: &GenerationOptions) -> String {
     let GenerationOptions { temperature, max_new_tokens, seed, .. } = options;
-    let name = model.identity().name;
+    let ModelIdentity { name, sha256, .. } = model.identity();
+    // Of a server's model nothing but the name is known.
+    let name = if sha256.is_empty() { name } else { format!("{name} {sha256}") };
     format!("{name} · temperature {temperature}, at most {max_new_tokens} tokens, seed {seed}")
 }
 

@@ -261,3 +261,33 @@ fn changed_texts_are_asked_about_anew() {
     assert_eq!((code(&output), work.rows().len()), (Some(0), 4));
     assert_eq!(work.list().as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_model_of_this_machine_answers_and_goes_on() {
+    let place = Place::with_data();
+    let (train, out) = (place.name("train.txt"), place.name("out"));
+    let words = [
+        "collect-motivations",
+        "--train-file-path",
+        &train,
+        "--out-dir",
+        &out,
+        "--model",
+        "demo",
+        "--max-new-tokens",
+        "8",
+    ];
+    good(&words);
+    let file = place.path("out/motivations_4_LLaMA.json");
+    let first = json_of(&file);
+    assert!(first.as_array().unwrap().iter().all(Value::is_string));
+    // Half of the journal is kept; the same answers come again.
+    let journal = place.path("out/motivations.jsonl");
+    let rows = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, &rows[..rows.len() / 2]).unwrap();
+    good(&[&words[..], &["--resume"]].concat());
+    assert_eq!(json_of(&file), first);
+    let refused = magic(&[&words[..], &["--resume", "--min-delay", "1"]].concat()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("--min-delay is about models behind servers"));
+}

@@ -7,7 +7,7 @@ use clap::Args;
 use llm_runtime::{Dialect, KeySource, Patience, Prices, RemoteAddress, RemoteOptions, RetryPolicy};
 
 /// Where a key comes from. There is no option for the key itself: other users of the machine could read it.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Key {
     /// Environment variable that holds the API key
     #[arg(long, value_name = "NAME")]
@@ -26,7 +26,7 @@ impl Key {
 }
 
 /// A model behind a server.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Model behind a server (--model openai:NAME@URL; key: OPENAI_API_KEY unless named)")]
 pub struct Server {
     /// Where its key comes from

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
-use llm_runtime::{RemoteModel, RemoteOptions, RunStatistics, TextModel};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, is_remote, print_json};
+use llm_runtime::{RunStatistics, TextModel};
 use magic::{
     Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
     OfflineModel, Task, collect_motivations, in_order, made_by, motivation_items, of_items, read_motivations,
@@ -69,11 +69,13 @@ fn model(
     items: usize,
 ) -> Result<Box<dyn TextModel>, Failure> {
     match (options.backend, &options.answers) {
-        (Backend::Server, None) => {
-            let usual = options.server.options(options.model.parse()?);
-            let minimum_delay = options.server.min_delay.unwrap_or(PUBLISHED_DELAY);
-            let model = RemoteModel::new(RemoteOptions { minimum_delay, ..usual })?;
-            model.check(generation).map_err(Failure::wrong_use)?;
+        (Backend::Model, None) => {
+            let mut server = options.server.clone();
+            if is_remote(&options.model) {
+                server.min_delay.get_or_insert(PUBLISHED_DELAY);
+            }
+            let model = AnyModel::load(&options.model, &options.runtime, &server, Delivery::Whole)?;
+            model.check(generation)?;
             Ok(Box::new(model))
         }
         (Backend::Echo, None) => Ok(Box::new(OfflineModel::Echo)),
