@@ -203,7 +203,7 @@ pub(crate) struct Loop {
     /// Steps of the warm-up, or a fraction of all steps like 0.1
     #[arg(long, default_value = "0", value_parser = warmup, value_name = "N")]
     pub(crate) warmup_steps: Warmup,
-    /// Keep the weights of BART's linear layers as f32, or as bf16 with masters in f32, which is faster on a GPU
+    /// Keep the weights of linear layers as f32, or as bf16 with masters in f32, which is faster on a GPU
     #[arg(long, default_value = "f32", value_name = "f32|bf16")]
     pub(crate) dtype: FloatType,
     /// Leave norms and biases out of the weight decay

@@ -37,7 +37,9 @@ impl AnyModel {
                 Some(option) => Err(Failure::wrong_use(format!(
                     "{option} is about models behind servers (--model openai:NAME@URL), but `{model}` is a local one"
                 ))),
-                None => Ok(Self::Local(Box::new(load_engine(model, runtime)?))),
+                None => {
+                    load_engine(model, runtime).map(|engine| Self::Local(Box::new(engine))).map_err(with_hint(model))
+                }
             };
         }
         if let Some(option) = first_local_option(runtime) {
@@ -105,6 +107,17 @@ impl TextModel for AnyModel {
 
     fn score(&mut self, requests: &[ScoreRequest]) -> Result<Vec<Result<Score, RequestError>>, Error> {
         self.inner().score(requests)
+    }
+}
+
+/// A bare name is often meant for a server.
+fn with_hint(model: &str) -> impl FnOnce(Failure) -> Failure {
+    let is_bare_name = !model.contains(['/', '.']) && !std::path::Path::new(model).exists();
+    move |failure| match failure {
+        Failure::Usage(message) if is_bare_name => {
+            Failure::Usage(format!("{message}; a model behind a server is openai:NAME@URL"))
+        }
+        other => other,
     }
 }
 

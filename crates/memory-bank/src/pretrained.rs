@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use llm_runtime::LinearLoader;
 use seq2seq::{Seq2SeqConfig, Seq2SeqError};
 use training::{Parameters, VariableLoader};
@@ -53,7 +53,24 @@ impl TrainableMagic {
         seed: u64,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        Self::build(&NewWeights { bart, head: options.head, seed, device }, config, strategies, options, device)
+        Self::new_in(DType::F32, bart, config, strategies, options, seed, device)
+    }
+
+    /// As [`Self::new`], with the weights of linear layers in this type: see [`VariableLoader::with_linears_in`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_in(
+        linears: DType,
+        bart: &dyn LinearLoader,
+        config: &Seq2SeqConfig,
+        strategies: usize,
+        options: GeneratorOptions,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, MemoryError> {
+        let weights = NewWeights { bart, head: options.head, seed, device };
+        Self::build(&weights, linears, config, strategies, options, device)
     }
 
     /// Goes on with the parameters of a generator, by MAGIC's names. `path` is the file that they are of, for messages.
@@ -68,7 +85,8 @@ impl TrainableMagic {
         device: &Device,
     ) -> Result<Self, MemoryError> {
         let strategies = strategies(&tensors, path)?;
-        Self::build(&StateDict { tensors, path: path.to_owned() }, config, strategies, options, device)
+        let weights = StateDict { tensors, path: path.to_owned() };
+        Self::build(&weights, DType::F32, config, strategies, options, device)
     }
 
     /// Goes on with a folder that [`Self::save`] has written.
@@ -87,12 +105,13 @@ impl TrainableMagic {
 
     fn build(
         loader: &dyn LinearLoader,
+        linears: DType,
         config: &Seq2SeqConfig,
         strategies: usize,
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let variables = VariableLoader::new(loader);
+        let variables = VariableLoader::new(loader).with_linears_in(linears);
         let generator = Arc::new(MagicGenerator::load(&variables, config, strategies, options, device)?);
         Ok(Self { generator, parameters: variables.into_parameters() })
     }

@@ -9,7 +9,7 @@ use memory_bank::{
     Place, Response, Sample, Sources, StrategyBank, TrainableMagic,
 };
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqWeights, StackConfig};
-use training::{Control, Gradients, HalfLinears, Mode, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
+use training::{Control, Gradients, Mode, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
 
 const STRATEGIES: usize = 3;
 
@@ -128,8 +128,8 @@ fn rows_are_constants_for_a_batch_that_writes_nothing() {
 fn half_precision_weights_learn_by_masters_in_f32() {
     let config = config();
     let bart = Seq2SeqWeights::fresh(&config, &Device::Cpu, 5);
-    let half = HalfLinears::new(&bart, DType::BF16);
-    let model = TrainableMagic::new(&half, &config, STRATEGIES, GeneratorOptions::default(), 5, &Device::Cpu).unwrap();
+    let options = GeneratorOptions::default();
+    let model = TrainableMagic::new_in(DType::BF16, &bart, &config, STRATEGIES, options, 5, &Device::Cpu).unwrap();
     let dtypes = |part: &str| {
         model
             .parameters

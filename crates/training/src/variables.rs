@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use llm_runtime::{DenseLinear, Embedding, Error, Linear, LinearLoader, seeded_stream};
 use rand::RngExt;
 
@@ -13,13 +13,20 @@ use crate::Parameters;
 /// [`Self::into_parameters`].
 pub struct VariableLoader<'a> {
     inner: &'a dyn LinearLoader,
+    linears: DType,
     parameters: RefCell<Parameters>,
 }
 
 impl<'a> VariableLoader<'a> {
     /// Variables that begin with the values of `inner`.
     pub fn new(inner: &'a dyn LinearLoader) -> Self {
-        Self { inner, parameters: RefCell::default() }
+        Self { inner, linears: DType::F32, parameters: RefCell::default() }
+    }
+
+    /// With the weights of linear layers in this type, bf16 or f16: mixed precision. Products then read and write half as much, while tables, norms, biases, softmax
+    /// and losses stay in f32, and [`crate::AdamW`] keeps an f32 master of each such weight.
+    pub fn with_linears_in(self, dtype: DType) -> Self {
+        Self { linears: dtype, ..self }
     }
 
     /// The variables, under their tensors' names (`model.norm.weight`).
@@ -38,7 +45,7 @@ impl<'a> VariableLoader<'a> {
 impl LinearLoader for VariableLoader<'_> {
     fn linear(&self, name: &str, in_features: usize, out_features: usize) -> Result<Arc<dyn Linear>, Error> {
         let layer = self.inner.linear(name, in_features, out_features)?;
-        let weight = self.variable(format!("{name}.weight"), &layer.weight()?)?;
+        let weight = self.variable(format!("{name}.weight"), &layer.weight()?.to_dtype(self.linears)?)?;
         let bias = layer.bias().map(|bias| self.variable(format!("{name}.bias"), bias)).transpose()?;
         Ok(Arc::new(DenseLinear::new(weight, bias)?))
     }
@@ -54,7 +61,7 @@ impl LinearLoader for VariableLoader<'_> {
 
     fn embedding(&self, name: &str, vocabulary: usize, width: usize) -> Result<Embedding, Error> {
         let table = match self.inner.embedding(name, vocabulary, width)? {
-            Embedding::Dense(table) => table.to_dtype(candle_core::DType::F32)?,
+            Embedding::Dense(table) => table.to_dtype(DType::F32)?,
             Embedding::Quantised(table) => table.dequantize(&table.device())?,
         };
         Ok(Embedding::Dense(self.variable(format!("{name}.weight"), &table)?))

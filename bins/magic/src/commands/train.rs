@@ -12,7 +12,7 @@ use magic::{
 use memory_bank::{BankOptions, MagicDataset, MagicObjective, MemoryError, StrategyBank, TrainableMagic};
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqTokenizer, Seq2SeqWeights, StackConfig, Truncation};
 use serde::Serialize;
-use training::{Control, End, HalfLinears, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
+use training::{Control, End, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
 
 use crate::generator_arguments::{Size, Train, Writing};
 
@@ -113,8 +113,8 @@ impl Pupil {
         device: &Device,
     ) -> Result<Self, Failure> {
         let new = |weights: &Seq2SeqWeights, config: &Seq2SeqConfig| {
-            let weights = HalfLinears::new(weights, options.loop_.dtype.dtype());
-            TrainableMagic::new(&weights, config, Strategy::ALL.len(), method.generator, seed, device)
+            let linears = options.loop_.dtype.dtype();
+            TrainableMagic::new_in(linears, weights, config, Strategy::ALL.len(), method.generator, seed, device)
         };
         let Some(base) = &options.bart_base_dir else {
             let tokenizer = Seq2SeqTokenizer::learn_byte_pairs(&texts.unique(), options.vocabulary)?;
