@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate, Train};
+use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate};
+use crate::train_arguments::Train;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_line::{Common, Failure, Runtime, Server};
 use llm_runtime::GenerationOptions;

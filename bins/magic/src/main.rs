@@ -7,6 +7,7 @@ mod commands;
 mod generator_arguments;
 mod inference_arguments;
 mod strategy_tables;
+mod train_arguments;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

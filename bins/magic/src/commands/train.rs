@@ -14,7 +14,7 @@ use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqTokenizer, Seq2SeqWeights, Sta
 use serde::Serialize;
 use training::{Control, End, RunDir, TrainEvent, TrainSummary, Trainer, TrainerOptions};
 
-use crate::generator_arguments::{Size, Train, Writing};
+use crate::train_arguments::{Size, Train, Writing};
 
 /// Name of the held-out set.
 const VALID: &str = "valid";
