@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate};
-use crate::train_arguments::Train;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_line::{Common, Failure, Runtime, Server};
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
 
+use crate::generator_arguments::{Bank, ConvertCheckpoint, Demo, Eval, Generate};
 use crate::inference_arguments::{Export, Finetune, InferStrategy};
+use crate::train_arguments::Train;
 
 /// Emotional support with motivation-driven strategy inference and a memory of strategies
 #[derive(Debug, Parser)]
