@@ -15,7 +15,7 @@ use clap::{Parser, ValueEnum};
 use llm_runtime::format_bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use seq2seq::{Architecture, Seq2SeqConfig, StackConfig, TrainableSeq2Seq};
+use seq2seq::{Architecture, GenerationDefaults, Seq2SeqConfig, StackConfig, TrainableSeq2Seq};
 use serde::Serialize;
 use side::{Answer, Request, Side};
 
@@ -148,13 +148,16 @@ fn measure(arguments: &Arguments) -> Outcome<Vec<Row>> {
 
 fn bart_base() -> Seq2SeqConfig {
     let stack = StackConfig { layers: 6, heads: 12, inner_width: 3072 };
+    let tiny = Seq2SeqConfig::tiny(Architecture::Bart, 50_265);
     Seq2SeqConfig {
+        // Outputs of one length need no end.
+        generation: GenerationDefaults { forced_eos_id: None, ..tiny.generation },
         width: 768,
         encoder: stack,
         decoder: stack,
         max_positions: 1024,
         initializer_range: 0.02,
-        ..Seq2SeqConfig::tiny(Architecture::Bart, 50_265)
+        ..tiny
     }
 }
 
