@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
-use crate::ops::FrozenQMatMul;
+use crate::ops::{FrozenQMatMul, Precision};
 use crate::{Error, ops};
 
 /// `y = x Wᵀ (+ b)`.
@@ -92,22 +92,15 @@ impl DenseLinear {
         weight.dims2()?;
         Ok(Self { weight: weight.contiguous()?, bias })
     }
-
-    fn biased(&self, y: Tensor) -> Result<Tensor, candle_core::Error> {
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
-        }
-    }
 }
 
 impl Linear for DenseLinear {
     fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
-        self.biased(ops::dense_matmul(x, &self.weight)?)
+        ops::dense(x, &self.weight, self.bias.as_ref(), Precision::Exact)
     }
 
     fn forward_in_training(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
-        self.biased(ops::general_matmul(x, &self.weight)?)
+        ops::dense(x, &self.weight, self.bias.as_ref(), Precision::General)
     }
 
     fn in_features(&self) -> usize {

@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
+use crate::adamw_arithmetic::Arithmetic;
 use crate::parameter::{Gradients, Parameters, load_tensors, save_tensors};
 
 /// Constants of the optimiser. The defaults are torch's, but for the weight decay, which is transformers' 0.
@@ -114,10 +115,25 @@ struct Moments {
 
 impl Moments {
     fn new(variable: &Var) -> Result<Self, TrainingError> {
-        let zeros = Tensor::zeros(variable.shape(), DType::F32, variable.device())?;
+        // Each has a storage of its own: they are changed in place.
+        let zeros = || Tensor::zeros(variable.shape(), DType::F32, variable.device());
         let half = variable.dtype() != DType::F32;
         let master = half.then(|| variable.as_detached_tensor().to_dtype(DType::F32)).transpose()?;
-        Ok(Self { mean: zeros.clone(), square: zeros, master })
+        Ok(Self { mean: zeros()?, square: zeros()?, master })
+    }
+
+    fn update(&mut self, variable: &Var, gradient: &Tensor, arithmetic: Arithmetic) -> Result<(), TrainingError> {
+        if self.master.is_none() && Arithmetic::works_in_place(variable, gradient) {
+            return Ok(arithmetic.update_in_place(variable, &self.mean, &self.square, gradient)?);
+        }
+        (self.mean, self.square) = arithmetic.means(&self.mean, &self.square, gradient)?;
+        let weight = self.master.clone().unwrap_or_else(|| variable.as_detached_tensor());
+        let weight = arithmetic.updated(&weight, &self.mean, &self.square)?;
+        variable.set(&weight.to_dtype(variable.dtype())?)?;
+        if self.master.is_some() {
+            self.master = Some(weight);
+        }
+        Ok(())
     }
 }
 
@@ -158,25 +174,20 @@ impl AdamW {
             let (Some(gradient), Some(state)) = (gradients.get(name), self.states.get_mut(name)) else { continue };
             let (decay, factor) = options.of(name);
             let rate = learning_rate * factor;
-            state.mean = ((&state.mean * options.beta1)? + (gradient * (1.0 - options.beta1))?)?;
-            state.square = ((&state.square * options.beta2)? + (gradient.sqr()? * (1.0 - options.beta2))?)?;
-            // The older rule adds eps before v is corrected: as if it were larger in the first steps.
-            let eps = match options.rule {
-                AdamWRule::Torch => options.eps,
-                AdamWRule::Transformers => options.eps / correction2.sqrt(),
+            let arithmetic = Arithmetic {
+                rule: options.rule,
+                beta1: options.beta1,
+                beta2: options.beta2,
+                root_correction: correction2.sqrt(),
+                // The older rule adds eps before v is corrected: as if it were larger in the first steps.
+                eps: match options.rule {
+                    AdamWRule::Torch => options.eps,
+                    AdamWRule::Transformers => options.eps / correction2.sqrt(),
+                },
+                scale: rate / correction1,
+                kept: 1.0 - rate * decay,
             };
-            let denominator = ((state.square.sqrt()? / correction2.sqrt())? + eps)?;
-            let update = ((&state.mean / denominator)? * (rate / correction1))?;
-            let weight = state.master.clone().unwrap_or_else(|| variable.as_detached_tensor());
-            let kept = 1.0 - rate * decay;
-            let weight = match options.rule {
-                AdamWRule::Torch => ((weight * kept)? - update)?,
-                AdamWRule::Transformers => ((weight - update)? * kept)?,
-            };
-            variable.set(&weight.to_dtype(variable.dtype())?)?;
-            if state.master.is_some() {
-                state.master = Some(weight);
-            }
+            state.update(variable, gradient, arithmetic)?;
         }
         Ok(())
     }

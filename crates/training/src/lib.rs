@@ -16,6 +16,7 @@
 //! tests, where there is a model to train).
 
 mod adamw;
+mod adamw_arithmetic;
 mod atomic_file;
 mod batches;
 mod checkpoint;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Storage, Tensor, Var};
+use rayon::prelude::*;
 
 use crate::TrainingError;
 
@@ -187,9 +188,19 @@ impl Gradients {
 }
 
 fn sum_of_squares(gradient: &Tensor) -> Result<f64, TrainingError> {
-    if gradient.device().is_cpu() {
-        let values = gradient.flatten_all()?.to_vec1::<f32>()?;
-        return Ok(values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum());
+    if !gradient.device().is_cpu() {
+        return Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?));
     }
-    Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
+    let gradient = gradient.contiguous()?;
+    let (storage, layout) = gradient.storage_and_layout();
+    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
+        return Err(candle_core::Error::Msg("a gradient that is not contiguous".to_owned()).into());
+    };
+    // Parts of a fixed length: sums do not depend on the number of threads.
+    let parts = storage.as_slice::<f32>()?[start..end].par_chunks(SQUARES_PER_TASK);
+    let sums: Vec<f64> =
+        parts.map(|part| part.iter().map(|value| f64::from(*value) * f64::from(*value)).sum()).collect();
+    Ok(sums.iter().sum())
 }
+
+const SQUARES_PER_TASK: usize = 1 << 14;

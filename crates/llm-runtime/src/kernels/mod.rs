@@ -13,6 +13,6 @@ mod matmul;
 mod shared_out;
 
 pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, Watch, paged_attention};
-pub(crate) use exp::{silu, silu_backward, softmax};
+pub(crate) use exp::{gelu, gelu_backward, silu, silu_backward, softmax};
 pub(crate) use matmul::{Weights, matmul};
 use shared_out::SharedOut;

@@ -28,11 +28,22 @@ struct LayerNorm {
     eps: f64,
 }
 
+/// `Σ f(x)` in f64, in lanes: one running sum does not vectorise.
+fn sum_of(x: &[f32], f: impl Fn(f32) -> f64) -> f64 {
+    let (chunks, rest) = x.as_chunks::<8>();
+    let mut lanes = [0f64; 8];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += f(*x));
+    lanes.iter().sum()
+}
+
 /// The mean of a row, and `1 / √(variance + eps)`.
 fn moments(x: &[f32], eps: f64) -> (f32, f32) {
     let count = x.len() as f64;
-    let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
-    let variance = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / count;
+    let mean = sum_of(x, f64::from) / count;
+    let variance = sum_of(x, |x| (f64::from(x) - mean).powi(2)) / count;
     (mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
 }
 
@@ -118,19 +129,29 @@ fn backward(x: &[f32], weight: &[f32], g: &[f32], eps: f64) -> LayerNormGradient
     LayerNormGradients { x: dx, weight: dw, bias: db }
 }
 
+/// `Σ h·(x − mean)` in f64, as [`sum_of`].
+fn dot(h: &[f32], x: &[f32], mean: f32) -> f64 {
+    let (h, x) = (h.as_chunks::<8>(), x.as_chunks::<8>());
+    let product = |(lane, (h, x)): (&mut f64, (&f32, &f32))| *lane += f64::from(*h) * f64::from(x - mean);
+    let mut lanes = [0f64; 8];
+    for (h, x) in h.0.iter().zip(x.0) {
+        lanes.iter_mut().zip(h.iter().zip(x)).for_each(product);
+    }
+    lanes.iter_mut().zip(h.1.iter().zip(x.1)).for_each(product);
+    lanes.iter().sum()
+}
+
 fn backward_row(x: &[f32], weight: &[f32], g: &[f32], eps: f64, dx: &mut [f32], sums: (&mut [f32], &mut [f32])) {
     let (mean, scale) = moments(x, eps);
     let (dw, db) = sums;
-    let (mut level, mut along) = (0f64, 0f64);
-    for ((x, weight), g) in x.iter().zip(weight).zip(g) {
-        let h = f64::from(g * weight);
-        level += h;
-        along += h * f64::from((x - mean) * scale);
-    }
+    // `dx` holds `h` at first.
+    dx.iter_mut().zip(g).zip(weight).for_each(|((h, g), weight)| *h = g * weight);
+    let level = sum_of(dx, f64::from);
+    let along = dot(dx, x, mean) * f64::from(scale);
     let (level, along) = ((level / x.len() as f64) as f32, (along / x.len() as f64) as f32);
     for i in 0..x.len() {
         let normed = (x[i] - mean) * scale;
-        dx[i] = scale * (g[i] * weight[i] - level - normed * along);
+        dx[i] = scale * (dx[i] - level - normed * along);
         dw[i] += g[i] * normed;
         db[i] += g[i];
     }

@@ -26,7 +26,7 @@ use std::ops::Deref;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use causal_attention::causal_attention;
-pub(crate) use dense::{dense_matmul, general_matmul};
+pub(crate) use dense::{Precision, dense};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use log_prob::{log_probs_of, smoothed_log_probs_of};

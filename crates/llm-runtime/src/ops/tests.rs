@@ -126,7 +126,24 @@ fn rope_and_its_gradient() {
 
 #[test]
 fn dense_products_and_their_gradients() {
-    check(&[random(&[7, 24], 1), random(&[13, 24], 2)], |t| dense_matmul(&t[0], &t[1]));
+    for (precision, rows) in [(Precision::Exact, 7), (Precision::General, 40)] {
+        let inputs = [random(&[rows, 24], 1), random(&[13, 24], 2), random(&[13], 3)];
+        check(&inputs[..2], |t| dense(&t[0], &t[1], None, precision));
+        check(&inputs, |t| dense(&t[0], &t[1], Some(&t[2]), precision));
+    }
+}
+
+/// More rows than a task of the bias' gradient sums.
+#[test]
+fn a_bias_gets_the_gradients_of_all_rows() {
+    let inputs = [random(&[150, 5], 1), random(&[3, 5], 2), random(&[3], 3)];
+    check(&inputs, |t| dense(&t[0], &t[1], Some(&t[2]), Precision::General));
+    let [x, weight, bias] = inputs.map(|input| input.to_dtype(DType::F32).unwrap());
+    assert!(dense(&x, &weight, Some(&random(&[4], 3).to_dtype(DType::F32).unwrap()), Precision::Exact).is_err());
+    let constant = Var::from_tensor(&x).unwrap();
+    let gradients =
+        scalar(&dense(constant.as_tensor(), &weight, Some(&bias), Precision::Exact).unwrap()).backward().unwrap();
+    assert!(gradients.get(&bias).is_none() && gradients.get(&weight).is_none());
 }
 
 #[test]
@@ -175,7 +192,7 @@ fn quantised_gradients_are_those_of_the_dequantised_weight() {
             values(scalar(&y).backward().unwrap().get(&x).unwrap())
         };
         let of_quantised = gradient(&|x| x.apply_op1(FrozenQMatMul(quantised.clone())));
-        let of_dense = gradient(&|x| dense_matmul(x, &dense));
+        let of_dense = gradient(&|x| super::dense(x, &dense, None, Precision::Exact));
         assert_eq!(of_quantised, of_dense, "{dtype:?}");
     }
 }
@@ -228,9 +245,4 @@ fn layouts_that_do_not_fit_are_refused() {
     assert!(packed_attention(&q, &k, &random(&[4, 6], 3), 2, &layout, None).is_err());
     let dropout = AttentionDropout { pass: DropoutPass { seed: 1, pass: 2 }, probability: 1.0, place: "here".into() };
     assert!(packed_attention(&q, &k, &v, 2, &layout, Some(dropout)).is_err());
-}
-
-#[test]
-fn general_products_and_their_gradients() {
-    check(&[random(&[40, 24], 1), random(&[13, 24], 2)], |t| general_matmul(&t[0], &t[1]));
 }

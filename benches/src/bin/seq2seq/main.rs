@@ -1,0 +1,270 @@
+//! `seq2seq`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU.
+//!
+//! Random weights of a fixed seed are written as a Hugging Face folder that all sides load. Each side, ours too, is a process of its own
+//! that answers requests, so that peaks of memory are its own; sides take turns within each round, so that a change of the machine's
+//! speed hits all alike. Ratios are those of the medians. The first round warms up, and tells whether all sides give the same.
+
+mod ours;
+mod side;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use candle_core::Device;
+use clap::{Parser, ValueEnum};
+use llm_runtime::format_bytes;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use seq2seq::{Architecture, GenerationDefaults, Seq2SeqConfig, StackConfig, TrainableSeq2Seq};
+use serde::Serialize;
+use side::{Answer, Request, Side};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// An encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU
+#[derive(Debug, Parser)]
+#[command(name = "seq2seq", version)]
+struct Arguments {
+    /// Python that has the packages of benches/peers/requirements-seq2seq.txt; without it only our side is measured
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Where the peers' programs are
+    #[arg(long, default_value = "benches/peers")]
+    peers: PathBuf,
+    /// Where the random model is written, unless it is there already
+    #[arg(long, default_value = "target/bart-base-shape")]
+    folder: PathBuf,
+    /// What is measured
+    #[arg(long, value_delimiter = ',', default_values_t = [Task::Decode, Task::Train])]
+    tasks: Vec<Task>,
+    /// Inputs that are decoded together
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8])]
+    batches: Vec<usize>,
+    /// Tokens of each input
+    #[arg(long, default_value_t = 512)]
+    source: usize,
+    /// New tokens of each output
+    #[arg(long, default_value_t = 64)]
+    new: usize,
+    /// Width of beam search
+    #[arg(long, default_value_t = 5)]
+    beams: usize,
+    /// Examples of a training step
+    #[arg(long, default_value_t = 4)]
+    training_batch: usize,
+    /// Measured rounds
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Threads of each side
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Also write the JSON here
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Answer requests on the standard input
+    #[arg(long, hide = true)]
+    answer: Option<Task>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Task {
+    Decode,
+    Train,
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Decode => "decode",
+            Self::Train => "train",
+        })
+    }
+}
+
+/// One side's figures for one amount of work.
+#[derive(Debug, Serialize)]
+struct Row {
+    task: Task,
+    batch: usize,
+    side: String,
+    seconds: Vec<f64>,
+    median_seconds: f64,
+    /// Its median over ours.
+    time_ratio: f64,
+    /// Processor time of all threads, which says more than time where others use the processors too.
+    median_cpu_seconds: f64,
+    cpu_ratio: f64,
+    peak_bytes: u64,
+    /// How its results agree with ours.
+    agreement: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.answer {
+        Some(task) => ours::answer(task, &arguments.folder, arguments.threads),
+        None => measure(&arguments).and_then(|rows| print(&arguments, &rows)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Outcome<Vec<Row>> {
+    if arguments.rounds == 0 || arguments.new == 0 || arguments.source == 0 {
+        return Err("rounds, source and new tokens must be at least 1".into());
+    }
+    if !arguments.folder.join("model.safetensors").is_file() {
+        let model = TrainableSeq2Seq::fresh(&bart_base(), 1, &Device::Cpu)?;
+        model.save(&arguments.folder)?;
+    }
+    let mut rows = Vec::new();
+    for task in &arguments.tasks {
+        match task {
+            Task::Decode => {
+                for batch in &arguments.batches {
+                    let inputs = random_ids(*batch, arguments.source, 1);
+                    let request = Request::Decode { inputs, beams: arguments.beams, new: arguments.new };
+                    rows.extend(compare(arguments, *task, *batch, sides(arguments, *task)?, &request)?);
+                }
+            }
+            Task::Train => {
+                let mut sides = sides(arguments, *task)?;
+                let inputs = random_ids(arguments.training_batch, arguments.source, 1);
+                let labels = random_ids(arguments.training_batch, arguments.new, 2);
+                let lesson = Request::Lesson { inputs, labels };
+                sides.iter_mut().try_for_each(|side| side.send(&lesson))?;
+                rows.extend(compare(arguments, *task, arguments.training_batch, sides, &Request::Step {})?);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn bart_base() -> Seq2SeqConfig {
+    let stack = StackConfig { layers: 6, heads: 12, inner_width: 3072 };
+    let tiny = Seq2SeqConfig::tiny(Architecture::Bart, 50_265);
+    Seq2SeqConfig {
+        // Outputs of one length need no end.
+        generation: GenerationDefaults { forced_eos_id: None, ..tiny.generation },
+        width: 768,
+        encoder: stack,
+        decoder: stack,
+        max_positions: 1024,
+        initializer_range: 0.02,
+        ..tiny
+    }
+}
+
+/// Ids that mean nothing special.
+fn random_ids(rows: usize, length: usize, seed: u64) -> Vec<Vec<u32>> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    (0..rows).map(|_| (0..length).map(|_| generator.random_range(4..50_000)).collect()).collect()
+}
+
+/// Ours first.
+fn sides(arguments: &Arguments, task: Task) -> Outcome<Vec<Side>> {
+    let threads = arguments.threads.to_string();
+    let mut own = Command::new(std::env::current_exe()?);
+    own.arg("--answer").arg(task.to_string()).arg("--folder").arg(&arguments.folder).args(["--threads", &threads]);
+    let mut sides = vec![Side::start(own, arguments.threads)?];
+    let Some(python) = &arguments.python else { return Ok(sides) };
+    let peer = |program: &str| {
+        let mut command = Command::new(python);
+        command.arg(arguments.peers.join(program)).arg(&arguments.folder).args(["--threads", &threads]);
+        command
+    };
+    let mut transformers = peer("seq2seq_transformers.py");
+    transformers.arg("--task").arg(task.to_string());
+    sides.push(Side::start(transformers, arguments.threads)?);
+    if task == Task::Decode {
+        let program = "seq2seq_ctranslate2.py";
+        // Apart, so that it does not count as memory.
+        if !peer(program).arg("--convert").status()?.success() {
+            return Err("the model could not be converted for CTranslate2".into());
+        }
+        sides.push(Side::start(peer(program), arguments.threads)?);
+    }
+    Ok(sides)
+}
+
+fn compare(
+    arguments: &Arguments,
+    task: Task,
+    batch: usize,
+    mut sides: Vec<Side>,
+    request: &Request,
+) -> Outcome<Vec<Row>> {
+    let warm_up = sides.iter_mut().map(|side| side.ask(request)).collect::<Outcome<Vec<Answer>>>()?;
+    let mut seconds = vec![Vec::new(); sides.len()];
+    let mut cpu_seconds = seconds.clone();
+    let mut peaks = vec![0; sides.len()];
+    for _ in 0..arguments.rounds {
+        for (number, side) in sides.iter_mut().enumerate() {
+            let answer = side.ask(request)?;
+            seconds[number].push(answer.seconds);
+            cpu_seconds[number].push(answer.cpu_seconds);
+            peaks[number] = answer.peak_bytes;
+        }
+    }
+    let medians = |of_sides: &[Vec<f64>]| of_sides.iter().map(|values| median(values)).collect::<Vec<f64>>();
+    let (medians, cpu_medians) = (medians(&seconds), medians(&cpu_seconds));
+    let row = |(number, side): (usize, &Side)| Row {
+        task,
+        batch,
+        side: side.name().to_owned(),
+        median_seconds: medians[number],
+        time_ratio: medians[number] / medians[0],
+        seconds: seconds[number].clone(),
+        median_cpu_seconds: cpu_medians[number],
+        cpu_ratio: cpu_medians[number] / cpu_medians[0],
+        peak_bytes: peaks[number],
+        agreement: if number == 0 { String::new() } else { agreement(&warm_up[0], &warm_up[number]) },
+    };
+    Ok(sides.iter().enumerate().map(row).collect())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn agreement(ours: &Answer, other: &Answer) -> String {
+    if let (Some(loss), Some(norm)) = (other.loss, other.gradient_norm) {
+        let distance = |own: Option<f64>, other: f64| (own.unwrap_or(f64::NAN) / other - 1.0).abs();
+        let (loss, norm) = (distance(ours.loss, loss), distance(ours.gradient_norm, norm));
+        return format!("loss within {loss:.0e}, gradient norm within {norm:.0e}");
+    }
+    let equal = ours.ids.iter().zip(&other.ids).filter(|(own, other)| own == other).count();
+    format!("{equal} of {} outputs equal", ours.ids.len())
+}
+
+fn print(arguments: &Arguments, rows: &[Row]) -> Outcome<()> {
+    let Arguments { source, new, beams, rounds, threads, .. } = arguments;
+    println!("{source} tokens to {new}, {beams} beams, {threads} threads, medians of {rounds}");
+    println!("task    batch  seconds  ratio  cpu s  ratio       peak  side");
+    for row in rows {
+        println!(
+            "{:<6}  {:>5}  {:>7.3}  {:>5.2}  {:>5.1}  {:>5.2}  {:>9}  {}  {}",
+            row.task.to_string(),
+            row.batch,
+            row.median_seconds,
+            row.time_ratio,
+            row.median_cpu_seconds,
+            row.cpu_ratio,
+            format_bytes(row.peak_bytes),
+            row.side,
+            row.agreement
+        );
+    }
+    if let Some(out) = &arguments.out {
+        std::fs::write(out, serde_json::to_string_pretty(rows)?)?;
+    }
+    Ok(())
+}
