@@ -21,35 +21,22 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// What is to be done; each one's help is that of its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the generator's samples out of raw dialogues
     Preprocess(Preprocess),
-    /// Ask a chat model why each strategy was chosen
     CollectMotivations(Box<CollectMotivations>),
-    /// Make the prompts of the strategy inference
     BuildPrompts(BuildPrompts),
-    /// Fine-tune a model to infer strategies and motivations
     Finetune(Box<Finetune>),
-    /// Fold an adapter into its model and write the result
     Export(Box<Export>),
-    /// Infer strategies and motivations with a language model
     InferStrategy(Box<InferStrategy>),
-    /// Read strategies and motivations out of what a model wrote
     ParseAnswers(ParseAnswers),
-    /// Train the response generator with its strategy memory
     Train(Box<Train>),
-    /// Answer samples with a trained generator, and score the responses
     Eval(Box<Eval>),
-    /// Answer in one dialogue, and see what was remembered
     Generate(Box<Generate>),
-    /// Make a generator's folder of a checkpoint of the published code
     ConvertCheckpoint(ConvertCheckpoint),
-    /// See the method at work on built-in dialogues
     Demo(Demo),
-    /// Look into a strategy memory
     Bank(Bank),
-    /// Write the built-in texts of prompts into files, to be changed
     Templates(Templates),
     /// Print shell completions
     Completions {
@@ -134,13 +121,16 @@ impl TemplateOptions {
 /// missing (and exit code 1). After an interruption or a failure, --resume asks for what is missing and nothing else. A server is asked at most every 3
 /// seconds, as published, unless --min-delay says otherwise.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    mut_args(published_delay),
+    after_help = "Examples:
   magic collect-motivations --train-file-path data/train.txt --out-dir motivations
   magic collect-motivations --out-dir motivations --resume
   magic collect-motivations --model openai:meta-llama/Llama-3.1-8B-Instruct@http://localhost:8000/v1 --min-delay 0
   magic collect-motivations --model llama-2-7b-chat.Q4_K_M.gguf --out-dir motivations
   magic collect-motivations --backend echo --out-dir try
-  magic collect-motivations --backend file --answers motivations_4_LLaMA.json --out-dir checked")]
+  magic collect-motivations --backend file --answers motivations_4_LLaMA.json --out-dir checked"
+)]
 pub(crate) struct CollectMotivations {
     /// Raw dialogues whose strategies are to be explained
     #[arg(long, default_value = "data/train.txt", value_name = "FILE")]
@@ -178,6 +168,14 @@ pub(crate) struct CollectMotivations {
     /// Known from the published code, and refused: it would show the key to everybody on the machine
     #[arg(long, hide = true, value_name = "KEY")]
     pub(crate) openai_api_key: Option<String>,
+}
+
+/// The published pause.
+fn published_delay(option: clap::Arg) -> clap::Arg {
+    match option.get_id().as_str() {
+        "min_delay" => option.help("Least time between two attempts [default: 3]"),
+        _ => option,
+    }
 }
 
 /// Who answers.

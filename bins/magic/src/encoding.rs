@@ -85,7 +85,7 @@ impl<'a> SampleEncoder<'a> {
     /// Encodes samples. `path` is where they come from, for the error.
     ///
     /// # Errors
-    /// A sample has no situation, an empty response, or a memory that its context does not hold.
+    /// A sample has no situation, or a memory that its context does not hold; or the tokenizer frames no texts.
     pub fn encode_all(&mut self, path: &Path, samples: &[Sample]) -> Result<Vec<EncodedSample>, Error> {
         let mut responses = HashMap::new();
         let numbered = samples.iter().enumerate();
@@ -111,6 +111,9 @@ impl<'a> SampleEncoder<'a> {
         let place = Place { dialogue: dialogue_name(&sample.context), turn: sample.context.len() - 1 };
         let whole = Truncation::right(self.options.max_length);
         let response = self.framed(&sample.response, whole)?;
+        if response.len() < 2 {
+            return Err("the response has no tokens: the tokenizer frames no texts, and BART's does".into());
+        }
         let motivation = if sample.motivation.trim().is_empty() { NO_MOTIVATION } else { &sample.motivation };
         Ok(EncodedSample {
             input: self.input(&sample.context)?,
@@ -216,6 +219,9 @@ impl<'a> SampleEncoder<'a> {
     }
 }
 
+/// Letters of a situation that a dialogue's name begins with.
+const SHOWN_SITUATION: usize = 24;
+
 /// Files of samples name no dialogues: situation and first turn tell them apart, wherever a sample stands.
 fn dialogue_name(context: &[String]) -> String {
     let mut hash = Sha256::new();
@@ -223,7 +229,9 @@ fn dialogue_name(context: &[String]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize()[..6])
+    let beginning: String =
+        context.first().map(String::as_str).unwrap_or_default().chars().take(SHOWN_SITUATION).collect();
+    format!("{} #{}", beginning.trim(), hex(&hash.finalize()[..6]))
 }
 
 #[cfg(test)]

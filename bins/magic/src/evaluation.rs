@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::response::ResponseRow;
 use crate::sample::Sample;
+use crate::strategy::Strategy;
 
 /// Metrics beside those of the published evaluation.
 const FURTHER: [&str; 2] = ["distinct", "length"];
@@ -35,7 +36,7 @@ pub struct Evaluation {
     pub scores: Vec<ScoreRow>,
     /// `exp(Σ nll / Σ tokens)` of the real responses, with its interval.
     pub perplexity: Estimate,
-    /// The same by strategy.
+    /// The same by the strategy of the test file.
     pub by_strategy: Vec<Part>,
     /// The same by turn of the dialogue.
     pub by_turn: Vec<Part>,
@@ -80,7 +81,8 @@ impl Evaluator {
         Ok(Self { suite, resampling, cleans_references })
     }
 
-    /// Scores responses to samples, one each, in their order. `dialogues` name the dialogue of each.
+    /// Scores responses to samples, one each, in their order. `given` are the strategies by which they are told apart, those of the test file, and
+    /// `dialogues` name the dialogue of each.
     ///
     /// # Errors
     /// There is not one response and one dialogue for each sample, or none at all.
@@ -88,6 +90,7 @@ impl Evaluator {
         &self,
         source: &str,
         samples: &[Sample],
+        given: &[Strategy],
         dialogues: &[&str],
         responses: &[&ResponseRow],
     ) -> Result<Evaluated, Error> {
@@ -96,11 +99,8 @@ impl Evaluator {
         }
         let scored = self.suite.score(samples.iter().zip(responses).map(|(sample, row)| self.item(sample, row)))?;
         let scores = scored.rows_with_intervals(dialogues, &self.resampling)?;
-        let by_strategy = parts(
-            &scored,
-            responses,
-            samples.iter().map(|sample| (sample.strategy, sample.strategy.name().to_owned())),
-        );
+        let named = given.iter().map(|strategy| (*strategy, strategy.name().to_owned()));
+        let by_strategy = parts(&scored, responses, named);
         let by_turn = parts(&scored, responses, samples.iter().map(|sample| turns(sample.context.len() - 1)));
         let perplexity = self.perplexity(dialogues, responses)?;
         let source = source.to_owned();

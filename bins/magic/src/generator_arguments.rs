@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use command_line::{Machine, at_least_one};
+use command_line::{Failure, Machine, at_least_one};
 use llm_runtime::EarlyStopping;
-use magic::{Profile, Strategy};
+use magic::{Profile, Strategy, Truncate};
 use seq2seq::search::{DecodingOptions, VarietyRanking};
 
 use crate::train_arguments::choice;
@@ -83,9 +83,9 @@ pub(crate) struct Decoding {
     /// (greedy), or draws (sample)
     #[arg(long, value_enum, default_value_t = Decode::Magic, value_name = "DECODE")]
     pub(crate) decode: Decode,
-    /// Beams
-    #[arg(long, default_value_t = 5, value_parser = at_least_one(), value_name = "N")]
-    pub(crate) num_beams: usize,
+    /// Beams, with magic, beam and diverse [default: 5]
+    #[arg(long, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) num_beams: Option<usize>,
     /// New tokens at most, the end included
     #[arg(long, default_value_t = 64, value_parser = at_least_one(), value_name = "N")]
     pub(crate) max_length_res: usize,
@@ -93,11 +93,12 @@ pub(crate) struct Decoding {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) min_length: usize,
     /// magic: weight of the share of different tokens; diverse: what a token loses for each earlier group that chose it
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
-    pub(crate) diversity_penalty: f32,
-    /// magic: weight of the length; beam and diverse: scores are divided by length to this power
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "X")]
-    pub(crate) length_penalty: f32,
+    /// [default: 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) diversity_penalty: Option<f32>,
+    /// magic: weight of the length; beam and diverse: scores are divided by length to this power [default: 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) length_penalty: Option<f32>,
     /// Groups of beams, with diverse [default: one beam in each]
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) beam_groups: Option<usize>,
@@ -105,21 +106,21 @@ pub(crate) struct Decoding {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) no_repeat_ngram: usize,
     /// When a search may end, with beam and diverse: at as many hypotheses as beams (true), where none is likely to get better (false), or where none can
-    /// (never)
-    #[arg(long, value_parser = early_stopping, default_value = "false", value_name = "true|false|never")]
-    pub(crate) early_stopping: EarlyStopping,
-    /// Softmax temperature, with sample
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "T")]
-    pub(crate) temperature: f32,
-    /// Draw from the K most likely tokens, with sample; 0 keeps all
-    #[arg(long, default_value_t = 0, value_name = "K")]
-    pub(crate) top_k: usize,
-    /// Draw from the most likely tokens up to this probability, with sample
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
-    pub(crate) top_p: f32,
-    /// Seed of draws
-    #[arg(long, default_value_t = 42, value_name = "N")]
-    pub(crate) seed: u64,
+    /// (never) [default: false]
+    #[arg(long, value_parser = early_stopping, value_name = "true|false|never")]
+    pub(crate) early_stopping: Option<EarlyStopping>,
+    /// Softmax temperature, with sample [default: 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    /// Draw from the K most likely tokens, with sample; 0 keeps all [default: 0]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Draw from the most likely tokens up to this probability, with sample [default: 1]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Seed of draws, with sample [default: 42]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// How a response is searched for.
@@ -138,43 +139,94 @@ pub(crate) enum Decode {
 }
 
 impl Decoding {
-    /// What the options mean for a generator whose texts end with `eos`.
-    pub(crate) fn options(&self, eos: u32) -> DecodingOptions {
+    /// What the options mean for a generator whose texts end with `eos`, and `count` responses to each sample.
+    pub(crate) fn options(&self, eos: u32, count: usize) -> Result<DecodingOptions, Failure> {
+        self.refuse_unused()?;
+        let options = DecodingOptions { num_return_sequences: count, ..self.search(eos) };
+        options.validate().map_err(|error| Failure::wrong_use(format!("{}: {}", flag(error.option), error.problem)))?;
+        Ok(options)
+    }
+
+    fn search(&self, eos: u32) -> DecodingOptions {
         let base = DecodingOptions {
             max_new_tokens: self.max_length_res,
             min_new_tokens: self.min_length,
             no_repeat_ngram_size: self.no_repeat_ngram,
-            seed: self.seed,
             ..DecodingOptions::default()
         };
-        let beams = DecodingOptions {
-            beam_width: self.num_beams,
-            length_penalty: self.length_penalty,
-            early_stopping: self.early_stopping,
+        let (diversity, length) = (self.diversity_penalty.unwrap_or(1.0), self.length_penalty.unwrap_or(1.0));
+        let beams = DecodingOptions { beam_width: self.num_beams.unwrap_or(5), ..base.clone() };
+        let ranked = DecodingOptions {
+            length_penalty: length,
+            early_stopping: self.early_stopping.unwrap_or(EarlyStopping::No),
             forced_last_id: Some(eos),
-            ..base.clone()
+            ..beams.clone()
         };
         match self.decode {
             Decode::Magic => DecodingOptions {
-                beam_width: self.num_beams,
-                variety_ranking: Some(VarietyRanking {
-                    diversity: self.diversity_penalty,
-                    length: self.length_penalty,
-                }),
+                variety_ranking: Some(VarietyRanking { diversity, length }),
                 early_stopping: EarlyStopping::Never,
-                ..base
-            },
-            Decode::Beam => beams,
-            Decode::Diverse => DecodingOptions {
-                beam_groups: self.beam_groups.unwrap_or(self.num_beams),
-                diversity_penalty: self.diversity_penalty,
                 ..beams
             },
+            Decode::Beam => ranked,
+            Decode::Diverse => DecodingOptions {
+                beam_groups: self.beam_groups.unwrap_or(ranked.beam_width),
+                diversity_penalty: diversity,
+                ..ranked
+            },
             Decode::Greedy => base,
-            Decode::Sample => {
-                DecodingOptions { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, ..base }
-            }
+            Decode::Sample => DecodingOptions {
+                temperature: self.temperature.unwrap_or(1.0),
+                top_k: self.top_k.unwrap_or(0),
+                top_p: self.top_p.unwrap_or(1.0),
+                seed: self.seed.unwrap_or(42),
+                ..base
+            },
         }
+    }
+
+    /// Refuses what would have no effect.
+    fn refuse_unused(&self) -> Result<(), Failure> {
+        use Decode::{Beam, Diverse, Magic, Sample};
+        let given: [(&str, bool, &[Decode]); 9] = [
+            ("--num-beams", self.num_beams.is_some(), &[Magic, Beam, Diverse]),
+            ("--diversity-penalty", self.diversity_penalty.is_some(), &[Magic, Diverse]),
+            ("--length-penalty", self.length_penalty.is_some(), &[Magic, Beam, Diverse]),
+            ("--beam-groups", self.beam_groups.is_some(), &[Diverse]),
+            ("--early-stopping", self.early_stopping.is_some(), &[Beam, Diverse]),
+            ("--temperature", self.temperature.is_some(), &[Sample]),
+            ("--top-k", self.top_k.is_some(), &[Sample]),
+            ("--top-p", self.top_p.is_some(), &[Sample]),
+            ("--seed", self.seed.is_some(), &[Sample]),
+        ];
+        match given.into_iter().find(|(_, is_given, users)| *is_given && !users.contains(&self.decode)) {
+            Some((option, _, users)) => {
+                let users: Vec<String> = users.iter().map(|user| format!("{user:?}").to_lowercase()).collect();
+                Err(Failure::wrong_use(format!(
+                    "{option} has no effect here: it is about --decode {}",
+                    users.join(", ")
+                )))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the command line calls an option of a search.
+fn flag(option: &str) -> &str {
+    match option {
+        "max_new_tokens" => "--max-length-res",
+        "min_new_tokens" => "--min-length",
+        "beam_width" => "--num-beams",
+        "beam_groups" => "--beam-groups",
+        "diversity_penalty" => "--diversity-penalty",
+        "length_penalty" => "--length-penalty",
+        "variety_ranking" => "--diversity-penalty and --length-penalty",
+        "num_return_sequences" => "--responses",
+        "temperature" => "--temperature",
+        "top_k" => "--top-k",
+        "top_p" => "--top-p",
+        other => other,
     }
 }
 
@@ -283,9 +335,12 @@ pub(crate) struct ConvertCheckpoint {
     /// Rows of a strategy in the memory at most
     #[arg(long, default_value_t = 128, value_parser = at_least_one(), value_name = "N")]
     pub(crate) strategy_memory_max: usize,
-    /// Tokens of situation and dialogue at most, to which batches are padded
-    #[arg(long, default_value_t = 512, value_name = "N")]
-    pub(crate) max_length: usize,
+    /// Tokens of situation and dialogue at most, to which batches are padded [default: 512, or the model's places]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_length: Option<usize>,
+    /// What of a long dialogue gives way: the newest turns (right, as published) or the oldest (left)
+    #[arg(long, value_parser = choice::<Truncate>, default_value = "right", value_name = "left|right")]
+    pub(crate) truncate: Truncate,
     /// Tokens of the situation at most
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub(crate) max_length_situation: usize,

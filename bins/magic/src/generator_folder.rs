@@ -91,6 +91,10 @@ impl GeneratorSettings {
 
     fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(SETTINGS_FILE);
+        if !path.is_file() {
+            let problem = "there is no generator here: name a run of `magic train`, or its model folder";
+            return Err(Error::format(&path, problem));
+        }
         let text = fs::read(&path).map_err(Error::io(&path))?;
         let settings: Self = serde_json::from_slice(&text)
             .map_err(|error| Error::format(&path, format!("not the settings of a generator: {error}")))?;

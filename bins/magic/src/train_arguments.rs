@@ -109,7 +109,7 @@ pub(crate) struct Method {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) bank_refresh: u64,
     /// Weight of the loss that tells strategies of remembered responses
-    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true, value_name = "X")]
+    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true, value_parser = weight, value_name = "X")]
     pub(crate) l_strategy: f64,
     /// Tokens of situation and dialogue at most, of a motivation and of a response too
     #[arg(long, default_value_t = 512, value_name = "N")]
@@ -172,6 +172,19 @@ pub(crate) fn choice<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
+/// f16 has no range for gradients.
+fn trained_type(text: &str) -> Result<FloatType, String> {
+    match text.parse() {
+        Ok(known @ (FloatType::F32 | FloatType::Bf16)) => Ok(known),
+        _ => Err("expected f32 or bf16".into()),
+    }
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    let weight: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if weight.is_finite() && weight >= 0.0 { Ok(weight) } else { Err("expected a number from 0 on".into()) }
+}
+
 fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
@@ -203,7 +216,7 @@ pub(crate) struct Loop {
     #[arg(long, default_value = "0", value_parser = warmup, value_name = "N")]
     pub(crate) warmup_steps: Warmup,
     /// Keep the weights of linear layers as f32, or as bf16 with masters in f32, which is faster on a GPU
-    #[arg(long, default_value = "f32", value_name = "f32|bf16")]
+    #[arg(long, default_value = "f32", value_parser = trained_type, value_name = "f32|bf16")]
     pub(crate) dtype: FloatType,
     /// Leave norms and biases out of the weight decay
     #[arg(long)]

@@ -24,58 +24,34 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// What is to be done; each one's help is that of its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Cut raw conversations into examples
     Prepare(Prepare),
-    /// Count what a corpus holds
     Stats(Stats),
-    /// Continue dialogues once per strategy and layout
     Continue(Box<Continue>),
-    /// Talk with a model that answers by the strategy of your choice
     Chat(Box<Chat>),
-    /// Serve a model to clients of OpenAI's API
     Serve(Box<Serve>),
-    /// Tidy the responses of a run
     Postprocess(Postprocess),
-    /// Write a run in the forms other tools read
     Export(Export),
-    /// Make chats to fine-tune on out of continuation runs or a corpus
     Dataset(Dataset),
-    /// Fine-tune a model with LoRA
     Train(Box<FineTune>),
-    /// Train, test and use a classifier that tells which strategy a response follows
     Classifier(Classifier),
-    /// Fold an adapter into its model and write the result
     Merge(Box<Merge>),
-    /// Answer chats with a layout and an adapter
     Generate(Box<Generate>),
-    /// See the method at work on built-in dialogues and a built-in model
     Demo(Box<Demo>),
-    /// Measure strategy-relevant attention (SRA) of captured runs
     Attention(Attention),
-    /// Look at captured runs in the browser
     View(View),
-    /// Recompute an SRA table under every preset and show what changes
     Audit(Audit),
-    /// Score each response behind the prompts of all strategies
     Adherence(Box<Adherence>),
-    /// Mask or scale attention to the strategy, and see what becomes of adherence
     Intervene(Box<Intervene>),
-    /// See how well the strategy can be read off a response
     Predictability(Box<Predictability>),
-    /// See how well the strategy can be read off single tokens' hidden states
     TokenProbe(Box<TokenProbe>),
-    /// Score generated responses against references
     Score(Box<Score>),
-    /// Let a language model judge how well strategies are followed
     Judge(Box<Judge>),
-    /// Let people compare two runs: tasks for Label Studio, and what their answers say
     Compare(Compare),
-    /// Chat with two models at a time without knowing which is which, and say whose answer is better
     #[command(name = "head2head")]
     HeadToHead(Box<HeadToHead>),
-    /// Count how often responses follow their strategy (demonstration language only)
     Agreement(Agreement),
     /// Print shell completions
     Completions {

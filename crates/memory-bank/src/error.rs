@@ -25,6 +25,15 @@ pub enum MemoryError {
     /// A setting or an input that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A sample finds no row of its strategy, and that is refused.
+    #[error(
+        "{sample} finds no row of its strategy, where the published code makes numbers that are none: let it read a learned vector (`--empty learned`), \
+         nothing (`--empty zero`), or give larger batches, which remember more before they are read"
+    )]
+    NoRows {
+        /// Which sample.
+        sample: String,
+    },
     /// The encoder–decoder says no.
     #[error(transparent)]
     Model(#[from] seq2seq::Seq2SeqError),

@@ -11,7 +11,7 @@ use seq2seq::{
 use training::Pass;
 
 use crate::reader::MemoryReader;
-use crate::{GeneratorOptions, HeadInit, MagicBatch, MemoryError, MotivationFusion};
+use crate::{EmptyMemory, GeneratorOptions, HeadInit, MagicBatch, MemoryError, MotivationFusion, Place};
 
 /// The bias of the output layer.
 pub(crate) const HEAD_BIAS: &str = "generator.proj.bias";
@@ -181,6 +181,11 @@ impl MagicGenerator {
         pass: &Pass,
     ) -> Result<Tensor, MemoryError> {
         let sources = Sources { inputs: &batch.inputs, motivations: &batch.motivations, memories };
+        let nobody_may_miss = self.options.empty == EmptyMemory::Refuse && memories.iter().any(Option::is_some);
+        let missing = batch.places.iter().zip(memories).find(|(_, memory)| memory.is_none());
+        if let (true, Some((Place { dialogue, turn }, _))) = (nobody_may_miss, missing) {
+            return Err(MemoryError::NoRows { sample: format!("turn {turn} of the dialogue `{dialogue}`") });
+        }
         let states = self.forward(&sources, &batch.outputs, pass)?;
         Ok(label_log_probs(&self.head, states.states(), &batch.labels, 0.0, pass.checkpoints.as_ref())?)
     }

@@ -88,10 +88,7 @@ impl MemoryReader {
             EmptyMemory::Learned => Ok(self.empty.as_ref().map(|empty| empty.reshape((1, self.width))).transpose()?),
             EmptyMemory::Zero => Ok(None),
             EmptyMemory::Refuse if nobody_has_any => Ok(Some(self.out_bias.reshape((1, self.width))?)),
-            EmptyMemory::Refuse => Err(MemoryError::Invalid(format!(
-                "sample {sample} of the batch finds no row of its strategy, where the published code makes numbers that are none: let it read a \
-                 learned vector (`--empty learned`)"
-            ))),
+            EmptyMemory::Refuse => Err(MemoryError::NoRows { sample: format!("sample {sample} of the batch") }),
         }
     }
 

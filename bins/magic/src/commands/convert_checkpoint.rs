@@ -46,11 +46,16 @@ pub(crate) fn run(options: &ConvertCheckpoint, format: Format) -> Result<ExitCod
         )));
     }
     let encoding = EncodingOptions {
-        max_length: options.max_length,
+        max_length: options.max_length.unwrap_or(config.max_positions.min(EncodingOptions::default().max_length)),
+        truncate: options.truncate,
         max_length_situation: options.max_length_situation,
         ..EncodingOptions::default()
     };
     encoding.check().map_err(Failure::wrong_use)?;
+    if encoding.max_length > config.max_positions {
+        let (longest, places) = (encoding.max_length, config.max_positions);
+        return Err(Failure::wrong_use(format!("--max-length {longest}: the model has places for {places} tokens")));
+    }
     let settings = GeneratorSettings::new(profile, generator, encoding);
     save_generator(&options.out, &model, &bank, &tokenizer, &settings)?;
     let told = Told {

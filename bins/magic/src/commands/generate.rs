@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, print_json};
 use magic::{Remembered, ResponseGenerator, Sample, SampleEncoder, read_samples};
-use seq2seq::search::DecodingOptions;
 use serde::Serialize;
 
-use crate::generator_arguments::{Decode, Generate};
+use crate::generator_arguments::Generate;
 
 /// Turns of the dialogue that are printed.
 const SHOWN_TURNS: usize = 4;
@@ -39,7 +38,7 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
     let encoded = SampleEncoder::new(&generator.tokenizer, &generator.settings.encoding)
         .encode_all(&options.test_data, std::slice::from_ref(&sample))?;
     let streams = [options.sample.unwrap_or_default() as u64];
-    let decoding = decoding(options, generator.generator.config().eos_id)?;
+    let decoding = options.decoding.options(generator.generator.config().eos_id, options.responses)?;
     let hypotheses = generator.respond(&encoded, &streams, &decoding)?.into_iter().next().unwrap_or_default();
     let answer = |one: seq2seq::search::Decoded| Answer { text: generator.text(&one.ids), score: one.score };
     let mut remembered = generator.remembered(&encoded[0])?;
@@ -91,16 +90,6 @@ fn typed(options: &Generate) -> Result<Sample, Failure> {
         strategy_memory: Vec::new(),
         motivation: String::new(),
     })
-}
-
-/// With as many hypotheses as are to be shown.
-fn decoding(options: &Generate, eos: u32) -> Result<DecodingOptions, Failure> {
-    let decoding = DecodingOptions { num_return_sequences: options.responses, ..options.decoding.options(eos) };
-    if options.responses > 1 && options.decoding.decode == Decode::Greedy {
-        return Err(Failure::wrong_use("greedy decoding finds one response: take --decode beam or sample for several"));
-    }
-    decoding.validate().map_err(Failure::wrong_use)?;
-    Ok(decoding)
 }
 
 fn print(told: &Told) {

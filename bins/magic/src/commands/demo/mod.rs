@@ -45,12 +45,14 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Mean and standard deviation, for tables: `12.3 ± 0.4`.
+/// Mean and standard deviation, for tables: `12.3 ± 0.4`; of one value there is no deviation.
 fn spread(values: impl Iterator<Item = f64>) -> String {
     let values: Vec<f64> = values.collect();
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-    format!("{mean:.1} ± {deviation:.1}")
+    match values.len() {
+        0 | 1 => format!("{mean:.1}"),
+        _ => format!("{mean:.1} ± {:.1}", (squares / (count - 1.0)).sqrt()),
+    }
 }

@@ -109,8 +109,7 @@ fn check_profile(options: &Eval, generator: &ResponseGenerator) -> Result<(), Fa
 }
 
 fn settings(options: &Eval, generator: &ResponseGenerator, resampling: Resampling) -> Result<Settings, Failure> {
-    let decoding = options.decoding.options(generator.generator.config().eos_id);
-    decoding.validate().map_err(Failure::wrong_use)?;
+    let decoding = options.decoding.options(generator.generator.config().eos_id, 1)?;
     Ok(Settings {
         generator: generator.folder.clone(),
         generator_sha256: generator.sha256()?,
@@ -133,12 +132,13 @@ fn report(
 ) -> Result<Report, Failure> {
     let Some(given) = rounds.first() else { return Err(Failure::work("there is nothing to answer")) };
     write_lines(&options.out.join(LABELS), given.samples.iter().map(|sample| sample.response.as_str()))?;
+    let strategies: Vec<Strategy> = given.samples.iter().map(|sample| sample.strategy).collect();
     let mut evaluated: Vec<Evaluated> = Vec::with_capacity(rounds.len());
     for round in rounds {
         let responses = round.responses(rows)?;
         let path = options.out.join(format!("responses_{}.txt", round.name));
         write_lines(&path, responses.iter().map(|row| row.response.as_str()))?;
-        evaluated.push(evaluator.evaluate(round.name, &round.samples, &round.dialogues(), &responses)?);
+        evaluated.push(evaluator.evaluate(round.name, &round.samples, &strategies, &round.dialogues(), &responses)?);
     }
     let comparison = match evaluated.as_slice() {
         [first, second] => Some(evaluator.compare(first, second, &given.dialogues())?),

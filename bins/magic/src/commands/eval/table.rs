@@ -88,13 +88,12 @@ fn print_strategies(report: &ClassificationReport) {
         "inferred strategies of {items} samples: accuracy {:.1} %, weighted F1 {weighted_f1:.3}, macro F1 {macro_f1:.3}",
         100.0 * accuracy
     );
-    let short = |name: &str| name.chars().take(8).collect::<String>();
-    print!("{:<38}", "given, down; inferred, across");
-    report.classes.iter().for_each(|class| print!(" {:>8}", short(&class.name)));
+    print!("{:<40}", "given, down; inferred, across");
+    (0..report.classes.len()).for_each(|number| print!(" {number:>6}"));
     println!();
-    for (class, row) in report.classes.iter().zip(&report.confusion) {
-        print!("{:<38}", class.name);
-        row.iter().for_each(|count| print!(" {count:>8}"));
+    for (number, (class, row)) in report.classes.iter().zip(&report.confusion).enumerate() {
+        print!("{number} {:<38}", class.name);
+        row.iter().for_each(|count| print!(" {count:>6}"));
         println!();
     }
     println!();
