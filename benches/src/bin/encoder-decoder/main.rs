@@ -1,4 +1,4 @@
-//! `seq2seq`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU.
+//! `encoder-decoder`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU.
 //!
 //! Random weights of a fixed seed are written as a Hugging Face folder that all sides load. Each side, ours too, is a process of its own
 //! that answers requests, so that peaks of memory are its own; sides take turns within each round, so that a change of the machine's
@@ -23,7 +23,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// An encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU
 #[derive(Debug, Parser)]
-#[command(name = "seq2seq", version)]
+#[command(name = "encoder-decoder", version)]
 struct Arguments {
     /// Python that has the packages of benches/peers/requirements-seq2seq.txt; without it only our side is measured
     #[arg(long)]
