@@ -28,6 +28,9 @@ pub enum MemoryError {
     /// The encoder–decoder says no.
     #[error(transparent)]
     Model(#[from] seq2seq::Seq2SeqError),
+    /// A file of weights says no.
+    #[error(transparent)]
+    Weights(#[from] llm_runtime::Error),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
