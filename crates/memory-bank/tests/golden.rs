@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use golden_files::family;
 use llm_runtime::{DropoutPass, StateDict};
 use memory_bank::{
     BankOptions, EmptyMemory, FixedLengths, GeneratorOptions, HeadInit, MagicBatch, MagicObjective, MotivationFusion,
@@ -13,8 +14,6 @@ use memory_bank::{
 use seq2seq::{Seq2SeqConfig, TokenBatch};
 use serde_json::Value;
 use training::{AdamW, AdamWOptions, Gradients, Mode, Objective, Pass};
-
-use crate::goldens::family;
 
 /// README: logits and memory at counted positions; losses; gradients beside a relative 1e-4.
 const VALUES: f64 = 1e-4;
