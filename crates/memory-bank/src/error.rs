@@ -28,9 +28,6 @@ pub enum MemoryError {
     /// The encoder–decoder says no.
     #[error(transparent)]
     Model(#[from] seq2seq::Seq2SeqError),
-    /// A file of weights says no.
-    #[error(transparent)]
-    Weights(#[from] llm_runtime::Error),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
@@ -44,6 +41,12 @@ impl MemoryError {
 
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), problem: problem.to_string() }
+    }
+}
+
+impl From<llm_runtime::Error> for MemoryError {
+    fn from(error: llm_runtime::Error) -> Self {
+        Self::Model(error.into())
     }
 }
 
