@@ -18,12 +18,15 @@ const WITHOUT_ENGINE: [&str; 2] = ["esconv-data", "esc-metrics"];
 /// The ground's features that bring tensors along.
 const ENGINE_FEATURES: [&str; 4] = ["engine", "default", "cuda", "serve"];
 
+/// Where tests find their files. Those of every floor ask it, and it stands on nothing.
+const FOR_TESTS: &str = "golden-files";
+
 const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// The floor of a package, for all that the design names, whether it stands yet or not.
 fn floor(package: &str) -> Option<u8> {
     Some(match package {
-        "llm-runtime" | "charts" => 0,
+        "llm-runtime" | "charts" | FOR_TESTS => 0,
         "esconv-data" | "esc-metrics" | "training" | "hyper-search" => 1,
         "lora" | "dpo" | "seq2seq" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" | "command-line" => 3,
@@ -96,6 +99,10 @@ fn inherited<'a>(workspace: &'a Table, alias: &str, wish: &Value) -> Option<&'a 
 
 fn wrong_way(package: &str, own: u8, import: &Import<'_>) -> Option<String> {
     let (section, imported) = (import.section, import.package);
+    if imported == FOR_TESTS {
+        let problem = || format!("{package} imports {imported} in [{section}]: only tests may, as a dev-dependency");
+        return (section != "dev-dependencies").then(problem);
+    }
     match floor(imported) {
         Some(other) if other < own || own == TOP => None,
         Some(other) => Some(format!(
@@ -209,6 +216,20 @@ mod tests {
         for section in ["dev-dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
             assert_eq!(found_in("llm-runtime", &format!("[{section}]\nesconv-data = {{}}")).len(), 1, "{section}");
         }
+    }
+
+    #[test]
+    fn tests_of_every_floor_ask_for_golden_files() {
+        let files = package("golden-files", "");
+        for section in ["dev-dependencies", "dependencies"] {
+            let ground = package("llm-runtime", &format!("[{section}]\ngolden-files = {{}}"));
+            let problems = found(&[files.clone(), ground]);
+            assert_eq!(problems.len(), usize::from(section == "dependencies"), "{problems:?}");
+        }
+        assert_eq!(
+            found(&[package("llm-runtime", ""), package("golden-files", "[dependencies]\nllm-runtime = {}")]).len(),
+            1
+        );
     }
 
     #[test]

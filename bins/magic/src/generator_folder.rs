@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use llm_runtime::sha256_of_files;
 use memory_bank::{
     BankOptions, EmptyMemory, FixedLengths, GeneratorOptions, HeadInit, MagicGenerator, MotivationFusion, Pool,
     StrategyBank, TrainableMagic,
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoding::EncodingOptions;
 use crate::error::Error;
-use crate::sha256::sha256_of_files;
 use crate::strategy::Strategy;
 
 /// The folder of the generator in a run of `magic train`.
@@ -166,7 +166,7 @@ impl ResponseGenerator {
     ///
     /// # Errors
     /// A file can't be read.
-    pub fn sha256(&self) -> Result<String, Error> {
+    pub fn sha256(&self) -> Result<String, llm_runtime::Error> {
         let files = ["dialogue_model.safetensors", "memory_bank.safetensors", "memory_bank.json", SETTINGS_FILE];
         sha256_of_files(&files.map(|file| self.folder.join(file)))
     }

@@ -81,7 +81,6 @@ pub use prompt_layout::{LaidPrompt, PromptLayout, TokenLayout};
 pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, read_prompts, training_prompts};
 pub use response::{RESPONSE_ROWS, Remembered, ResponseRow, input_sha256, response_id};
 pub use sample::{Sample, StrategySource, add_inferences, read_samples, samples, write_samples};
-pub use sha256::sha256_of_files;
 pub use smoothing::smoothed_curve;
 pub use strategy::Strategy;
 pub use strategy_inference::{Decoding, InferenceOptions, InferenceSink, Inferred, StrategyInference};

@@ -3,17 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub(crate) use golden_files::data as real;
 use serde_json::{Value, json};
-
-/// A file of the real data, or `None` with the reason printed.
-pub(crate) fn real(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not here", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 /// `magic` with these words.
 pub(crate) fn magic(words: &[&str]) -> Command {

@@ -3,12 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub(crate) use golden_files::{data as real, root};
 use serde_json::Value;
-
-/// The workspace's root.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 pub(crate) fn model() -> PathBuf {
     root().join("fixtures/models/tiny-llama")
@@ -20,16 +16,6 @@ pub(crate) fn gguf() -> PathBuf {
 
 pub(crate) fn dialogues() -> PathBuf {
     root().join("fixtures/dialogues/dialogues.json")
-}
-
-/// A folder or file of the real data, or `None` with the reason printed.
-pub(crate) fn real(name: &str) -> Option<PathBuf> {
-    let path = root().join("../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not here", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 /// `sra` with these words.

@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use esconv_data::{
     Conversation, Corpus, CorpusForm, Example, Speaker, Split, Statistics, cut, merge_turns, read_corpus,
 };
-
-use crate::corpus_folder::real;
+use golden_files::data as real;
 
 fn corpus(file: &str) -> Option<Corpus> {
     Some(read_corpus(&real(file)?).unwrap())

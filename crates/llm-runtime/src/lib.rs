@@ -80,6 +80,7 @@ pub mod ops;
 mod packing;
 #[cfg(feature = "remote")]
 mod remote;
+mod sha256;
 mod template;
 mod text_model;
 #[cfg(feature = "engine")]
@@ -129,6 +130,7 @@ pub use message::{Message, Part, Role};
 pub use packing::Packing;
 #[cfg(feature = "remote")]
 pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOptions, RetryPolicy};
+pub use sha256::sha256_of_files;
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
 #[cfg(feature = "engine")]
@@ -137,4 +139,4 @@ pub use torn_row::is_torn_row;
 #[cfg(feature = "engine")]
 pub use weights::export::{ExportType, ModelExport, Replacement};
 #[cfg(feature = "engine")]
-pub use weights::{FloatType, LoadProgress, Quantization, SafetensorsFolder, WeightOptions};
+pub use weights::{FloatType, LoadProgress, Quantization, StateDict, WeightOptions, weights_sha256};

@@ -1,16 +1,15 @@
 //! From what a user names (`--model`) to an [`Engine`].
 
 use std::cell::OnceCell;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
-use sha2::{Digest, Sha256};
 
 use crate::engine::IdentityParts;
 use crate::hub::HubSource;
 use crate::memory::{available_memory, format_bytes};
+use crate::sha256::{sha256_of, sha256_of_files};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
 use crate::{
     ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, ModelIdentity,
@@ -144,7 +143,7 @@ impl PretrainedModel {
                 name: model.name.to_owned(),
                 dtype: weights.type_name(),
                 files: Vec::new(),
-                sha256: OnceCell::from(hex(Sha256::digest(model.gguf).as_slice())),
+                sha256: OnceCell::from(sha256_of(model.gguf)),
             },
             None => IdentityParts {
                 name: options.model.clone(),
@@ -169,8 +168,8 @@ impl PretrainedModel {
         self.identity.files.extend_from_slice(files);
         if let (Some(own), true) = (own, self.identity.files.len() == files.len()) {
             // Of a model without files of its own: the hash of both hashes.
-            let both = format!("{own}{}", sha256_of_files(files));
-            self.identity.sha256 = OnceCell::from(hex(Sha256::digest(both).as_slice()));
+            let both = format!("{own}{}", sha256_of_files(files).unwrap_or_default());
+            self.identity.sha256 = OnceCell::from(sha256_of(both.as_bytes()));
         }
     }
 
@@ -354,25 +353,4 @@ fn read_json(path: &Path) -> Result<serde_json::Value, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Format { path: path.into(), problem: format!("not a JSON file: {error}") })
-}
-
-/// Hex SHA-256 over the contents of files, one after the other; empty if one can't be read any more.
-pub(crate) fn sha256_of_files(files: &[PathBuf]) -> String {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    for file in files {
-        let Ok(mut file) = std::fs::File::open(file) else { return String::new() };
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => hash.update(&buffer[..count]),
-                Err(_) => return String::new(),
-            }
-        }
-    }
-    hex(hash.finalize().as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

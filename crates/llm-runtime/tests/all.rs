@@ -11,8 +11,6 @@ mod export;
 #[cfg(feature = "engine")]
 mod gguf;
 #[cfg(feature = "engine")]
-mod goldens;
-#[cfg(feature = "engine")]
 mod hub;
 #[cfg(feature = "engine")]
 mod llama;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use golden_files::family;
 use llm_runtime::{
     AttentionCapture, AttentionEdit, AttentionProbe, Completion, Continuation, EditedRows, Engine, EngineOptions,
     GenerationOptions, Llama, Prompt, Quantization, Request, ScoreRequest, Selection, Span, SpanChoice, TextModel,
@@ -10,7 +11,6 @@ use llm_runtime::{
 };
 
 use crate::determinism::requests;
-use crate::goldens::family;
 use crate::llama::{generate, ids_of, max_difference, model_folders, numbered_tokenizer, request, tensors};
 
 /// Attention weights against transformers.

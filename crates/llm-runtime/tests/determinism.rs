@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use golden_files::family;
 use llm_runtime::{
     Continuation, Engine, EngineOptions, GenerationOptions, Llama, Prompt, Quantization, Request, ScoreRequest,
     TextModel, WeightOptions,
@@ -13,7 +14,6 @@ use llm_runtime::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::goldens::family;
 use crate::llama::{generate, numbered_tokenizer, request};
 
 const REQUESTS: u64 = 50;

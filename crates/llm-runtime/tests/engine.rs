@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
 use candle_core::{DType, Device};
+use golden_files::root;
 use llm_runtime::{
     CancelToken, Completion, Continuation, Engine, EngineOptions, Event, FinishReason, FloatType, GenerationOptions,
     LoadOptions, Message, Pressure, Prompt, Quantization, Request, RequestError, RequestSource, ScoreRequest, Supply,
     TextModel, WeightOptions,
 };
 
-use crate::goldens::root;
 use crate::llama::generate;
 
 fn model() -> PathBuf {

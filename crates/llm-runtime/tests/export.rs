@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use candle_core::Tensor;
+use golden_files::{data, family, root};
 use llm_runtime::{Engine, ExportType, FloatType, LoadOptions, ModelExport, Quantization, TextModel};
 
-use crate::goldens::{data, family, root};
 use crate::llama::max_difference;
 
 const KEEP: &dyn Fn(&str) -> Result<Option<Tensor>, llm_runtime::Error> = &|_| Ok(None);

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use golden_files::family;
 use llm_runtime::{Engine, EngineOptions, GenerationOptions, LoadOptions};
 use serde_json::Value;
 
-use crate::goldens::family;
 use crate::llama::{generate, ids, json, max_difference, request, tensors};
 
 fn files(family: &Path) -> Vec<PathBuf> {

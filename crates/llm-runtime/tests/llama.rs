@@ -5,13 +5,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use golden_files::family;
 use llm_runtime::{
     Completion, Continuation, EarlyStopping, Engine, EngineOptions, Event, GenerationOptions, GgufVocabulary, Llama,
     Prompt, Request, ScoreRequest, TextModel, Tokenizer, WeightOptions,
 };
 use serde_json::Value;
-
-use crate::goldens::family;
 
 /// The tiny models have no tokenizer: any vocabulary of the right size serves.
 pub(crate) fn numbered_tokenizer(size: usize, eos: Option<u32>) -> Tokenizer {

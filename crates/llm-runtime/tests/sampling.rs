@@ -22,7 +22,7 @@ struct Golden {
 
 impl Golden {
     fn load() -> Option<Self> {
-        let folder = crate::goldens::family("sampling")?;
+        let folder = golden_files::family("sampling")?;
         let spec = serde_json::from_slice(&std::fs::read(folder.join("sampling.json")).unwrap()).unwrap();
         Some(Self { spec, bytes: std::fs::read(folder.join("sampling.safetensors")).unwrap() })
     }

@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use golden_files::root;
 use llm_runtime::server::{ServerOptions, serve};
 use llm_runtime::{
     ApiKey, CancelToken, Completion, Continuation, Engine, EngineOptions, Error, Event, FinishReason,
@@ -18,7 +19,6 @@ use llm_runtime::{
 };
 use serde_json::{Value, json};
 
-use crate::goldens::root;
 use crate::llama::generate;
 
 const NAME: &str = "tiny/llama@1";

@@ -1,10 +1,10 @@
 //! Chat templates against jinja2, and the parts of a prompt after rendering.
 
+use golden_files::family;
 use llm_runtime::{BuiltInTemplate, ChatTemplate, GenerationPrompt, Message, Part, Role, TemplateError, Tokenizer};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::goldens::family;
 use crate::llama::{ids, json};
 
 fn messages(dialogue: &Value) -> Vec<Message> {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use golden_files::{data, family, root};
 use llm_runtime::{ControlTokenText, GgufVocabulary, Tokenizer, TokenizerError};
 use proptest::prelude::*;
 use serde_json::{Value, json as value};
 
-use crate::goldens::{data, family, root};
 use crate::llama::{ids, json};
 
 fn lines(path: &Path) -> Vec<Value> {

@@ -1,6 +1,5 @@
 //! Tests of the crate, in one binary.
 
-mod goldens;
 mod lora;
 mod sft_corpus;
 mod sft_cutoff;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use golden_files::family;
 use llm_runtime::{Llama, WeightOptions};
 use lora::{Adapters, LoraConfig, SftBatch, SftObjective, Targets};
 use serde_json::Value;
@@ -12,8 +13,6 @@ use training::{
     AdamWOptions, Dataset, Gradients, Mode, Normalisation, Objective, Pass, Schedule, TrainEvent, Trainer,
     TrainerOptions, TrainingError, Warmup,
 };
-
-use crate::goldens::family;
 
 pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

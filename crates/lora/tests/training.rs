@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor, Var};
+use golden_files::root;
 use llm_runtime::{
     Checkpoints, DenseLinear, DropoutPass, Embedding, Error, Linear, LinearLoader, Llama, LlamaConfig, QuantLinear,
     RopeScaling, WeightOptions,
@@ -18,7 +19,6 @@ use training::{
     Trainer, TrainerOptions, TrainingError, VariableLoader, Warmup, normal_values,
 };
 
-use crate::goldens::root;
 use crate::lora::{close, model, values};
 
 fn config() -> LlamaConfig {

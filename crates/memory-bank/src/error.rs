@@ -53,6 +53,12 @@ impl MemoryError {
     }
 }
 
+impl From<llm_runtime::Error> for MemoryError {
+    fn from(error: llm_runtime::Error) -> Self {
+        Self::Model(error.into())
+    }
+}
+
 impl From<MemoryError> for training::TrainingError {
     fn from(error: MemoryError) -> Self {
         Self::Objective(error.into())

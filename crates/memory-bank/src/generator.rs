@@ -53,11 +53,11 @@ impl MagicGenerator {
         device: &Device,
     ) -> Result<Self, MemoryError> {
         let width = config.width;
-        let linear = |name: &str, outputs: usize| loader.linear(name, width, outputs).map_err(Seq2SeqError::from);
+        let linear = |name: &str, outputs: usize| loader.linear(name, width, outputs);
         let tokens = TokenTable::load(loader, config, "decoder.embed_tokens", device)?;
         let head = match options.head {
             HeadInit::Tied => {
-                let bias = loader.tensor(HEAD_BIAS, &[config.vocabulary_size]).map_err(Seq2SeqError::from)?;
+                let bias = loader.tensor(HEAD_BIAS, &[config.vocabulary_size])?;
                 tokens.head(Some(bias))?
             }
             HeadInit::Embeddings | HeadInit::Random => linear("generator.proj", config.vocabulary_size)?,

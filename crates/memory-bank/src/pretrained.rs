@@ -1,15 +1,14 @@
 //! Generators all of whose weights are trained, and their folders.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use llm_runtime::LinearLoader;
+use candle_core::{DType, Device};
+use llm_runtime::{LinearLoader, StateDict};
 use seq2seq::{Seq2SeqConfig, Seq2SeqError};
 use training::{Parameters, VariableLoader};
 
-use crate::weights::{NewWeights, StateDict};
+use crate::weights::{NewWeights, TrainedWeights};
 use crate::{GeneratorOptions, MagicGenerator, MemoryError};
 
 /// The file of the parameters in a generator's folder.
@@ -26,9 +25,8 @@ impl MagicGenerator {
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let (tensors, path) = read(folder, device)?;
-        let strategies = strategies(&tensors, &path)?;
-        Self::load(&StateDict { tensors, path }, config, strategies, options, device)
+        let state = StateDict::open(&folder.join(WEIGHTS_FILE))?;
+        Self::load(&TrainedWeights { state: &state, device }, config, strategies(&state)?, options, device)
     }
 }
 
@@ -73,20 +71,17 @@ impl TrainableMagic {
         Self::build(&weights, linears, config, strategies, options, device)
     }
 
-    /// Goes on with the parameters of a generator, by MAGIC's names. `path` is the file that they are of, for messages.
+    /// Goes on with the parameters of a generator, by MAGIC's names: of a folder of ours, or `dialogue_model.pth` of the published code.
     ///
     /// # Errors
     /// A tensor is missing or has another shape than `config` says.
     pub fn of_state(
-        tensors: HashMap<String, Tensor>,
-        path: &Path,
+        state: &StateDict,
         config: &Seq2SeqConfig,
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let strategies = strategies(&tensors, path)?;
-        let weights = StateDict { tensors, path: path.to_owned() };
-        Self::build(&weights, DType::F32, config, strategies, options, device)
+        Self::build(&TrainedWeights { state, device }, DType::F32, config, strategies(state)?, options, device)
     }
 
     /// Goes on with a folder that [`Self::save`] has written.
@@ -99,8 +94,7 @@ impl TrainableMagic {
         options: GeneratorOptions,
         device: &Device,
     ) -> Result<Self, MemoryError> {
-        let (tensors, path) = read(folder, device)?;
-        Self::of_state(tensors, &path, config, options, device)
+        Self::of_state(&StateDict::open(&folder.join(WEIGHTS_FILE))?, config, options, device)
     }
 
     fn build(
@@ -130,18 +124,9 @@ impl TrainableMagic {
     }
 }
 
-/// The tensors of a generator's folder, and their file.
-fn read(folder: &Path, device: &Device) -> Result<(HashMap<String, Tensor>, PathBuf), MemoryError> {
-    let path = folder.join(WEIGHTS_FILE);
-    let bytes = std::fs::read(&path).map_err(MemoryError::io(&path))?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, device);
-    Ok((tensors.map_err(|error| MemoryError::file(&path, error))?, path))
-}
-
 /// For how many strategies a state dict is.
-fn strategies(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<usize, MemoryError> {
-    let bias = tensors.get("strategy_cls.classifier.bias").ok_or_else(|| {
-        MemoryError::file(path, "there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC")
-    })?;
-    Ok(bias.elem_count())
+fn strategies(state: &StateDict) -> Result<usize, MemoryError> {
+    let bias = state.shape("strategy_cls.classifier.bias");
+    let missing = || state.problem("there is no `strategy_cls.classifier.bias`: it is no generator of MAGIC");
+    Ok(bias.ok_or_else(missing)?.iter().product())
 }

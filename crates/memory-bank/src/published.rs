@@ -1,41 +1,20 @@
-//! Checkpoints of the published code: a state dict, and a memory that is a pickled list of tensors.
+//! The memory of a checkpoint of the published code: a pickled list of tensors.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use candle_core::pickle::{Object, Stack, TensorInfo};
 use candle_core::{DType, Device, Tensor};
-use seq2seq::Seq2SeqConfig;
 use zip::ZipArchive;
 
 use crate::bank::List;
-use crate::{BankOptions, BankRow, GeneratorOptions, MemoryError, Place, StrategyBank, TrainableMagic};
+use crate::{BankOptions, BankRow, MemoryError, Place, StrategyBank};
 
 /// What stands for the dialogue of a row of which the published file tells nothing but its vector.
 const UNKNOWN: &str = "unknown";
 
 type Archive = ZipArchive<BufReader<File>>;
-
-impl TrainableMagic {
-    /// Reads `dialogue_model.pth` of the published code.
-    ///
-    /// # Errors
-    /// The file can't be read, is no state dict, or not that of a generator of this shape.
-    pub fn open_published(
-        path: &Path,
-        config: &Seq2SeqConfig,
-        options: GeneratorOptions,
-        device: &Device,
-    ) -> Result<Self, MemoryError> {
-        File::open(path).map_err(MemoryError::io(path))?;
-        let damaged = |error| MemoryError::file(path, format!("not a state dict of PyTorch: {error}"));
-        let tensors: HashMap<String, Tensor> =
-            candle_core::pickle::read_all(path).map_err(damaged)?.into_iter().collect();
-        Self::of_state(tensors, path, config, options, device)
-    }
-}
 
 impl StrategyBank {
     /// Reads `memory_bank.pth` of the published code: a list of one tensor `[rows, width]` for each strategy, wherever it was computed. It tells no

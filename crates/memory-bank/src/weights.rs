@@ -1,11 +1,9 @@
 //! Where a generator's parameters come from: a state dict, or BART and fresh values.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use llm_runtime::{DenseLinear, Embedding, Error, Linear, LinearLoader, seeded_stream};
+use llm_runtime::{DenseLinear, Embedding, Error, Linear, LinearLoader, StateDict, seeded_stream};
 use rand::RngExt;
 
 use crate::HeadInit;
@@ -93,28 +91,22 @@ impl LinearLoader for NewWeights<'_> {
 }
 
 /// A trained generator's parameters, by name.
-pub(crate) struct StateDict {
-    pub(crate) tensors: HashMap<String, Tensor>,
-    /// The file that they are of, for messages.
-    pub(crate) path: PathBuf,
+pub(crate) struct TrainedWeights<'a> {
+    pub(crate) state: &'a StateDict,
+    pub(crate) device: &'a Device,
 }
 
-impl StateDict {
+impl TrainedWeights<'_> {
     fn value(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
-        let problem = |problem: String| Error::Format { path: self.path.clone(), problem };
-        let tensor = self.tensors.get(name).ok_or_else(|| {
-            problem(format!(
-                "the tensor `{name}` is missing: the file is incomplete, or of a generator with other options"
-            ))
-        })?;
-        if tensor.dims() != shape {
-            return Err(problem(format!("`{name}` has the shape {:?}, expected {shape:?}", tensor.dims())));
+        if !self.contains(name) {
+            let problem = "the file is incomplete, or of a generator with other options";
+            return Err(self.state.problem(format!("the tensor `{name}` is missing: {problem}")));
         }
-        Ok(tensor.to_dtype(DType::F32)?.contiguous()?)
+        self.state.value_of_shape(name, shape, self.device)
     }
 }
 
-impl LinearLoader for StateDict {
+impl LinearLoader for TrainedWeights<'_> {
     fn linear(&self, name: &str, in_features: usize, out_features: usize) -> Result<Arc<dyn Linear>, Error> {
         let weight = self.value(&format!("{name}.weight"), &[out_features, in_features])?;
         let bias = self.value(&format!("{name}.bias"), &[out_features])?;
@@ -130,6 +122,6 @@ impl LinearLoader for StateDict {
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.state.shape(name).is_some()
     }
 }

@@ -3,4 +3,3 @@
 mod bank;
 mod generator;
 mod golden;
-mod goldens;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::DropoutPass;
+use golden_files::family;
+use llm_runtime::{DropoutPass, StateDict};
 use memory_bank::{
     BankOptions, EmptyMemory, FixedLengths, GeneratorOptions, HeadInit, MagicBatch, MagicObjective, MotivationFusion,
     Place, Pool, Response, Sample, Sources, StrategyBank, TrainableMagic, remembered,
@@ -13,8 +14,6 @@ use memory_bank::{
 use seq2seq::{Seq2SeqConfig, TokenBatch};
 use serde_json::Value;
 use training::{AdamW, AdamWOptions, Gradients, Mode, Objective, Pass};
-
-use crate::goldens::family;
 
 /// README: logits and memory at counted positions; losses; gradients beside a relative 1e-4.
 const VALUES: f64 = 1e-4;
@@ -82,7 +81,8 @@ impl Family {
         if variant.options.empty == EmptyMemory::Learned {
             state.insert("memory_enhance_module.empty".into(), self.file(variant.file)["empty_vector"].clone());
         }
-        TrainableMagic::of_state(state, &path, &self.config, variant.options, &Device::Cpu).unwrap()
+        let state = StateDict::of_tensors(state, &path);
+        TrainableMagic::of_state(&state, &self.config, variant.options, &Device::Cpu).unwrap()
     }
 
     fn objective(&self, model: &TrainableMagic) -> MagicObjective {

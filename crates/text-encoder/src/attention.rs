@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::{DropoutPass, Linear, LinearLoader, ops};
+use llm_runtime::ops::{AttentionDropout, AttentionLayout, packed_attention};
+use llm_runtime::{DropoutPass, Linear, LinearLoader};
 
-use crate::batch::Padding;
 use crate::norm::Norm;
 use crate::{EncoderConfig, EncoderError};
 
@@ -45,28 +45,16 @@ impl SelfAttention {
     pub(crate) fn forward(
         &self,
         x: &Tensor,
-        padding: &Padding,
+        layout: &Arc<AttentionLayout>,
         dropout: Option<DropoutPass>,
     ) -> candle_core::Result<Tensor> {
-        let head_width = self.query.out_features() / self.heads;
-        let queries = (self.query.forward(x)? * (1.0 / (head_width as f64).sqrt()))?;
-        let queries = self.by_head(&queries, padding)?;
-        let keys = self.by_head(&self.key.forward(x)?, padding)?;
-        let values = self.by_head(&self.value.forward(x)?, padding)?;
-        // [sequences, heads, queries, keys]
-        let scores = queries.matmul(&keys.t()?)?;
-        let probabilities = ops::masked_softmax(&scores, &padding.mask)?;
-        let probabilities = drop(dropout, &probabilities, self.attention_dropout, &self.name, "probabilities")?;
-        let mixed = probabilities.matmul(&values)?.transpose(1, 2)?.contiguous()?;
-        let mixed = padding.cut(&mixed.reshape((padding.sequences * padding.longest, ()))?)?;
+        let (queries, keys, values) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
+        let place = || format!("{}.probabilities", self.name);
+        let of_weights =
+            dropout.map(|pass| AttentionDropout { pass, probability: self.attention_dropout, place: place() });
+        let mixed = packed_attention(&queries, &keys, &values, self.heads, layout, of_weights)?;
         let added = drop(dropout, &self.output.forward(&mixed)?, self.hidden_dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
-    }
-
-    /// `[rows, width]` to `[sequences, heads, longest, head width]`.
-    fn by_head(&self, rows: &Tensor, padding: &Padding) -> candle_core::Result<Tensor> {
-        let padded = padding.pad(rows)?.reshape((padding.sequences, padding.longest, self.heads, ()))?;
-        padded.transpose(1, 2)?.contiguous()
     }
 }
 

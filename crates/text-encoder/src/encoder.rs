@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use llm_runtime::ops::AttentionLayout;
 use llm_runtime::{DropoutPass, LinearLoader};
 use training::{Mode, Pass};
 
-use crate::batch::{Padding, starts_of};
+use crate::batch::starts_of;
 use crate::embeddings::Embeddings;
 use crate::layer::EncoderLayer;
 use crate::{EncoderBatch, EncoderConfig, EncoderError};
@@ -84,14 +85,14 @@ impl TextEncoder {
         pass: &Pass,
         mut see: impl FnMut(&Tensor),
     ) -> Result<(), EncoderError> {
-        let padding = Padding::new(batch, &self.device)?;
+        let layout = AttentionLayout::of_itself(batch.lengths(), batch.attended(), false)?;
         let dropout = dropout(pass);
         for layer in &self.layers {
             *states = match &pass.checkpoints {
-                None => layer.forward(states, &padding, dropout)?,
+                None => layer.forward(states, &layout, dropout)?,
                 Some(checkpoints) => {
-                    let (layer, padding) = (layer.clone(), padding.clone());
-                    checkpoints.run(states, move |states| layer.forward(states, &padding, dropout))?
+                    let (layer, layout) = (layer.clone(), layout.clone());
+                    checkpoints.run(states, move |states| layer.forward(states, &layout, dropout))?
                 }
             };
             see(states);

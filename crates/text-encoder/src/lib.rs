@@ -75,4 +75,4 @@ pub use pretrained::{Prediction, SentenceEncoder, TextClassifier, TrainableClass
 pub use scoring::ScoringEncoder;
 pub use tokenizer::EncoderTokenizer;
 pub use vocabulary::learn_pieces;
-pub use weights::{EncoderWeights, weights_sha256};
+pub use weights::EncoderWeights;

@@ -3,7 +3,6 @@
 mod bad_input;
 mod folders;
 mod golden;
-mod goldens;
 mod gradients;
 mod learning;
 mod padding;

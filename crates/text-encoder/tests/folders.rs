@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use text_encoder::{
     Architecture, EncoderBatch, EncoderConfig, EncoderTokenizer, EncoderWeights, ReadingOptions, SentenceEncoder,
-    SequenceClassifier, TextClassifier, TrainableClassifier, weights_sha256,
+    SequenceClassifier, TextClassifier, TrainableClassifier,
 };
 use training::Pass;
 
@@ -130,7 +130,7 @@ fn a_state_dict_of_torch_is_read() {
     let found = values(&model.logits(&batch, &Pass::evaluation()).unwrap());
     assert_eq!(found.len(), expected.len());
     assert!(found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5), "{found:?}");
-    assert_eq!(weights_sha256(&folder).unwrap().len(), 64);
+    assert_eq!(llm_runtime::weights_sha256(&folder).unwrap().len(), 64);
 }
 
 #[test]

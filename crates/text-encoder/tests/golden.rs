@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use golden_files::family;
 use llm_runtime::{Checkpoints, DropoutPass};
 use serde_json::Value;
 use text_encoder::{
@@ -13,8 +14,6 @@ use training::{
     AdamWOptions, Dataset, Gradients, Mode, Objective, Parameters, Pass, Schedule, TrainEvent, Trainer, TrainerOptions,
     TrainingError, VariableLoader,
 };
-
-use crate::goldens::family;
 
 /// Largest difference of values and losses (README).
 const VALUES: f32 = 1e-4;

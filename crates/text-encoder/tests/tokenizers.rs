@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use golden_files::root;
 use text_encoder::{Architecture, EncoderTokenizer, learn_pieces};
-
-use crate::goldens::root;
 
 /// The folder of real tokenizers, or `None` with the reason printed.
 fn real_tokenizers() -> Option<PathBuf> {

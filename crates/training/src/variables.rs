@@ -85,11 +85,39 @@ impl FreshWeights {
         Self { seed, deviation, device: device.clone() }
     }
 
-    fn normal(&self, name: &str, shape: (usize, usize)) -> Result<Tensor, Error> {
-        let values = normal_values(self.seed, name, shape.0 * shape.1, self.deviation);
+    /// A value by the kind that its name tells: 0 for biases, 1 for the weights of norms, normal for everything else.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn value(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        if name.ends_with("bias") {
+            return Ok(Tensor::zeros(shape, DType::F32, &self.device)?);
+        }
+        if NORMS.iter().any(|norm| name.ends_with(norm)) {
+            return Ok(Tensor::ones(shape, DType::F32, &self.device)?);
+        }
+        self.normal(name, shape)
+    }
+
+    /// A table of token vectors `[rows, width]` as [`Self::value`] has it, but the row of the padding token is 0: it has no meaning of its own.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn padded_table(&self, name: &str, shape: &[usize], padding: u32) -> Result<Tensor, Error> {
+        let table = self.value(name, shape)?;
+        let rows = table.dim(0)?;
+        let kept: Vec<f32> = (0..rows).map(|row| if row == padding as usize { 0.0 } else { 1.0 }).collect();
+        Ok(table.broadcast_mul(&Tensor::from_vec(kept, (rows, 1), &self.device)?)?)
+    }
+
+    fn normal(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        let values = normal_values(self.seed, name, shape.iter().product(), self.deviation);
         Ok(Tensor::from_vec(values, shape, &self.device)?)
     }
 }
+
+/// How the names of norms' weights end, in Llama, BERT and BART.
+const NORMS: [&str; 3] = ["norm.weight", "LayerNorm.weight", "layernorm_embedding.weight"];
 
 /// `count` normal values (mean 0) from the stream of a name, by Box and Muller's transform.
 pub fn normal_values(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
@@ -107,18 +135,46 @@ pub fn normal_values(seed: u64, name: &str, count: usize, deviation: f64) -> Vec
 
 impl LinearLoader for FreshWeights {
     fn linear(&self, name: &str, in_features: usize, out_features: usize) -> Result<Arc<dyn Linear>, Error> {
-        Ok(Arc::new(DenseLinear::new(self.normal(name, (out_features, in_features))?, None)?))
+        Ok(Arc::new(DenseLinear::new(self.normal(name, &[out_features, in_features])?, None)?))
     }
 
     fn tensor(&self, _name: &str, shape: &[usize]) -> Result<Tensor, Error> {
-        Ok(Tensor::ones(shape, candle_core::DType::F32, &self.device)?)
+        Ok(Tensor::ones(shape, DType::F32, &self.device)?)
     }
 
     fn embedding(&self, name: &str, vocabulary: usize, width: usize) -> Result<Embedding, Error> {
-        Ok(Embedding::Dense(self.normal(name, (vocabulary, width))?))
+        Ok(Embedding::Dense(self.normal(name, &[vocabulary, width])?))
     }
 
     fn contains(&self, _name: &str) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_kind_of_a_fresh_value() {
+        let fresh = FreshWeights::new(5, 0.1, &Device::Cpu);
+        let values = |name: &str| fresh.value(name, &[2, 3]).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for name in ["bert.pooler.dense.bias", "final_logits_bias", "embeddings.LayerNorm.bias"] {
+            assert_eq!(values(name), [0.0; 6], "{name}");
+        }
+        let norms = ["model.norm.weight", "self_attn_layer_norm.weight", "output.LayerNorm.weight"];
+        for name in norms.into_iter().chain(["encoder.layernorm_embedding.weight"]) {
+            assert_eq!(values(name), [1.0; 6], "{name}");
+        }
+        assert_eq!(values("fc1.weight"), normal_values(5, "fc1.weight", 6, 0.1));
+    }
+
+    #[test]
+    fn only_the_row_of_padding_is_zero() {
+        let fresh = FreshWeights::new(5, 0.1, &Device::Cpu);
+        let table = |padding| fresh.padded_table("shared.weight", &[3, 2], padding).unwrap().to_vec2::<f32>().unwrap();
+        let drawn = normal_values(5, "shared.weight", 6, 0.1);
+        assert_eq!(table(1), [&drawn[..2], &[0.0, 0.0], &drawn[4..]]);
+        assert_eq!(table(3).concat(), drawn, "padding outside the table");
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use candle_core::Device;
 use command_line::{Failure, Format, print_json};
+use llm_runtime::StateDict;
 use magic::{EncodingOptions, GeneratorSettings, Profile, Strategy, save_generator};
 use memory_bank::{BankOptions, StrategyBank, TrainableMagic};
 use seq2seq::{Seq2SeqConfig, Seq2SeqTokenizer};
@@ -31,7 +32,7 @@ pub(crate) fn run(options: &ConvertCheckpoint, format: Format) -> Result<ExitCod
         Seq2SeqTokenizer::open(&folder_with("vocab.json", &[Some(checkpoint), options.bart_base_dir.as_ref()])?)?;
     let profile = Profile::Reference;
     let generator = profile.generator();
-    let model = TrainableMagic::open_published(&checkpoint.join(MODEL), &config, generator, &device)?;
+    let model = TrainableMagic::of_state(&StateDict::open(&checkpoint.join(MODEL))?, &config, generator, &device)?;
     let capacity = options.strategy_memory_max;
     let bank =
         StrategyBank::open_published(&checkpoint.join(MEMORY), BankOptions { capacity, ..profile.bank() }, &device)?;

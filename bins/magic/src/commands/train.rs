@@ -5,10 +5,8 @@ use std::process::ExitCode;
 
 use candle_core::Device;
 use command_line::{Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, print_json};
-use llm_runtime::format_bytes;
-use magic::{
-    GENERATOR_FOLDER, GeneratorSettings, Sample, SampleEncoder, Strategy, read_samples, save_generator, sha256_of_files,
-};
+use llm_runtime::{format_bytes, sha256_of_files, weights_sha256};
+use magic::{GENERATOR_FOLDER, GeneratorSettings, Sample, SampleEncoder, Strategy, read_samples, save_generator};
 use memory_bank::{BankOptions, MagicDataset, MagicObjective, MemoryError, StrategyBank, TrainableMagic};
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqTokenizer, Seq2SeqWeights, StackConfig, Truncation};
 use serde::Serialize;
@@ -131,7 +129,7 @@ impl Pupil {
         }
         let tokenizer = Seq2SeqTokenizer::open(&folder)?;
         let model = new(&Seq2SeqWeights::open(&folder, &config, device, seed)?, &config)?;
-        Ok(Self { model, tokenizer, config, base: (base.clone(), text_encoder::weights_sha256(&folder)?) })
+        Ok(Self { model, tokenizer, config, base: (base.clone(), weights_sha256(&folder)?) })
     }
 }
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, interrupt, print_json};
 use esc_metrics::interval::Interval;
+use llm_runtime::weights_sha256;
 use serde::Serialize;
-use text_encoder::weights_sha256;
 
 use super::rows::{self, Predictions, Row};
 use super::{data, model};

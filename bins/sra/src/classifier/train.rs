@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, Outcome, Recorder, interrupt, open_run, print_json};
 use esconv_data::Split;
-use llm_runtime::format_bytes;
+use llm_runtime::{format_bytes, weights_sha256};
 use serde::Serialize;
 use text_encoder::{
     ClassificationDataset, ClassificationObjective, EncoderConfig, EncoderTokenizer, TrainableClassifier, learn_pieces,
-    weights_sha256,
 };
 use training::{Control, Dataset, End, RunDir, SetScores, TrainSummary, Trainer, TrainerOptions};
 

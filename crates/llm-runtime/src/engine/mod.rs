@@ -41,7 +41,7 @@ use crate::text_model::{
     Event, ModelIdentity, Prompt, Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
 };
 use crate::tokenizer::Tokenizer;
-use crate::{ChatTemplate, Error, Llama, load};
+use crate::{ChatTemplate, Error, Llama, sha256_of_files};
 
 /// Limits of an [`Engine`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +85,7 @@ impl IdentityParts {
     pub(crate) fn identity(&self, template: Option<&ChatTemplate>) -> ModelIdentity {
         ModelIdentity {
             name: self.name.clone(),
-            sha256: self.sha256.get_or_init(|| load::sha256_of_files(&self.files)).clone(),
+            sha256: self.sha256.get_or_init(|| sha256_of_files(&self.files).unwrap_or_default()).clone(),
             dtype: self.dtype.clone(),
             template_sha256: template.map(|template| template.sha256().to_string()).unwrap_or_default(),
         }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::options::Dialect;
+use crate::sha256::hex;
 use crate::text_model::{Prompt, Request, RequestError};
 use crate::{GenerationOptions, InvalidOption, Message};
 
@@ -23,7 +24,7 @@ impl Call {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// The body's bytes. Whether an answer is streamed does not decide it, so that is added last.

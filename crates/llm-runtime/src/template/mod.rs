@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, context};
-use sha2::{Digest, Sha256};
 
 pub use built_in::BuiltInTemplate;
 
 use self::marks::Marks;
+use crate::sha256::sha256_of;
 use crate::{Message, Part};
 
 /// What can be wrong with a chat template.
@@ -126,7 +126,7 @@ impl ChatTemplate {
 
     /// Hex SHA-256 of the source.
     pub fn sha256(&self) -> String {
-        Sha256::digest(self.source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_of(self.source.as_bytes())
     }
 
     /// Whether the template has a place for a system message: it is rendered with one to find out.

@@ -11,7 +11,8 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior};
 use super::bpe::{CoreParts, DummyPrefix};
 use super::control::ControlToken;
 use super::sentencepiece_bpe::{self, Piece, PieceType, Preparation};
-use super::{Assembly, Spelling, Tokenizer, TokenizerError, Vocabulary, hex};
+use super::{Assembly, Spelling, Tokenizer, TokenizerError, Vocabulary};
+use crate::sha256::hex;
 
 /// What a GGUF file says about its tokenizer, key by key.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,7 +11,8 @@ use tokenizers::AddedToken;
 use super::bpe::{CoreParts, DummyPrefix};
 use super::control::ControlToken;
 use super::vocabulary::checked_id;
-use super::{Assembly, Spelling, Tokenizer, TokenizerError, Vocabulary, sha256_hex};
+use super::{Assembly, Spelling, Tokenizer, TokenizerError, Vocabulary};
+use crate::sha256::sha256_of;
 
 const FORMAT: &str = "tokenizer.json";
 
@@ -55,7 +56,7 @@ impl Tokenizer {
             adds_bos: adds_bos && bos.is_some(),
             bos_token: Some(names.bos),
             eos_token: Some(names.eos),
-            sha256: sha256_hex(bytes),
+            sha256: sha256_of(bytes),
             vocabulary,
             control,
         })

@@ -22,8 +22,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
-
 pub use self::control::{ControlSegment, ControlToken, ControlTokens};
 pub use self::decode::{ControlTokenText, DecodeStream};
 pub use self::error::TokenizerError;
@@ -224,12 +222,4 @@ impl fmt::Debug for Tokenizer {
             .field("sha256", &self.sha256)
             .finish_non_exhaustive()
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,8 @@
 
 use super::protobuf::{Fields, Value};
 use super::sentencepiece_bpe::{Piece, PieceType, Preparation, assemble};
-use super::{Assembly, GgufVocabulary, Spelling, Tokenizer, TokenizerError, sha256_hex};
+use super::{Assembly, GgufVocabulary, Spelling, Tokenizer, TokenizerError};
+use crate::sha256::sha256_of;
 
 const FORMAT: &str = "tokenizer.model (SentencePiece)";
 
@@ -45,7 +46,7 @@ impl Tokenizer {
             eos: eos.into_iter().collect(),
             unk,
             adds_bos: bos.is_some(),
-            sha256: sha256_hex(bytes),
+            sha256: sha256_of(bytes),
             ..Assembly::default()
         })
     }

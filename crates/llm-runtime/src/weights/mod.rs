@@ -5,6 +5,7 @@ mod gguf;
 mod gguf_llama;
 mod quantization;
 mod safetensors;
+mod state_dict;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use rayon::prelude::*;
 
 pub use quantization::{FloatType, Quantization};
-pub use safetensors::SafetensorsFolder;
+pub use state_dict::{StateDict, weights_sha256};
 
 use self::gguf::GgufFile;
+use self::safetensors::SafetensorsFiles;
 use crate::config::LlamaConfig;
 use crate::linear::{DenseLinear, Embedding, Linear, LinearLoader, QuantLinear};
 use crate::{EmbeddedModel, Error, Tokenizer};
@@ -53,7 +55,7 @@ pub(crate) struct Weights<'a> {
 
 enum Source {
     Gguf(GgufFile),
-    Safetensors(SafetensorsFolder),
+    Safetensors(SafetensorsFiles),
 }
 
 impl<'a> Weights<'a> {
@@ -66,7 +68,7 @@ impl<'a> Weights<'a> {
     ) -> Result<Self, Error> {
         let (source, config) = if path.is_dir() {
             let config = LlamaConfig::from_hugging_face(&path.join("config.json"))?;
-            (Source::Safetensors(SafetensorsFolder::open(path)?), config)
+            (Source::Safetensors(SafetensorsFiles::open(path)?), config)
         } else {
             let file = GgufFile::open(path)?;
             let config = gguf_llama::config(&file, path)?;
@@ -283,14 +285,14 @@ fn tensor_of_first_layer() -> String {
     "model.layers.0.mlp.up_proj.weight".into()
 }
 
-/// Whether all values are finite; tensors on a GPU are not looked at (their logits are, at every step).
+/// Whether all values of a contiguous tensor are finite; tensors on a GPU are not looked at (their logits are, at every step).
 fn all_finite(tensor: &Tensor) -> bool {
-    let (storage, _) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { return true };
+    let (storage, layout) = tensor.storage_and_layout();
+    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else { return true };
     match storage {
-        CpuStorage::F32(values) => values.par_iter().all(|value| value.is_finite()),
-        CpuStorage::F16(values) => values.par_iter().all(|value| value.is_finite()),
-        CpuStorage::BF16(values) => values.par_iter().all(|value| value.is_finite()),
+        CpuStorage::F32(values) => values[start..end].par_iter().all(|value| value.is_finite()),
+        CpuStorage::F16(values) => values[start..end].par_iter().all(|value| value.is_finite()),
+        CpuStorage::BF16(values) => values[start..end].par_iter().all(|value| value.is_finite()),
         _ => true,
     }
 }

@@ -1,4 +1,4 @@
-//! The safetensors files of a Hugging Face folder, single or sharded.
+//! Safetensors files: a single one, or those of a Hugging Face folder, single or sharded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::Error;
 
+const SINGLE_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
 /// A tensor's type and shape.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -16,24 +19,24 @@ pub(crate) struct Entry {
 }
 
 /// Mapped files and the table of their tensors in f32, f16 and bf16.
-pub struct SafetensorsFolder {
+pub(crate) struct SafetensorsFiles {
     tensors: MmapedSafetensors,
     entries: BTreeMap<String, Entry>,
     files: Vec<PathBuf>,
 }
 
-impl SafetensorsFolder {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; reads headers only.
+impl SafetensorsFiles {
+    /// Opens a file, or a folder's `model.safetensors` or the shards that `model.safetensors.index.json` names; reads headers only.
     ///
     /// # Errors
     /// A file is missing, can't be read, or is no whole safetensors file.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let files = weight_files(folder)?;
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let files = weight_files(path)?;
         for file in &files {
             std::fs::File::open(file).map_err(|source| Error::Io { path: file.clone(), source })?;
         }
         // SAFETY: the files are only read; as with any mapping, nobody may shorten them while the model loads.
-        let tensors = unsafe { MmapedSafetensors::multi(&files) }.map_err(|error| damaged(folder, &files, &error))?;
+        let tensors = unsafe { MmapedSafetensors::multi(&files) }.map_err(|error| damaged(path, &files, &error))?;
         let mut entries = BTreeMap::new();
         for (name, view) in tensors.tensors() {
             let dtype = match view.dtype() {
@@ -49,12 +52,12 @@ impl SafetensorsFolder {
     }
 
     /// The files, in the order of their names.
-    pub fn files(&self) -> &[PathBuf] {
+    pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
     /// The names of all tensors, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
@@ -67,7 +70,7 @@ impl SafetensorsFolder {
     }
 
     /// A tensor's shape; `None` if there is no such tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entry(name).map(|entry| entry.shape.as_slice())
     }
 
@@ -75,34 +78,43 @@ impl SafetensorsFolder {
     ///
     /// # Errors
     /// There is no such tensor, or the device fails.
-    pub fn load(&self, name: &str, device: &Device) -> Result<Tensor, Error> {
+    pub(crate) fn load(&self, name: &str, device: &Device) -> Result<Tensor, Error> {
         Ok(self.tensors.load(name, device)?)
     }
 }
 
-fn damaged(folder: &Path, files: &[PathBuf], error: &candle_core::Error) -> Error {
+fn damaged(path: &Path, files: &[PathBuf], error: &candle_core::Error) -> Error {
     let path = match files {
         [single] => single.clone(),
-        _ => folder.to_path_buf(),
+        _ => path.to_path_buf(),
     };
     let text = error.to_string();
     let reason = text.lines().next().unwrap_or_default();
     Error::Format { path, problem: format!("not a whole safetensors file ({reason}): copy or download it again") }
 }
 
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let single = folder.join("model.safetensors");
+/// Whether a folder has weights as safetensors.
+pub(crate) fn has_safetensors(folder: &Path) -> bool {
+    [SINGLE_FILE, INDEX_FILE].iter().any(|name| folder.join(name).is_file())
+}
+
+/// The files that a path means, in the order of their names.
+pub(crate) fn weight_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let single = path.join(SINGLE_FILE);
     if single.is_file() {
         return Ok(vec![single]);
     }
-    let index = folder.join("model.safetensors.index.json");
+    let index = path.join(INDEX_FILE);
     if !index.is_file() {
         return Err(Error::Format {
-            path: folder.into(),
+            path: path.into(),
             problem: "no model.safetensors and no model.safetensors.index.json here: expected a Hugging Face model folder (pytorch .bin files must be converted first)".into(),
         });
     }
-    sharded_files(folder, &index)
+    sharded_files(path, &index)
 }
 
 fn sharded_files(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -13,9 +13,9 @@ use command_line::{Failure, Format, interrupt, print_json};
 use esc_metrics::classification::{Averaged, ClassificationReport, Labelled};
 use esc_metrics::interval::Resampling;
 use esc_metrics::{ComparedRow, ResourceFolders, Resources};
+use llm_runtime::sha256_of_files;
 use magic::{
     Evaluated, Evaluation, Evaluator, RESPONSE_ROWS, ResponseGenerator, ResponseRow, Sample, Strategy, metric_names,
-    sha256_of_files,
 };
 use seq2seq::search::DecodingOptions;
 use serde::Serialize;
