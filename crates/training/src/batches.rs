@@ -65,13 +65,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const USUAL: BatchPlan = BatchPlan {
-        size: 1,
-        by_length: false,
-        batches_per_pool: BATCHES_PER_POOL,
-        drop_incomplete: false,
-        seed: 1,
-    };
+    const USUAL: BatchPlan =
+        BatchPlan { size: 1, by_length: false, batches_per_pool: BATCHES_PER_POOL, drop_incomplete: false, seed: 1 };
 
     proptest! {
         #[test]
