@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use llm_runtime::hex;
 use memory_bank::{Place, Response, Sample as EncodedSample};
 use seq2seq::{Seq2SeqTokenizer, Truncation};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::sample::Sample;
-use crate::sha256::hex;
 
 /// What stands for a motivation that is not there, as in the published code.
 const NO_MOTIVATION: &str = "No motivation provided";

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use llm_runtime::sha256_of;
 use serde::{Deserialize, Serialize};
 use strategy_prompting::RowKind;
 
 use crate::answer::ParsedAnswer;
-use crate::sha256::sha256_of;
 use crate::strategy::Strategy;
 
 /// Name of the journal of an inference.

@@ -48,7 +48,6 @@ mod prompts;
 mod response;
 mod sample;
 mod seeds;
-mod sha256;
 mod smoothing;
 mod strategy;
 mod strategy_inference;

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use llm_runtime::{
     Completion, Event, FinishReason, GenerationOptions, Message, ModelIdentity, Prompt, Request, RunStatistics,
-    TextModel,
+    TextModel, sha256_of,
 };
 use serde::{Deserialize, Serialize};
 use strategy_prompting::RowKind;
@@ -17,7 +17,6 @@ use crate::clip::{CollectionClip, collection_clips};
 use crate::dialogue::Dialogue;
 use crate::error::Error;
 use crate::seeds::seed_of;
-use crate::sha256::sha256_of;
 use crate::strategy::Strategy;
 use crate::template::Template;
 

@@ -1,5 +1,6 @@
 //! Responses of a trained generator, and how likely it finds those of people.
 
+use llm_runtime::sha256_of;
 use memory_bank::{BankRow, MagicBatch, Sample as EncodedSample, Sources};
 use seq2seq::search::{Decoded, DecodingOptions};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use training::Pass;
 
 use crate::error::Error;
 use crate::generator_folder::ResponseGenerator;
-use crate::sha256::sha256_of;
 use crate::strategy::Strategy;
 
 /// A generated response: a line of `responses.jsonl`.

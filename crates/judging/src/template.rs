@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use llm_runtime::Message;
+use llm_runtime::{Message, sha256_of};
 use minijinja::{Environment, UndefinedBehavior};
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
@@ -86,7 +85,7 @@ impl JudgeTemplate {
         environment.add_template_owned("system", system.to_owned()).map_err(problem)?;
         environment.add_template_owned("user", user.to_owned()).map_err(problem)?;
         let question = question(&slots(&environment)).map_err(&refuse)?;
-        let sha256 = hex(&Sha256::digest(source.as_bytes()));
+        let sha256 = sha256_of(&source);
         Ok(Self { name: name.to_owned(), sha256, source, question, environment })
     }
 
@@ -155,8 +154,4 @@ fn question(slots: &[String]) -> Result<Question, String> {
         Some(slot) => Err(format!("unknown slot {{{{ {slot} }}}} (slots: {})", known.join(", "))),
         None => Ok(question),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

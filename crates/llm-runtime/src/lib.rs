@@ -132,7 +132,7 @@ pub use message::{Message, Part, Role};
 pub use packing::Packing;
 #[cfg(feature = "remote")]
 pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOptions, RetryPolicy};
-pub use sha256::sha256_of_files;
+pub use sha256::{hex, sha256_of, sha256_of_files};
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
 #[cfg(feature = "engine")]

@@ -28,12 +28,23 @@ pub fn sha256_of_files<P: AsRef<Path>>(paths: &[P]) -> Result<String, Error> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Hex SHA-256 of bytes.
-pub(crate) fn sha256_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+/// Hex SHA-256 of bytes or of a text.
+pub fn sha256_of(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes.as_ref()))
 }
 
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal, two digits each.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_and_its_bytes_have_the_plain_hash() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!([sha256_of("abc"), sha256_of(b"abc")], [expected, expected]);
+    }
 }

@@ -12,7 +12,7 @@ use llm_runtime::{Event, GenerationOptions, Message, Prompt, Request, Role, RunS
 use serde_json::{Map, Value, json};
 
 use crate::dialogue::{Dialogue, Turn};
-use crate::digest::{digest, hex};
+use crate::digest::digest;
 use crate::error::Error;
 use crate::instruction::LabelledText;
 use crate::layout::{HistoryFormat, Layout, SystemRole, build};
@@ -129,7 +129,7 @@ impl ChatRow {
     pub fn answer_id(&self) -> String {
         let turns = self.dialogue.turns().iter().map(|turn| turn.text.as_bytes());
         let fields: Vec<&[u8]> = std::iter::once(self.answer().unwrap_or_default().as_bytes()).chain(turns).collect();
-        format!("chat-{}-{}", self.answered_number(), hex(&digest("chat-answer", &fields)[..8]))
+        format!("chat-{}-{}", self.answered_number(), llm_runtime::hex(&digest("chat-answer", &fields)[..8]))
     }
 
     /// The prompt's messages in a layout.

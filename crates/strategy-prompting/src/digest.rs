@@ -13,16 +13,6 @@ pub(crate) fn digest(domain: &str, fields: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Hex SHA-256 of a text.
-pub(crate) fn sha256_hex(text: &str) -> String {
-    hex(&<[u8; 32]>::from(Sha256::digest(text.as_bytes())))
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,10 +20,5 @@ mod tests {
     #[test]
     fn moving_a_border_between_fields_changes_the_digest() {
         assert_ne!(digest("d", &[b"ab", b"c"]), digest("d", &[b"a", b"bc"]));
-    }
-
-    #[test]
-    fn the_hash_of_a_text_is_plain_sha256() {
-        assert_eq!(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

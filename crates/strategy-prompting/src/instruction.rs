@@ -9,7 +9,6 @@ use std::path::Path;
 use esconv_data::Strategy;
 use llm_runtime::Part;
 
-use crate::digest::sha256_hex;
 use crate::error::Error;
 
 /// Labels of the parts that this crate writes into a prompt; turns are labelled by [`part::turn`].
@@ -160,7 +159,7 @@ impl InstructionTemplate {
             return Err(refuse("the template is empty; write the instruction as one line of text".into()));
         }
         let pieces = parse_pieces(&source).map_err(&refuse)?;
-        let template = Self { name: name.to_owned(), sha256: sha256_hex(&source), source, pieces };
+        let template = Self { name: name.to_owned(), sha256: llm_runtime::sha256_of(&source), source, pieces };
         if template.has(Slot::Strategy) && !template.pieces.windows(3).any(is_quoted_with_word) {
             return Err(refuse(
                 "the strategy must stand at least once as `\"{strategy}\" strategy`, with straight double quotes"
@@ -251,7 +250,7 @@ impl Default for InstructionTemplate {
         let (name, source) = BUILT_IN[3];
         Self {
             name: name.to_owned(),
-            sha256: sha256_hex(source.trim()),
+            sha256: llm_runtime::sha256_of(source.trim()),
             source: source.trim().to_owned(),
             pieces: parse_pieces(source.trim()).unwrap_or_default(),
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic_file::write_atomically;
-use crate::digest::{digest, hex};
+use crate::digest::digest;
 use crate::error::Error;
 use crate::instruction::StrategyText;
 use crate::record::{CREATED_BY, ContinuationRecord, InstructionSource};
@@ -72,7 +72,7 @@ impl RunManifest {
             model: model.clone(),
         };
         let decisive = serde_json::to_vec(&manifest.decisive()?).map_err(Error::json("the manifest"))?;
-        manifest.plan_sha256 = hex(&digest("run-manifest", &[&decisive]));
+        manifest.plan_sha256 = llm_runtime::hex(&digest("run-manifest", &[&decisive]));
         Ok(manifest)
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attention::AttentionLevel;
 use crate::dialogue::Dialogue;
-use crate::digest::{digest, hex};
+use crate::digest::digest;
 use crate::error::Error;
 use crate::instruction::{InstructionTemplate, StrategyText};
 use crate::layout::{HistoryFormat, Layout, SystemRole, build};
@@ -275,7 +275,7 @@ impl<'a> SweepItem<'a> {
             self.plan.template.sha256().as_bytes(),
             &options,
         ];
-        Ok(hex(&digest("continuation-record", &fields)[..16]))
+        Ok(llm_runtime::hex(&digest("continuation-record", &fields)[..16]))
     }
 
     /// The item's own seed, from the run's seed, the example's id, strategy and layout; below 2^53, so that every JSON
@@ -450,7 +450,7 @@ fn data_digest(examples: &[SweepExample]) -> String {
             example.dialogue.turns().iter().flat_map(|turn| [turn.role.as_str().as_bytes(), turn.text.as_bytes()]);
         so_far = digest("sweep-data", &head.into_iter().chain(texts).collect::<Vec<_>>());
     }
-    hex(&so_far)
+    llm_runtime::hex(&so_far)
 }
 
 fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

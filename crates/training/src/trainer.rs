@@ -97,6 +97,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
             optimiser,
             folder,
             state,
+            saved: None,
             planned: None,
             begun: Instant::now(),
             observer,
@@ -126,7 +127,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
         for length in lengths {
             hash.update((*length as u64).to_le_bytes());
         }
-        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        llm_runtime::hex(&hash.finalize()[..8])
     }
 }
 
@@ -137,6 +138,8 @@ struct Progress<'a, 'b, O, D> {
     optimiser: AdamW,
     folder: Option<CheckpointFolder>,
     state: TrainerState,
+    /// The state of the newest checkpoint.
+    saved: Option<TrainerState>,
     /// The micro-batches of an epoch, by its number.
     planned: Option<(u64, Vec<Vec<usize>>)>,
     begun: Instant,
@@ -155,6 +158,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             let problem = "the settings or the data are not those the run was begun with: resume with the same ones";
             return Err(TrainingError::Setting { setting: "resume", problem: problem.to_owned() });
         }
+        self.saved = Some(state.clone());
         self.state = state;
         Ok(())
     }
@@ -380,9 +384,13 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         Ok(is_best)
     }
 
+    /// Writes a checkpoint, unless the newest is of this state already: of the best evaluation, say, which is kept at once.
     fn save(&mut self) -> Result<(), TrainingError> {
-        let Some(folder) = &self.folder else { return Ok(()) };
+        let Some(folder) = self.folder.as_ref().filter(|_| self.saved.as_ref() != Some(&self.state)) else {
+            return Ok(());
+        };
         let path = folder.save(&self.optimiser, &self.state, self.trainer.objective)?;
+        self.saved = Some(self.state.clone());
         (self.observer)(&TrainEvent::Saved { step: self.state.step, path })?;
         Ok(())
     }

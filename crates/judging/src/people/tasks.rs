@@ -103,7 +103,7 @@ fn evenly(pairs: &[SidedPair], most: usize, seed: u64) -> Vec<&SidedPair> {
 /// A name that tells nothing: no system stands in it.
 fn task_id(pair: &SidedPair) -> String {
     let digest = Sha256::digest([&pair.item.id, &pair.systems[0], &pair.systems[1]].map(String::as_str).join("\u{1f}"));
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    llm_runtime::hex(&digest[..8])
 }
 
 /// Order and side are drawn apart, else the tasks that come first would all have the same side.

@@ -19,7 +19,7 @@ mod truncation;
 use std::fmt;
 use std::path::Path;
 
-use llm_runtime::ControlTokenText;
+use llm_runtime::{ControlTokenText, hex};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -261,7 +261,7 @@ impl Seq2SeqTokenizer {
             hash.update([u8::from(self.is_special(id))]);
         }
         hash.update(folder::merges(self));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// How texts are cut.

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use llm_runtime::sha256_of;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -221,7 +222,7 @@ impl Tracker for WandbOffline {
         table.check(name)?;
         let rows = &table.rows[..table.rows.len().min(MOST_TABLE_ROWS)];
         let content = json!({"columns": table.columns, "data": rows}).to_string();
-        let sha256 = hex(&Sha256::digest(content.as_bytes()));
+        let sha256 = sha256_of(&content);
         let path = self.write_table(name, content.as_bytes(), &sha256)?;
         // `FilesItem` with the type of media files.
         let file = Message::new().text(1, &path).integer(3, 2);
@@ -321,10 +322,6 @@ fn new_id(parent: &Path, time: f64) -> String {
     let source = format!("{}|{time}|{}|{}", parent.display(), std::process::id(), clock::host_name());
     let letter = |byte: &u8| char::from(ID_LETTERS[usize::from(*byte) % ID_LETTERS.len()]);
     Sha256::digest(source.as_bytes()).iter().take(ID_LENGTH).map(letter).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_if_there(path: &Path) -> Result<(), TrackingError> {
