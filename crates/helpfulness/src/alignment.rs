@@ -5,7 +5,10 @@
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use training::{AdamWOptions, Batches, LossParts, Metric, Objective, Pass, Schedule, SetScores, TrainerOptions, TrainingError, Warmup};
+use training::{
+    AdamWOptions, AdamWRule, Batches, LossParts, Metric, Objective, ParameterGroup, Pass, Schedule, SetScores,
+    TrainerOptions, TrainingError, Warmup,
+};
 
 use crate::ranking::{Rank, gold_loss, ordered_share, ranking_loss};
 use crate::{Continuations, HelpfulnessError, RankedSample, SequenceModel};
@@ -93,8 +96,20 @@ impl AlignmentOptions {
 }
 
 /// Settings of the loop as published: one sample at a time and 16 for a step, 10 epochs, Noam's schedule with 5e-4 and 400, an evaluation every 400 steps,
-/// and an end after more than 10 without a new best.
+/// and an end after more than 10 without a new best. Norms and biases are not decayed (in the published code norms are, by a slip of names).
 pub fn published_alignment_options() -> TrainerOptions {
+    let undecayed = |contains: &str| ParameterGroup {
+        contains: contains.into(),
+        weight_decay: Some(0.0),
+        learning_rate_factor: 1.0,
+    };
+    let adamw = AdamWOptions {
+        eps: 1e-6,
+        weight_decay: 0.01,
+        rule: AdamWRule::Transformers,
+        groups: ["bias", "layer_norm", "layernorm"].map(undecayed).to_vec(),
+        ..AdamWOptions::default()
+    };
     TrainerOptions {
         epochs: 10.0,
         batch: 1,
@@ -102,7 +117,7 @@ pub fn published_alignment_options() -> TrainerOptions {
         learning_rate: 5e-4,
         schedule: Schedule::Noam,
         warmup: Warmup::Steps(400),
-        adamw: AdamWOptions { eps: 1e-6, weight_decay: 0.01, ..AdamWOptions::default() },
+        adamw,
         evaluate_every: 400,
         evaluation_batch: 16,
         patience: 11,

@@ -50,9 +50,9 @@ impl Forecast {
 /// Brier's score over classes: the mean over annotations `y` of `Σ_l (q(l) − [y = l])²`, from 0 to 2; lower is better (Brier 1950). `None` without annotations.
 pub fn brier_score(forecasts: &[Forecast]) -> Option<f64> {
     mean(forecasts.iter().flat_map(|forecast| {
-        forecast.chosen().map(|chosen| {
+        forecast.chosen().map(move |chosen| {
             let terms = forecast.distribution.iter().enumerate();
-            terms.map(|(class, q)| (q - f64::from(u8::from(class == chosen))).powi(2)).sum()
+            terms.map(|(class, q)| (q - f64::from(u8::from(class == chosen))).powi(2)).sum::<f64>()
         })
     }))
 }
@@ -169,25 +169,22 @@ impl CalibrationReport {
 
     /// The reliability diagram, with the number of annotations in each bin below it.
     pub fn figure(&self, title: &str) -> Figure {
-        let share = |bin: &ReliabilityBin| {
-            (bin.probability, Estimate::new(bin.share).between(bin.interval.0, bin.interval.1))
-        };
+        let share =
+            |bin: &ReliabilityBin| (bin.probability, Estimate::new(bin.share).between(bin.interval.0, bin.interval.1));
         let diagram = Lines::new().series("annotators", self.bins.iter().map(share)).with_diagonal();
         let probability = || Axis::linear("probability of helpful").range(0.0, 1.0);
-        let counts = Lines::new().series(
-            "annotations",
-            self.bins.iter().map(|bin| ((bin.from + bin.to) / 2.0, bin.annotations as f64)),
-        );
+        let counts = Lines::new()
+            .series("annotations", self.bins.iter().map(|bin| ((bin.from + bin.to) / 2.0, bin.annotations as f64)));
         Figure::new(title)
             .columns(1)
             .subtitle(format!(
                 "calibration error {:.3}, Brier {:.3} (constant forecast {:.3}), {} annotations",
                 self.calibration_error, self.brier, self.brier_of_shares, self.annotations
             ))
+            .panel(Panel::new("", diagram).x(probability()).y(Axis::linear("share of annotators").range(0.0, 1.0)))
             .panel(
-                Panel::new("", diagram).x(probability()).y(Axis::linear("share of annotators").range(0.0, 1.0)),
+                Panel::new("", counts).x(probability()).y(Axis::linear("annotations").starting_at(0.0)).height(110.0),
             )
-            .panel(Panel::new("", counts).x(probability()).y(Axis::linear("annotations").starting_at(0.0)).height(110.0))
     }
 }
 
@@ -202,7 +199,8 @@ fn check(forecasts: &[Forecast], bins: usize) -> Result<(), HelpfulnessError> {
             && forecast.distribution.iter().all(is_probability)
             && forecast.chosen().all(|class| class < classes);
         if !fits {
-            let problem = format!("forecast {number}: expected probabilities of {classes} classes, and annotations of these");
+            let problem =
+                format!("forecast {number}: expected probabilities of {classes} classes, and annotations of these");
             return Err(HelpfulnessError::Invalid(problem));
         }
     }
@@ -226,8 +224,10 @@ fn annotator_report(forecasts: &[Forecast], annotator: usize) -> Option<Annotato
         Some(Forecast { distribution: forecast.distribution.clone(), annotations: vec![Some(chosen)] })
     };
     let own: Vec<Forecast> = forecasts.iter().filter_map(of_one).collect();
-    let (chosen, expected): (Vec<usize>, Vec<usize>) =
-        own.iter().flat_map(|forecast| forecast.chosen().map(|chosen| (chosen, forecast.expected_class()))).unzip();
+    let (chosen, expected): (Vec<usize>, Vec<usize>) = own
+        .iter()
+        .flat_map(|forecast| forecast.chosen().map(move |chosen| (chosen, forecast.expected_class())))
+        .unzip();
     let agree = chosen.iter().zip(&expected).map(|(chosen, expected)| f64::from(u8::from(chosen == expected)));
     Some(AnnotatorReport {
         annotator,

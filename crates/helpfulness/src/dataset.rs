@@ -3,7 +3,7 @@
 use text_encoder::EncoderTokenizer;
 use training::{Dataset, TrainingError};
 
-use crate::{Exchange, EncodedExchange, ExchangeLayout, HelpfulnessError, HelpfulnessRecord, LabelTable, Votes};
+use crate::{EncodedExchange, Exchange, ExchangeLayout, HelpfulnessError, HelpfulnessRecord, LabelTable, Votes};
 
 /// A response as tokens, with the classes that annotators chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +61,7 @@ impl PreferenceDataset {
     ///
     /// # Errors
     /// Nobody has annotated it, or an annotation is none of the classes.
-    pub fn push(
-        &mut self,
-        input: EncodedExchange,
-        annotations: Vec<Option<usize>>,
-    ) -> Result<(), HelpfulnessError> {
+    pub fn push(&mut self, input: EncodedExchange, annotations: Vec<Option<usize>>) -> Result<(), HelpfulnessError> {
         if Votes::of(&annotations, self.classes)?.total() == 0 {
             return Err(HelpfulnessError::Invalid("an example without annotations: there is nothing to learn".into()));
         }

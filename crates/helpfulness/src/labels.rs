@@ -22,10 +22,7 @@ impl LabelTable {
     ///
     /// # Errors
     /// There are fewer than two classes or no labels, a label means none of the classes, or it is the one that stands for no annotation (`-`).
-    pub fn new(
-        classes: usize,
-        labels: impl IntoIterator<Item = (String, usize)>,
-    ) -> Result<Self, HelpfulnessError> {
+    pub fn new(classes: usize, labels: impl IntoIterator<Item = (String, usize)>) -> Result<Self, HelpfulnessError> {
         let labels: BTreeMap<String, usize> = labels.into_iter().collect();
         let invalid = |problem: String| Err(HelpfulnessError::Invalid(problem));
         if classes < 2 || labels.is_empty() {

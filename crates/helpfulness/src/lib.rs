@@ -80,8 +80,8 @@ mod simulation;
 mod weights;
 
 pub use alignment::{
-    AlignmentLosses, AlignmentObjective, AlignmentOptions, LIKELIHOOD_LOSS, ORDERED, PERPLEXITY, RANKING_LOSS, ScoreMode,
-    published_alignment_options,
+    AlignmentLosses, AlignmentObjective, AlignmentOptions, LIKELIHOOD_LOSS, ORDERED, PERPLEXITY, RANKING_LOSS,
+    ScoreMode, published_alignment_options,
 };
 pub use calibration::{
     AnnotatorReport, CalibrationReport, Forecast, ReliabilityBin, brier_score, calibration_error, reliability,
@@ -98,7 +98,9 @@ pub use objective::{
 };
 pub use ordinal::{OrdinalModel, OrdinalObjective, OrdinalOptions, RATING_LOSS, RatedDataset, RatedExample};
 pub use preference::PreferenceModel;
-pub use pretrained::{AnyModel, FrozenEncoder, HelpfulnessConfig, HelpfulnessKind, HelpfulnessModel, TrainableHelpfulness};
+pub use pretrained::{
+    AnyModel, FrozenEncoder, HelpfulnessConfig, HelpfulnessKind, HelpfulnessModel, TrainableHelpfulness,
+};
 pub use prior::{SMOOTHING, Votes};
 pub use record::{AnnotatedResponse, HelpfulnessRecord, RecordFile};
 pub use score::{ResponseScorer, Score};

@@ -402,12 +402,7 @@ mod tests {
     fn steps_are_differences_of_sigmoids() {
         let logits = [-2.0f64, 0.5, 3.0];
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let expected = [
-            sigmoid(-2.0),
-            sigmoid(0.5) - sigmoid(-2.0),
-            sigmoid(3.0) - sigmoid(0.5),
-            1.0 - sigmoid(3.0),
-        ];
+        let expected = [sigmoid(-2.0), sigmoid(0.5) - sigmoid(-2.0), sigmoid(3.0) - sigmoid(0.5), 1.0 - sigmoid(3.0)];
         let found = values(&log_steps(&Tensor::new(&[logits], &Device::Cpu).unwrap()).unwrap().exp().unwrap());
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");

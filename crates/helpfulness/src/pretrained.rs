@@ -272,11 +272,7 @@ impl TrainableHelpfulness {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub fn import(
-        weights: &Path,
-        encoder: FrozenEncoder,
-        config: HelpfulnessConfig,
-    ) -> Result<Self, HelpfulnessError> {
+    pub fn import(weights: &Path, encoder: FrozenEncoder, config: HelpfulnessConfig) -> Result<Self, HelpfulnessError> {
         let weights = TrainedWeights::open(weights, encoder.encoder.device())?;
         Self::build(encoder, config, &weights)
     }
@@ -303,10 +299,7 @@ impl TrainableHelpfulness {
     /// A file can't be written.
     pub fn save(&self, folder: &Path) -> Result<(), HelpfulnessError> {
         std::fs::create_dir_all(folder).map_err(HelpfulnessError::io(folder))?;
-        let stored = Stored {
-            config: self.model.config.clone(),
-            encoder_sha256: self.model.encoder.sha256.clone(),
-        };
+        let stored = Stored { config: self.model.config.clone(), encoder_sha256: self.model.encoder.sha256.clone() };
         let path = folder.join(CONFIG_FILE);
         let text = serde_json::to_string_pretty(&stored).map_err(|error| HelpfulnessError::file(&path, error))?;
         whole(&path, |partial| std::fs::write(partial, text + "\n").map_err(HelpfulnessError::io(&path)))?;

@@ -81,9 +81,8 @@ impl RecordFile {
                 Ok(())
             }
             value => {
-                let record = record_of(value).map_err(|problem| {
-                    format!("record {}: {problem}", self.records.len() + 1)
-                })?;
+                let record =
+                    record_of(value).map_err(|problem| format!("record {}: {problem}", self.records.len() + 1))?;
                 self.records.push(record);
                 Ok(())
             }
@@ -200,7 +199,10 @@ mod tests {
             (r#"{"context": [], "responses": []}"#.to_owned(), "record 1: neither `conversation` nor `dialog_id`"),
             (r#"{"dialog_id": "x", "context": [], "responses": [[]]}"#.to_owned(), "a response without a text"),
             (r#"{"dialog_id": "x", "context": "y", "responses": []}"#.to_owned(), "line 1: record 1: invalid type"),
-            (r#"{"conversation": [], "dialog_id": "x", "context": [], "responses": []}"#.to_owned(), "a name or a number"),
+            (
+                r#"{"conversation": [], "dialog_id": "x", "context": [], "responses": []}"#.to_owned(),
+                "a name or a number",
+            ),
             (r#"{"classes": 1, "labels": {"x": 0}}"#.to_owned(), "no table of labels"),
         ];
         for (text, expected) in cases {

@@ -117,9 +117,7 @@ fn grid(deviation: f64) -> impl Iterator<Item = (f64, f64)> {
 
 /// Probabilities of the five steps.
 fn distribution(value: f64, severity: f64, discrimination: f64) -> [f64; 5] {
-    let below = THRESHOLDS.map(|threshold| {
-        1.0 / (1.0 + (-discrimination * (threshold + severity - value)).exp())
-    });
+    let below = THRESHOLDS.map(|threshold| 1.0 / (1.0 + (-discrimination * (threshold + severity - value)).exp()));
     [below[0], below[1] - below[0], below[2] - below[1], below[3] - below[2], 1.0 - below[3]]
 }
 

@@ -33,7 +33,7 @@ impl TrainedWeights {
 
     fn value(&self, name: &str, shape: &[usize], deviation: f64) -> Result<Tensor, Error> {
         match &self.stored {
-            Some(stored) => stored.value_of_shape(stored_name(stored, name).as_ref(), shape, &self.device),
+            Some(stored) => stored.value_of_shape(&stored_name(stored, name), shape, &self.device),
             None if deviation == 0.0 => Ok(Tensor::zeros(shape, DType::F32, &self.device)?),
             None => {
                 let values = normal_values(self.seed, name, shape.iter().product(), deviation);

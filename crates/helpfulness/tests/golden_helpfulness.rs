@@ -167,8 +167,12 @@ fn golden_helpfulness_hidden_states_and_prefixes() {
     let expected = tensors(&golden.folder.join("d-PM.fixed.safetensors"));
     let network = golden.model.network();
     let prefixes = network.prefixes(golden.inputs.len(), &Pass::evaluation()).unwrap();
-    let states =
-        network.encoder().forward_with_prefixes(&golden.padded, &prefixes, &Pass::evaluation()).unwrap().states().clone();
+    let states = network
+        .encoder()
+        .forward_with_prefixes(&golden.padded, &prefixes, &Pass::evaluation())
+        .unwrap()
+        .states()
+        .clone();
     assert_close("hidden states", &values(&states), &values(&expected["last_hidden_state"]), STATES, STATES);
 
     let layers = json(&golden.folder.join("losses.json"))["layers_with_prefix"].as_array().unwrap().len();

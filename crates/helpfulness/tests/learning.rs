@@ -107,8 +107,14 @@ fn simulated_disagreement_is_found_and_beats_the_majority_vote() {
         let implicit = of(&taught(&train, PreferenceLoss::Rq, seed, 90));
         println!(
             "seed {seed}: distance soft {:.3} ordinal {:.3} majority {:.3} rq {:.3}; Brier {:.3} {:.3} {:.3} {:.3}",
-            soft.distance, ordinal.distance, majority.distance, implicit.distance, soft.brier, ordinal.brier,
-            majority.brier, implicit.brier
+            soft.distance,
+            ordinal.distance,
+            majority.distance,
+            implicit.distance,
+            soft.brier,
+            ordinal.brier,
+            majority.brier,
+            implicit.brier
         );
         for (name, model) in [("soft", &soft), ("ordinal", &ordinal)] {
             assert!(model.distance < 0.05, "seed {seed}, {name}: {}", model.distance);
@@ -121,15 +127,15 @@ fn simulated_disagreement_is_found_and_beats_the_majority_vote() {
 #[test]
 fn an_interrupted_run_ends_with_the_same_bits() {
     let records = Simulation::new(0.5, 1).records("training", 12, 4);
-    let run = |folder: &RunDir, resume: bool, stop_at: u64, pupil: &TrainableHelpfulness, objective: &PreferenceObjective| {
+    let run = |folder: &RunDir,
+               resume: bool,
+               stop_at: u64,
+               pupil: &TrainableHelpfulness,
+               objective: &PreferenceObjective| {
         let train = dataset(&records, &pupil.model);
         let options = TrainerOptions { save_every: 2, ..options(9) };
-        let trainer = Trainer {
-            objective,
-            train: &train,
-            evaluation: vec![("held out".to_owned(), &train)],
-            options: &options,
-        };
+        let trainer =
+            Trainer { objective, train: &train, evaluation: vec![("held out".to_owned(), &train)], options: &options };
         let mut observer = |event: &TrainEvent| match event {
             TrainEvent::Step(step) if step.step == stop_at => Ok(Control::Stop),
             _ => Ok(Control::Continue),

@@ -2,11 +2,14 @@
 
 use candle_core::{Device, Tensor};
 use helpfulness::{
-    AlignmentObjective, AlignmentOptions, Continuations, ORDERED, PERPLEXITY, RankedSample, RankingDataset, SequenceModel,
+    AlignmentObjective, AlignmentOptions, Continuations, ORDERED, PERPLEXITY, RankedSample, RankingDataset,
+    SequenceModel,
 };
 use llm_runtime::{DropoutPass, Llama, LlamaConfig, RopeScaling, ops};
 use seq2seq::{Architecture, Seq2SeqBatch, Seq2SeqConfig, TrainableSeq2Seq};
-use training::{Control, Dataset, FreshWeights, Mode, Objective, Parameters, Pass, Trainer, TrainerOptions, VariableLoader};
+use training::{
+    Control, Dataset, FreshWeights, Mode, Objective, Parameters, Pass, Trainer, TrainerOptions, VariableLoader,
+};
 
 use crate::small::values;
 
@@ -142,7 +145,8 @@ fn alignment_puts_candidates_in_order_and_keeps_the_gold_response() {
         scores.metrics.iter().find(|(metric, _)| metric == name).unwrap().1
     };
     let before = value(PERPLEXITY);
-    let loop_options = TrainerOptions { max_steps: Some(60), batch: 1, learning_rate: 1e-2, ..TrainerOptions::default() };
+    let loop_options =
+        TrainerOptions { max_steps: Some(60), batch: 1, learning_rate: 1e-2, ..TrainerOptions::default() };
     let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &loop_options };
     trainer.run(&pupil.parameters, None, false, &mut |_| Ok(Control::Continue)).unwrap();
     assert_eq!(value(ORDERED), 1.0);

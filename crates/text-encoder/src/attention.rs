@@ -60,11 +60,9 @@ impl SelfAttention {
         let (queries, keys, values) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
         let (keys, values, layout) = match sight {
             Sight::Itself(layout) => (keys, values, *layout),
-            Sight::Prefix(layout, prefix) => (
-                layout.in_front(&prefix.keys, &keys)?,
-                layout.in_front(&prefix.values, &values)?,
-                &layout.attention,
-            ),
+            Sight::Prefix(layout, prefix) => {
+                (layout.in_front(&prefix.keys, &keys)?, layout.in_front(&prefix.values, &values)?, &layout.attention)
+            }
         };
         let place = || format!("{}.probabilities", self.name);
         let of_weights =

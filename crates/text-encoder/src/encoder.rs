@@ -133,9 +133,9 @@ impl TextEncoder {
 
     fn upper<'a>(&self, prefixes: &'a Prefixes, batch: &EncoderBatch) -> Result<Upper<'a>, EncoderError> {
         let (wanted, layers) = (prefixes.layers().len(), self.layers.len());
-        let first = layers.checked_sub(wanted).ok_or_else(|| {
-            EncoderError::Invalid(format!("prefixes for {wanted} layers: the encoder has {layers}"))
-        })?;
+        let first = layers
+            .checked_sub(wanted)
+            .ok_or_else(|| EncoderError::Invalid(format!("prefixes for {wanted} layers: the encoder has {layers}")))?;
         let width = prefixes.layers()[0].keys.dim(1)?;
         if width != self.config.hidden_size {
             let own = self.config.hidden_size;
@@ -211,7 +211,9 @@ impl EncoderOutput {
             let places = (start..start + length).filter(|place| counted[*place]).map(|place| place as u32);
             let places: Vec<u32> = places.collect();
             if places.is_empty() {
-                return Err(EncoderError::Invalid(format!("sequence {number} of the batch has no token to be counted")));
+                return Err(EncoderError::Invalid(format!(
+                    "sequence {number} of the batch has no token to be counted"
+                )));
             }
             let places = Tensor::new(places, self.states.device())?;
             Ok(self.states.index_select(&places, 0)?.mean_keepdim(0)?)

@@ -2,9 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use llm_runtime::{Checkpoints, DropoutPass};
-use text_encoder::{
-    Architecture, EncoderBatch, EncoderConfig, EncoderWeights, LayerPrefix, Prefixes, TextEncoder,
-};
+use text_encoder::{Architecture, EncoderBatch, EncoderConfig, EncoderWeights, LayerPrefix, Prefixes, TextEncoder};
 use training::{Mode, Pass};
 
 use crate::small::{config, sequence, values};
@@ -28,7 +26,8 @@ fn prefixes(layers: usize, width: usize) -> Prefixes {
 }
 
 fn batch(lengths: &[usize]) -> EncoderBatch {
-    let sequences: Vec<Vec<u32>> = lengths.iter().enumerate().map(|(number, length)| sequence(number, *length)).collect();
+    let sequences: Vec<Vec<u32>> =
+        lengths.iter().enumerate().map(|(number, length)| sequence(number, *length)).collect();
     EncoderBatch::of(sequences.iter().map(Vec::as_slice))
 }
 
@@ -82,10 +81,11 @@ fn a_mask_of_its_own_counts_in_layers_with_prefixes_only() {
 fn gradients_reach_prefixes_through_a_frozen_encoder_kept_or_computed_again() {
     let config = config(Architecture::Bert);
     let encoder = encoder(&config);
-    let variables: Vec<Var> = (0..4)
-        .map(|number| Var::from_tensor(&layer(LENGTH, config.hidden_size, number).keys).unwrap())
-        .collect();
-    let layers = variables.chunks(2).map(|pair| LayerPrefix { keys: pair[0].as_tensor().clone(), values: pair[1].as_tensor().clone() });
+    let variables: Vec<Var> =
+        (0..4).map(|number| Var::from_tensor(&layer(LENGTH, config.hidden_size, number).keys).unwrap()).collect();
+    let layers = variables
+        .chunks(2)
+        .map(|pair| LayerPrefix { keys: pair[0].as_tensor().clone(), values: pair[1].as_tensor().clone() });
     let prefixes = Prefixes::new(layers.collect(), LENGTH).unwrap();
     let gradients = |checkpoints| -> Vec<Vec<f64>> {
         let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 2 }), checkpoints };
