@@ -200,7 +200,6 @@ fn golden_helpfulness_scores_and_losses() {
             let expected = tensors(&folder.join(format!("{what}.safetensors")));
             let found: Vec<f64> =
                 scores.iter().flat_map(|score| score.distribution.iter().map(|value| f64::from(*value))).collect();
-            // Some variants hold logarithms there, as the published code does.
             let distribution = values(&expected["predict"]);
             assert_close(&what, &found, &distribution, tolerance, 0.0);
             let unhelpful: Vec<f64> = scores.iter().map(|score| f64::from(score.unhelpfulness)).collect();
