@@ -49,7 +49,7 @@
 //!   code, is the exception.)
 //! - Every trained tensor gets a gradient, and nothing of the encoder does; a test asks for both.
 //! - d-PM's loss looks for *the* class of a response and ends near certainty; it is no estimate of how annotators divide. [`PreferenceLoss::Soft`] and the
-//!   ordinal model are: in simulations they find the distribution, and have the better Brier score.
+//!   ordinal model are: a test trains all of them on simulated raters.
 //!
 //! # References
 //!
