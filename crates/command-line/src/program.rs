@@ -46,6 +46,7 @@ pub fn run_program<A: FromArgMatches>(
     common: fn(&A) -> &Common,
     work: fn(&A) -> Result<ExitCode, Failure>,
 ) -> ExitCode {
+    llm_runtime::keep_freed_memory();
     interrupt::end_quietly_with_closed_pipes();
     console::end_where_nothing_can_be_printed();
     let done = parse(words, command).and_then(|arguments| {

@@ -41,6 +41,7 @@
 //! `engine` (default) brings tensors and tokenisers; without it only messages, templates, options and [`TextModel`] remain.
 //! `remote` (default, needs no `engine`) adds `RemoteModel`: models behind servers that speak OpenAI's API. `serve` adds the module
 //! `server`: the engine as such a server. `cuda` adds CUDA devices.
+mod allocator;
 #[cfg(any(feature = "remote", feature = "serve"))]
 mod api_key;
 mod attention;
@@ -97,6 +98,7 @@ pub mod server;
 #[cfg(feature = "engine")]
 mod weights;
 
+pub use allocator::keep_freed_memory;
 #[cfg(any(feature = "remote", feature = "serve"))]
 pub use api_key::{ApiKey, KeySource};
 pub use attention::{AttentionCapture, AttentionEdit, AttentionProbe, EditedRows, Selection, SpanChoice};

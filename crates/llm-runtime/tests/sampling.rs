@@ -4,7 +4,8 @@ use llm_runtime::beam::BeamSearch;
 use llm_runtime::sampling::{
     EncoderNoRepeatNgram, EncoderRepetitionPenalty, Epsilon, Eta, ExponentialDecayLengthPenalty, ForcedEos,
     LogNormalization, MinLength, MinNewTokens, MinP, NoBadWords, NoRepeatNgram, ProcessorChain, RepetitionPenalty,
-    Sampler, SamplingError, SuppressTokens, Temperature, TopK, TopP, Typical, log_softmax, logprob_of, top_logprobs,
+    Sampler, SamplingError, Scratch, SuppressTokens, Temperature, TopK, TopP, Typical, log_softmax, logprob_of,
+    top_logprobs,
 };
 use llm_runtime::{EarlyStopping, GenerationOptions};
 use proptest::prelude::*;
@@ -57,7 +58,7 @@ impl Golden {
         let (scores, probabilities) = (self.floats(&format!("{name}.scores")), self.floats(&format!("{name}.probs")));
         for row in 0..inputs.len() {
             let mut ours = inputs[row].clone();
-            chain(row).apply(&tokens[row], &mut ours);
+            chain(row).apply(&tokens[row], &mut ours, &mut Scratch::default());
             let same_set = kept(&ours) == kept(&scores[row]);
             assert!(same_set || cuts_ties, "{name} row {row}: other tokens were removed");
             let ours_probabilities: Vec<f32> = log_softmax(&ours).iter().map(|logprob| logprob.exp()).collect();
@@ -274,7 +275,7 @@ fn top_p_finds_the_same_nucleus_in_a_flat_vocabulary_as_a_full_sort() {
     let mut ours = logits.clone();
     let mut chain = ProcessorChain::new();
     chain.push(TopP { top_p: 0.83, min_tokens_to_keep: 1 });
-    chain.apply(&[], &mut ours);
+    chain.apply(&[], &mut ours, &mut Scratch::default());
 
     let mut sorted: Vec<f64> = log_softmax(&logits).iter().map(|logprob| f64::from(logprob.exp())).collect();
     sorted.sort_by(|a, b| b.total_cmp(a));
@@ -313,7 +314,7 @@ proptest! {
     #[test]
     fn kept_probabilities_sum_to_one(logits in any_logits(), options in any_truncation(), typical_p in 0.01f32..=1.0) {
         let mut scores = logits;
-        ProcessorChain::from_options(&GenerationOptions { typical_p, ..options }, 0, &[]).apply(&[], &mut scores);
+        ProcessorChain::from_options(&GenerationOptions { typical_p, ..options }, 0, &[]).apply(&[], &mut scores, &mut Scratch::default());
         let total: f32 = log_softmax(&scores).iter().map(|logprob| logprob.exp()).sum();
         prop_assert!((total - 1.0).abs() < 1e-5, "{}", total);
     }
@@ -322,7 +323,7 @@ proptest! {
     fn the_most_likely_token_survives_every_truncation(logits in any_logits(), options in any_truncation()) {
         let (best, _) = top_logprobs(&logits, 1)[0];
         let mut scores = logits;
-        ProcessorChain::from_options(&options, 0, &[]).apply(&[], &mut scores);
+        ProcessorChain::from_options(&options, 0, &[]).apply(&[], &mut scores, &mut Scratch::default());
         prop_assert!(scores[best as usize].is_finite());
     }
 
@@ -384,7 +385,7 @@ proptest! {
         chain.push(NoBadWords::new(vec![vec![], vec![1], vec![1, 2]], &[]));
         chain.push(EncoderNoRepeatNgram { size: n, encoder_tokens: tokens.clone() });
         chain.push(ForcedEos { max_length: tokens.len() + n, eos: vec![3, 99] });
-        chain.apply(&tokens, &mut logits.clone());
+        chain.apply(&tokens, &mut logits.clone(), &mut Scratch::default());
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::ops::{AttentionDropout, AttentionLayout, packed_attention, packed_attention_weights};
-use llm_runtime::{DropoutPass, Linear, LinearLoader, Packing};
+use llm_runtime::ops::{
+    AttentionDropout, AttentionLayout, KeyRows, gathered_attention, packed_attention, packed_attention_weights,
+};
+use llm_runtime::{DropoutPass, Linear, LinearLoader};
 
 use crate::Seq2SeqError;
 
@@ -75,21 +77,19 @@ impl Attention {
         linear(&self.output, &mixed, dropout)
     }
 
-    /// Queries of rows, scaled: `[rows, width]`.
-    pub(crate) fn queries(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let head_width = self.query.out_features() / self.heads;
-        self.query.forward(x)? * (1.0 / (head_width as f64).sqrt())
+    /// Keys and values of rows `[rows, width]` for a cache, each `[heads, rows, head width]`, without history.
+    pub(crate) fn cached(&self, rows: &Tensor) -> candle_core::Result<KeyValues> {
+        let by_head = |linear: &Arc<dyn Linear>| {
+            let all = linear.forward(rows)?.detach();
+            all.reshape((rows.dim(0)?, self.heads, ()))?.transpose(0, 1)?.contiguous()
+        };
+        Ok(KeyValues { keys: by_head(&self.key)?, values: by_head(&self.value)? })
     }
 
-    /// The projection behind the heads.
-    pub(crate) fn output(&self, mixed: &Tensor) -> candle_core::Result<Tensor> {
-        self.output.forward(mixed)
-    }
-
-    /// `[rows, width]` to `[sequences, heads, longest, head width]`.
-    pub(crate) fn by_head(&self, rows: &Tensor, packing: &Packing) -> candle_core::Result<Tensor> {
-        let padded = packing.pad(rows)?.reshape((packing.sequences(), packing.longest(), self.heads, ()))?;
-        padded.transpose(1, 2)?.contiguous()
+    /// What a step's rows `[rows, width]` make of the keys and values that each of them sees: `[rows, width]`, without history.
+    pub(crate) fn step(&self, x: &Tensor, cached: &KeyValues, seen: &Arc<KeyRows>) -> candle_core::Result<Tensor> {
+        let queries = self.query.forward(x)?;
+        self.output.forward(&gathered_attention(&queries, &cached.keys, &cached.values, seen)?)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::ops::{self, AttentionLayout};
+use llm_runtime::ops::AttentionLayout;
 use llm_runtime::{DropoutPass, LinearLoader};
 use training::Pass;
 
-use crate::attention::{KeyValues, Watch};
-use crate::cache::{DecoderCache, LayerCache, Sources};
+use crate::attention::Watch;
+use crate::cache::{DecoderCache, LayerCache, Step};
 use crate::embeddings::Embeddings;
 use crate::encoder::dropout;
 use crate::layer::{AttentionBlock, FeedForward};
@@ -18,7 +18,6 @@ use crate::{HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
 pub struct Decoder {
     embeddings: Embeddings,
     layers: Vec<Arc<DecoderLayer>>,
-    heads: usize,
     max_positions: usize,
     device: Device,
 }
@@ -64,7 +63,6 @@ impl Decoder {
         Ok(Self {
             embeddings: Embeddings::load(loader, config, name, tokens, true, device)?,
             layers: (0..config.decoder.layers).map(layer).collect::<Result<_, Seq2SeqError>>()?,
-            heads: config.decoder.heads,
             max_positions: config.max_positions,
             device: device.clone(),
         })
@@ -177,16 +175,10 @@ impl Decoder {
     /// # Errors
     /// The device fails.
     pub fn start(&self, memory: &HiddenStates) -> Result<DecoderCache, Seq2SeqError> {
-        let sources = Sources::new(memory, &self.device)?;
-        let layer = |layer: &Arc<DecoderLayer>| {
-            let attention = &layer.memory.attention;
-            let seen = attention.key_values(&memory.states().detach(), None)?;
-            let keys = attention.by_head(&seen.keys, sources.packing())?;
-            let values = attention.by_head(&seen.values, sources.packing())?;
-            Ok(LayerCache::new(KeyValues { keys, values }))
-        };
+        let states = memory.states().detach();
+        let layer = |layer: &Arc<DecoderLayer>| Ok(LayerCache::new(layer.memory.attention.cached(&states)?));
         let layers = self.layers.iter().map(layer).collect::<Result<_, Seq2SeqError>>()?;
-        Ok(DecoderCache::new(layers, sources))
+        Ok(DecoderCache::new(layers, memory)?)
     }
 
     /// Appends one token to each row of the cache and gives its last hidden state, `[rows, width]` f32 without history. The states are
@@ -204,8 +196,9 @@ impl Decoder {
             return Err(Seq2SeqError::Invalid(format!("outputs of {length} tokens: the model takes no more")));
         }
         let mut states = self.embeddings.forward(ids, ids.iter().map(|_| length), None)?.detach();
+        let step = cache.next_step()?;
         for (number, layer) in self.layers.iter().enumerate() {
-            states = layer.step(&states, cache, number, self.heads)?.detach();
+            states = layer.step(&states, cache.layer(number), &step)?.detach();
         }
         cache.grow();
         Ok(states)
@@ -258,26 +251,11 @@ impl DecoderLayer {
     }
 
     /// One token for each row, `[rows, width]`.
-    fn step(&self, x: &Tensor, cache: &mut DecoderCache, number: usize, heads: usize) -> candle_core::Result<Tensor> {
-        let rows = x.dim(0)?;
+    fn step(&self, x: &Tensor, cache: &mut LayerCache, step: &Step) -> candle_core::Result<Tensor> {
         let attention = &self.itself.attention;
-        let by_head = |rows_of: &Tensor| rows_of.reshape((rows, heads, 1, ()));
-        let new = attention.key_values(x, None)?;
-        let seen = cache.append(number, &by_head(&new.keys)?, &by_head(&new.values)?)?;
-        let mixed = attend(&by_head(&attention.queries(x)?)?, &seen, &cache.seen_mask(x.device())?)?;
-        let x = self.itself.add(x, &attention.output(&mixed.reshape((rows, ()))?)?, None)?;
-
-        let attention = &self.memory.attention;
-        let queries = cache.grouped().by_source(&attention.queries(&x)?, heads)?;
-        let mixed = attend(&queries, cache.memory(number), cache.grouped().mask())?;
-        let mixed = cache.grouped().by_row(&mixed)?;
-        let x = self.memory.add(&x, &attention.output(&mixed)?, None)?;
-        self.feed_forward.forward(&x, None)
+        let seen = cache.append(&attention.cached(x)?, step)?;
+        let x = self.itself.add(x, &attention.step(x, seen, &step.own)?, None)?;
+        let attended = self.memory.attention.step(&x, &cache.memory, &step.memory)?;
+        self.feed_forward.forward(&self.memory.add(&x, &attended, None)?, None)
     }
-}
-
-/// `softmax(q kᵀ + mask) v`; `[batch, heads, queries, head width]` over keys and values of `[batch, heads, keys, head width]`.
-fn attend(queries: &Tensor, seen: &KeyValues, mask: &Tensor) -> candle_core::Result<Tensor> {
-    let scores = queries.matmul(&seen.keys.t()?)?;
-    ops::masked_softmax(&scores, mask)?.matmul(&seen.values)
 }

@@ -90,6 +90,18 @@ fn golden_tokenizers_blenderbot_small() {
 }
 
 #[test]
+fn a_hash_is_that_of_what_decides_ids_and_not_of_how_files_are_laid_out() {
+    let mut tokenizer = Seq2SeqTokenizer::learn_byte_pairs(&["I feel alone.", "You feel alone?"], 270).unwrap();
+    let before = tokenizer.sha256();
+    assert_eq!(saved_and_opened(&tokenizer).sha256(), before);
+    let others = Seq2SeqTokenizer::learn_byte_pairs(&["I feel alone.", "You feel alone?"], 268).unwrap();
+    assert_ne!(others.sha256(), before);
+    tokenizer.add_tokens(&["[Question]"], AddedTokenKind::Special).unwrap();
+    assert_ne!(tokenizer.sha256(), before);
+    assert_eq!(saved_and_opened(&tokenizer).sha256(), tokenizer.sha256());
+}
+
+#[test]
 fn golden_tokenizers_blenderbot_small_strategies() {
     let Some(family) = family("tokenizers") else { return };
     let goldens = read_json(&family.join("blenderbot_small_strategies.json"));
@@ -101,6 +113,7 @@ fn golden_tokenizers_blenderbot_small_strategies() {
     assert_eq!(tokenizer.add_tokens(&strategies, AddedTokenKind::Special).unwrap(), 0, "they are known now");
     let cases = goldens["cases"].as_array().unwrap();
     assert!(!cases.is_empty());
+    assert_eq!(saved_and_opened(&tokenizer).sha256(), tokenizer.sha256());
     for tokenizer in [&tokenizer, &saved_and_opened(&tokenizer)] {
         for (strategy, id) in strategies.iter().zip(ids(&goldens["added_ids"])) {
             assert_eq!((tokenizer.id(strategy), tokenizer.token(id)), (Some(id), Some(*strategy)));

@@ -73,6 +73,14 @@ impl MersenneTwister {
         }
     }
 
+    /// Python's `shuffle(items)`: from the last place on, each is swapped with one at or before it.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let places = u32::try_from(last + 1).unwrap_or(u32::MAX);
+            items.swap(last, self.below(places) as usize);
+        }
+    }
+
     fn init(seed: u32) -> Self {
         let mut state = [seed; SIZE];
         for at in 1..SIZE {
@@ -125,5 +133,14 @@ mod tests {
         assert!((0..1000).all(|_| generator.below(10) < 10));
         assert_eq!(generator.below(0), 0);
         assert_eq!(generator.below(1), 0);
+    }
+
+    /// `random.seed(13); random.shuffle(list(range(12)))` of Python 3.11.
+    #[test]
+    fn a_shuffle_is_pythons() {
+        let mut items: Vec<usize> = (0..12).collect();
+        MersenneTwister::from_python_seed(13).shuffle(&mut items);
+        assert_eq!(items, [8, 7, 0, 10, 5, 1, 6, 9, 3, 2, 11, 4]);
+        MersenneTwister::from_python_seed(13).shuffle::<u8>(&mut []);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
 use crate::adamw::AdamWOptions;
+use crate::batches::BATCHES_PER_POOL;
 use crate::objective::SetScores;
 use crate::schedule::{Schedule, Warmup};
 
@@ -23,6 +24,12 @@ pub struct TrainerOptions {
     pub shuffle: bool,
     /// Whether the examples of a micro-batch are of like lengths (only with `shuffle`).
     pub by_length: bool,
+    /// With `by_length`, micro-batches whose examples are sorted together: the more, the less padding, and the less chance.
+    #[serde(skip_serializing_if = "is_usual_pool")]
+    pub batches_per_pool: usize,
+    /// Whether the examples that do not fill an epoch's last micro-batch are left out of that epoch, so that every micro-batch is full.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_incomplete: bool,
     /// The peak learning rate.
     pub learning_rate: f64,
     /// How it changes.
@@ -74,6 +81,10 @@ pub enum Normalisation {
     MicroBatches,
 }
 
+fn is_usual_pool(batches: &usize) -> bool {
+    *batches == BATCHES_PER_POOL
+}
+
 /// By what the evaluations of the first held-out set are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +129,8 @@ impl Default for TrainerOptions {
             accumulate: 1,
             shuffle: true,
             by_length: false,
+            batches_per_pool: BATCHES_PER_POOL,
+            drop_incomplete: false,
             learning_rate: 5e-5,
             schedule: Schedule::Linear,
             warmup: Warmup::Steps(0),
@@ -154,6 +167,7 @@ impl TrainerOptions {
         require("learning rate", rate.is_finite() && rate > 0.0, "must be a positive number")?;
         require("epochs", self.epochs.is_finite() && self.epochs > 0.0, "must be a positive number")?;
         require("batch", self.batch > 0 && self.evaluation_batch > 0, "must be at least 1")?;
+        require("batches per pool", self.batches_per_pool > 0, "must be at least 1")?;
         require("accumulate", self.accumulate > 0, "must be at least 1")?;
         require("max steps", self.max_steps != Some(0), "must be at least 1")?;
         require("keep", self.keep > 0, "must be at least 1: a run resumes from the last checkpoint")?;
@@ -165,7 +179,11 @@ impl TrainerOptions {
 
     /// Optimiser steps of an epoch.
     pub fn steps_per_epoch(&self, examples: usize) -> u64 {
-        examples.div_ceil(self.batch).div_ceil(self.accumulate) as u64
+        let micro_batches = match self.drop_incomplete {
+            true => examples / self.batch,
+            false => examples.div_ceil(self.batch),
+        };
+        micro_batches.div_ceil(self.accumulate) as u64
     }
 
     /// Optimiser steps of the run.

@@ -79,6 +79,11 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Trainer<'_, O, D> {
             let problem = "there is nothing to train on, or no parameter to train".to_owned();
             return Err(TrainingError::Setting { setting: "training data", problem });
         }
+        if self.options.drop_incomplete && lengths.len() < self.options.batch {
+            let (examples, batch) = (lengths.len(), self.options.batch);
+            let problem = format!("{examples} examples fill no batch of {batch}, and incomplete ones are left out");
+            return Err(TrainingError::Setting { setting: "batch", problem });
+        }
         let optimiser = AdamW::new(parameters.clone(), self.options.adamw.clone())?;
         let folder = run.map(|run| CheckpointFolder::new(run.checkpoints(), self.options.keep));
         let state = TrainerState {
@@ -221,11 +226,17 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     fn plan_epoch(&self, number: u64) -> Vec<Vec<usize>> {
         let options = self.options();
-        if !options.shuffle {
-            return BatchPlan::in_order(options.batch, self.lengths.len());
+        let plan = BatchPlan {
+            size: options.batch,
+            by_length: options.by_length,
+            batches_per_pool: options.batches_per_pool,
+            drop_incomplete: options.drop_incomplete,
+            seed: options.seed,
+        };
+        match options.shuffle {
+            true => plan.epoch(number, &self.lengths),
+            false => plan.unshuffled(self.lengths.len()),
         }
-        let plan = BatchPlan { size: options.batch, by_length: options.by_length, seed: options.seed };
-        plan.epoch(number, &self.lengths)
     }
 
     /// Whether it is time for what happens so often; 0 is at each epoch's end.

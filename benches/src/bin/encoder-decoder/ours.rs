@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::Device;
-use llm_runtime::{peak_memory, set_threads};
+use llm_runtime::{keep_freed_memory, peak_memory, set_threads};
 use seq2seq::search::{DecodingOptions, DecodingRow};
 use seq2seq::{Seq2SeqDataset, Seq2SeqModel, Seq2SeqObjective, TrainableSeq2Seq};
 use training::{Control, Schedule, TrainEvent, Trainer, TrainerOptions, TrainingError};
@@ -15,6 +15,7 @@ use crate::{Outcome, Task};
 
 /// Answers until the standard input ends.
 pub(crate) fn answer(task: Task, folder: &Path, threads: usize) -> Outcome<()> {
+    keep_freed_memory();
     set_threads(threads)?;
     match task {
         Task::Decode => decode(&Seq2SeqModel::open(folder, &Device::Cpu)?),

@@ -13,7 +13,9 @@ mod hypotheses;
 use hypotheses::Hypotheses;
 pub use hypotheses::{BeamHypothesis, Ranking};
 
-use crate::sampling::{ProcessorChain, SamplingError, check_row, log_softmax_in_place, most_likely};
+use rayon::prelude::*;
+
+use crate::sampling::{ProcessorChain, SamplingError, Scratch, check_row, log_softmax_in_place, most_likely};
 use crate::{EarlyStopping, GenerationOptions};
 
 /// What a beam search goes by, beside its processors.
@@ -50,8 +52,43 @@ pub struct BeamSearch {
     generated: usize,
     finished: Hypotheses,
     settled: bool,
+    /// Of each live beam.
+    workspaces: Vec<Workspace>,
+}
+
+/// Buffers of a step over the vocabulary.
+#[derive(Debug, Default)]
+struct Workspace {
     logprobs: Vec<f32>,
     sums: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Workspace {
+    /// Log-probabilities of a beam's next token, by the processors' leave, and their sums with the beam's own.
+    fn score(
+        &mut self,
+        beam: &Beam,
+        logits: &[f32],
+        chain: &ProcessorChain,
+        adjust: &dyn Fn(&mut [f32]),
+    ) -> Result<(), SamplingError> {
+        check_row(logits)?;
+        self.logprobs.clear();
+        self.logprobs.extend_from_slice(logits);
+        log_softmax_in_place(&mut self.logprobs);
+        adjust(&mut self.logprobs);
+        chain.apply(&beam.tokens, &mut self.logprobs, &mut self.scratch);
+        self.sums.clear();
+        self.sums.extend(self.logprobs.iter().map(|logprob| logprob + beam.sum));
+        Ok(())
+    }
+
+    /// The best continuations, best first.
+    fn best(&self, parent: usize, wanted: usize) -> Vec<Candidate> {
+        let candidate = |(token, sum)| Candidate { parent, token, logprob: self.logprobs[token as usize], sum };
+        most_likely(&self.sums, wanted).into_iter().map(candidate).collect()
+    }
 }
 
 /// A running beam.
@@ -104,8 +141,7 @@ impl BeamSearch {
             generated: 0,
             finished: Hypotheses::new(rules),
             settled: false,
-            logprobs: Vec::new(),
-            sums: Vec::new(),
+            workspaces: Vec::new(),
             rules,
         }
     }
@@ -137,7 +173,7 @@ impl BeamSearch {
     pub fn advance_with(
         &mut self,
         rows: &[&[f32]],
-        adjust: &dyn Fn(&mut [f32]),
+        adjust: &(dyn Fn(&mut [f32]) + Sync),
     ) -> Result<Vec<BeamStep>, SamplingError> {
         if self.is_done() {
             return Ok(Vec::new());
@@ -156,27 +192,25 @@ impl BeamSearch {
 
     /// The best continuations of all beams, best first; twice `beam_width` or more, so that end-of-sequence tokens can't
     /// leave too few others.
-    fn candidates(&mut self, rows: &[&[f32]], adjust: &dyn Fn(&mut [f32])) -> Result<Vec<Candidate>, SamplingError> {
+    fn candidates(
+        &mut self,
+        rows: &[&[f32]],
+        adjust: &(dyn Fn(&mut [f32]) + Sync),
+    ) -> Result<Vec<Candidate>, SamplingError> {
         if rows.len() != self.beams.len() {
             return Err(SamplingError::RowCount { expected: self.beams.len(), got: rows.len() });
         }
         let wanted = (1 + self.eos.len()).max(2) * self.rules.beam_width;
-        let mut candidates = Vec::with_capacity(wanted * rows.len());
-        for (parent, (beam, row)) in self.beams.iter().zip(rows).enumerate() {
-            check_row(row)?;
-            self.logprobs.clear();
-            self.logprobs.extend_from_slice(row);
-            log_softmax_in_place(&mut self.logprobs);
-            adjust(&mut self.logprobs);
-            self.chain.apply(&beam.tokens, &mut self.logprobs);
-            self.sums.clear();
-            self.sums.extend(self.logprobs.iter().map(|logprob| logprob + beam.sum));
-            let best = most_likely(&self.sums, wanted).into_iter();
-            candidates.extend(best.map(|(token, sum)| {
-                let logprob = self.logprobs[token as usize];
-                Candidate { parent, token, logprob, sum }
-            }));
-        }
+        self.workspaces.resize_with(rows.len(), Workspace::default);
+        let (beams, chain) = (&self.beams, &self.chain);
+        let of_beam = |(parent, (workspace, row)): (usize, (&mut Workspace, &&[f32]))| {
+            workspace.score(&beams[parent], row, chain, adjust)?;
+            Ok(workspace.best(parent, wanted))
+        };
+        let best = self.workspaces.par_iter_mut().zip(rows).enumerate().map(of_beam);
+        // All are awaited, so that it is always the first of several problems that is told.
+        let best: Vec<Result<Vec<Candidate>, SamplingError>> = best.collect();
+        let mut candidates = best.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         // The sort is stable: among equals the earlier beam and the smaller token come first.
         candidates.sort_by(|a, b| b.sum.total_cmp(&a.sum));
         candidates.truncate(wanted);

@@ -11,7 +11,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::SharedOut;
-use super::dot::Simd;
+use super::dot::{Simd, multiply_add};
 use super::exp::softmax_in_place;
 
 /// Positions per cache block, and lanes of a score vector.
@@ -178,12 +178,6 @@ fn attend<const Q: usize, const FUSED: bool>(
         }
     }
     mix_values::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores, out);
-}
-
-/// `a · b + c`, in one rounding where the processor can.
-#[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// `scores[q][j] = q · k_j / √d` for all positions of the blocks.

@@ -45,6 +45,25 @@ impl Simd {
 
 const PORTABLE_LANES: usize = 8;
 
+/// Asks for the line of the cache with this value, which will be needed soon. It may lie behind the slice: it is not read.
+#[inline(always)]
+pub(super) fn prefetch(values: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(at).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
+}
+
+/// `a · b + c`, in one rounding where the processor can.
+#[inline(always)]
+pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
 /// Walks a part of the inner dimension, which is not the last: `sums`, `R · C` times [`Simd::lanes`], go on from where they are, or from 0 where
 /// the part is the `first`. All slices are of one length, a multiple of 16. What stands `ahead` values behind in the columns will be needed soon; 0 says
 /// that nothing will.

@@ -96,6 +96,53 @@ fn exp_minus(values: &mut [f32], max: f32) {
     }
 }
 
+/// `Σ e^(x - max)` over the row and its largest value `max`, added up in f64. NaN spreads; a row of −∞ only gives 0 and −∞.
+pub(crate) fn sum_of_exponentials(row: &[f32]) -> (f64, f32) {
+    match Simd::detect() {
+        // SAFETY: the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { sum_of_exponentials_avx512(row) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { sum_of_exponentials_avx2(row) },
+        Simd::Portable => sum_of_exponentials_here(row),
+    }
+}
+
+#[inline(always)]
+fn sum_of_exponentials_here(row: &[f32]) -> (f64, f32) {
+    let max = largest(row);
+    let mut lanes = [0f64; 16];
+    for chunk in row.chunks(256) {
+        let mut powers = [0f32; 256];
+        let powers = &mut powers[..chunk.len()];
+        powers.copy_from_slice(chunk);
+        exp_minus(powers, max);
+        let (whole, tail) = powers.as_chunks::<16>();
+        for power in whole {
+            for (lane, power) in lanes.iter_mut().zip(power) {
+                *lane += f64::from(*power);
+            }
+        }
+        for (lane, power) in lanes.iter_mut().zip(tail) {
+            *lane += f64::from(*power);
+        }
+    }
+    (lanes.iter().sum(), max)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn sum_of_exponentials_avx512(row: &[f32]) -> (f64, f32) {
+    sum_of_exponentials_here(row)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sum_of_exponentials_avx2(row: &[f32]) -> (f64, f32) {
+    sum_of_exponentials_here(row)
+}
+
 /// `gate · σ(gate) · up`, element by element, into `out`.
 pub(crate) fn silu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((gate, up), out) in gate.iter().zip(up).zip(out) {
@@ -250,6 +297,18 @@ mod tests {
             softmax_in_place(&mut narrow);
             assert_eq!(wide, narrow);
         }
+    }
+
+    #[test]
+    fn exponentials_are_summed_as_in_f64() {
+        let row: Vec<f32> = (0..1003).map(|i| ((i * 7) % 230) as f32 / 3.0 - 40.0).chain([f32::NEG_INFINITY]).collect();
+        let (sum, max) = sum_of_exponentials(&row);
+        let exact: f64 = row.iter().map(|x| (f64::from(*x) - f64::from(max)).exp()).sum();
+        assert_eq!(max, 36.0 + 1.0 / 3.0);
+        assert!((sum / exact - 1.0).abs() < 3e-7, "{sum} and {exact}");
+        assert_eq!(sum_of_exponentials_here(&row), (sum, max));
+        assert!(sum_of_exponentials(&[1.0, f32::NAN, 3.0]).0.is_nan());
+        assert!(sum_of_exponentials(&[1.0, f32::INFINITY]).0.is_nan());
     }
 
     #[test]

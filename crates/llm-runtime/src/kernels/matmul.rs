@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::SharedOut;
-use super::dot::{Simd, finish_tile, walk_tile};
+use super::dot::{Simd, finish_tile, prefetch, walk_tile};
 
 /// A weight matrix `[out_features, in_features]`, row by row.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub(crate) enum Weights<'a> {
 }
 
 /// Most output columns of one task: with many rows, and with the few of a step.
-const PANEL: usize = 64;
+const PANEL: usize = 32;
 const NARROW_PANEL: usize = 16;
 /// Columns whose part of the weights stays in the first-level cache.
 const STRIP: usize = 8;
@@ -27,7 +27,7 @@ const TILE: usize = 6;
 /// Rows whose running sums are kept at a time; with a panel's weights they stay in the second-level cache.
 const BLOCK: usize = 8 * TILE;
 /// Values of the inner dimension that are walked at a time: with many rows, and with the few of a step.
-const PART: usize = 512;
+const PART: usize = 768;
 const LONG_PART: usize = 1024;
 
 /// `out[t][n] = Σ_k x[t][k] · weights[n][k]`; `x` is `[rows, in_features]`, `out` is `[rows, out_features]`.
@@ -36,30 +36,62 @@ pub(crate) fn matmul(x: &[f32], weights: Weights<'_>, in_features: usize, out_fe
         out.fill(0.0);
         return;
     }
-    let simd = Simd::detect();
     let target = SharedOut::new(out, out_features);
-    let has_few_rows = x.len() <= TILE * in_features;
-    let width = panel_width(out_features, if has_few_rows { NARROW_PANEL } else { PANEL });
-    (0..out_features.div_ceil(width)).into_par_iter().for_each_init(Scratch::default, |scratch, panel| {
-        let columns = panel * width..out_features.min((panel + 1) * width);
-        let product = Product { simd, x, weights, k: in_features, out: target };
-        match (has_few_rows, weights) {
-            (true, Weights::F32(weights)) => product.few_rows(weights, columns, scratch),
-            _ => product.many_rows(columns, scratch),
+    let product =
+        Product { simd: Simd::detect(), x, rows: x.len() / in_features, weights, k: in_features, out: target };
+    match weights {
+        Weights::F32(weights) if product.rows <= TILE => {
+            in_panels(1, out_features, NARROW_PANEL, |_, columns, scratch| {
+                product.few_rows(weights, columns, scratch);
+            });
         }
+        Weights::F32(weights) if product.rows <= BLOCK => {
+            let mut rows = PackedRows::default();
+            rows.pack(x, in_features, 0..product.rows);
+            in_panels(1, out_features, PANEL, |_, columns, scratch| {
+                product.one_block(&rows, weights, columns, &mut scratch.sums);
+            });
+        }
+        Weights::F32(weights) => {
+            in_panels(
+                product.rows.div_ceil(BLOCK),
+                out_features,
+                PANEL,
+                |block, columns, Scratch { rows, sums, .. }| {
+                    rows.pack(x, in_features, block * BLOCK..product.rows.min((block + 1) * BLOCK));
+                    product.one_block(rows, weights, columns, sums);
+                },
+            );
+        }
+        Weights::F16(_) | Weights::Bf16(_) => {
+            in_panels(1, out_features, PANEL, |_, columns, scratch| product.all_blocks(columns, scratch));
+        }
+    }
+}
+
+/// Panels of columns, each a task with each block of rows.
+fn in_panels(blocks: usize, columns: usize, widest: usize, task: impl Fn(usize, Range<usize>, &mut Scratch) + Sync) {
+    let width = panel_width(columns, widest);
+    let panels = columns.div_ceil(width);
+    (0..blocks * panels).into_par_iter().for_each_init(Scratch::default, |scratch, number| {
+        let (block, panel) = (number / panels, number % panels);
+        task(block, panel * width..columns.min((panel + 1) * width), scratch);
     });
 }
 
 /// Panels are so narrow that each thread gets several.
 fn panel_width(out_features: usize, widest: usize) -> usize {
-    let share = out_features / (4 * rayon::current_num_threads());
+    let share = out_features / (8 * rayon::current_num_threads());
     (share / STRIP * STRIP).clamp(STRIP, widest)
 }
+
+/// Values in a line of the cache.
+const LINE: usize = 16;
 
 /// What a task works in.
 #[derive(Default)]
 struct Scratch {
-    rows: Aligned,
+    rows: PackedRows,
     weights: Aligned,
     sums: Aligned,
 }
@@ -70,12 +102,49 @@ struct Aligned(Vec<f32>);
 
 impl Aligned {
     fn of(&mut self, length: usize) -> &mut [f32] {
-        const LINE: usize = 16;
         if self.0.len() < length + LINE {
             self.0.resize(length + LINE, 0.0);
         }
-        let offset = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        let offset = self.offset();
         &mut self.0[offset..offset + length]
+    }
+
+    fn values(&self) -> &[f32] {
+        &self.0[self.offset()..]
+    }
+
+    fn offset(&self) -> usize {
+        self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE)
+    }
+}
+
+/// A block's rows in the order in which they are used: part by part of the inner dimension.
+#[derive(Default)]
+struct PackedRows {
+    values: Aligned,
+    rows: Range<usize>,
+}
+
+impl PackedRows {
+    /// Packs these rows, unless they are packed already.
+    fn pack(&mut self, x: &[f32], k: usize, rows: Range<usize>) {
+        if self.rows == rows {
+            return;
+        }
+        let mut rest = self.values.of(rows.len() * k);
+        for part in parts(k, PART) {
+            let (of_part, others) = rest.split_at_mut(rows.len() * part.len());
+            rest = others;
+            for (row, out) in rows.clone().zip(of_part.chunks_exact_mut(part.len())) {
+                out.copy_from_slice(&x[row * k..][part.clone()]);
+            }
+        }
+        self.rows = rows;
+    }
+
+    fn part(&self, part: &Range<usize>) -> Block<'_> {
+        let rows = self.rows.len();
+        Block { values: &self.values.values()[rows * part.start..rows * part.end], stride: part.len() }
     }
 }
 
@@ -83,6 +152,7 @@ impl Aligned {
 struct Product<'a> {
     simd: Simd,
     x: &'a [f32],
+    rows: usize,
     weights: Weights<'a>,
     k: usize,
     out: SharedOut,
@@ -95,41 +165,52 @@ fn parts(k: usize, longest: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl Product<'_> {
-    /// Each weight is met once, by all rows: it is read where it lies.
+    /// Each weight is met once, by all rows, and all are read where they lie.
     fn few_rows(self, weights: &[f32], columns: Range<usize>, scratch: &mut Scratch) {
-        let rows = self.x.len() / self.k;
-        let sums = scratch.sums.of(rows * columns.len() * self.simd.lanes());
+        let sums = scratch.sums.of(self.rows * columns.len() * self.simd.lanes());
         for part in parts(self.k, LONG_PART) {
-            let x = Block { values: &self.x[part.start..], stride: self.k, is_far: false };
+            let x = Block { values: &self.x[part.start..], stride: self.k };
             let values = &weights[columns.start * self.k + part.start..];
-            let weights = Block { values, stride: self.k, is_far: true };
-            self.strip(&part, 0..rows, x, columns.clone(), weights, sums);
+            let weights = Block { values, stride: self.k };
+            self.strip(&part, 0..self.rows, x, columns.clone(), weights, Ahead::NextTiles, sums);
         }
     }
 
-    /// Rows and weights are laid out anew, so that what is used together lies together.
-    fn many_rows(self, columns: Range<usize>, scratch: &mut Scratch) {
-        let (rows, lanes) = (self.x.len() / self.k, self.simd.lanes());
+    /// The rows of a block meet each weight shortly one after the other: it is read where it lies, and those to come are fetched meanwhile.
+    fn one_block(self, x: &PackedRows, weights: &[f32], columns: Range<usize>, sums: &mut Aligned) {
+        let (rows, lanes) = (&x.rows, self.simd.lanes());
+        let sums = sums.of(rows.len() * columns.len() * lanes);
+        for part in parts(self.k, PART) {
+            let x = x.part(&part);
+            let sums = sums.chunks_mut(STRIP * rows.len() * lanes);
+            for (start, sums) in columns.clone().step_by(STRIP).zip(sums) {
+                let strip = start..columns.end.min(start + STRIP);
+                let weights = Block { values: &weights[start * self.k + part.start..], stride: self.k };
+                self.strip(&part, rows.clone(), x, strip, weights, Ahead::NextStrip, sums);
+            }
+        }
+    }
+
+    /// Weights become f32 once for all rows.
+    fn all_blocks(self, columns: Range<usize>, scratch: &mut Scratch) {
+        let lanes = self.simd.lanes();
         let packed = scratch.weights.of(columns.len() * self.k);
         for part in parts(self.k, PART) {
             let of_part = &mut packed[columns.len() * part.start..columns.len() * part.end];
             self.weights.copy(self.k, columns.clone(), &part, of_part);
         }
-        for first in (0..rows).step_by(BLOCK) {
-            let block = first..rows.min(first + BLOCK);
+        for first in (0..self.rows).step_by(BLOCK) {
+            let block = first..self.rows.min(first + BLOCK);
             let sums = scratch.sums.of(block.len() * columns.len() * lanes);
+            scratch.rows.pack(self.x, self.k, block.clone());
             for part in parts(self.k, PART) {
                 let of_part = &packed[columns.len() * part.start..columns.len() * part.end];
-                let x = scratch.rows.of(block.len() * part.len());
-                for (row, x) in block.clone().zip(x.chunks_exact_mut(part.len())) {
-                    x.copy_from_slice(&self.x[row * self.k..][part.clone()]);
-                }
-                let x = Block { values: x, stride: part.len(), is_far: false };
+                let x = scratch.rows.part(&part);
                 let strips = of_part.chunks(STRIP * part.len()).zip(sums.chunks_mut(STRIP * block.len() * lanes));
                 for (start, (weights, sums)) in columns.clone().step_by(STRIP).zip(strips) {
                     let strip = start..columns.end.min(start + STRIP);
-                    let weights = Block { values: weights, stride: part.len(), is_far: false };
-                    self.strip(&part, block.clone(), x, strip, weights, sums);
+                    let weights = Block { values: weights, stride: part.len() };
+                    self.strip(&part, block.clone(), x, strip, weights, Ahead::Nothing, sums);
                 }
             }
         }
@@ -143,14 +224,16 @@ impl Product<'_> {
         x: Block<'_>,
         columns: Range<usize>,
         weights: Block<'_>,
+        ahead: Ahead,
         sums: &mut [f32],
     ) {
         let mut rest = sums;
-        for start in rows.clone().step_by(TILE) {
+        let tiles = rows.len().div_ceil(TILE);
+        for (tile, start) in rows.clone().step_by(TILE).enumerate() {
             let count = TILE.min(rows.end - start);
             let (sums, later) = rest.split_at_mut(count * columns.len() * self.simd.lanes());
             rest = later;
-            let strip = Strip { product: self, part, columns: &columns, weights };
+            let strip = Strip { product: self, part, columns: &columns, weights, ahead, tile, tiles };
             let x = Block { values: &x.values[(start - rows.start) * x.stride..], ..x };
             match count {
                 1 => strip.rows::<1>(start, x, sums),
@@ -164,13 +247,22 @@ impl Product<'_> {
     }
 }
 
+/// Which weights come from memory and are fetched before they are needed.
+#[derive(Clone, Copy)]
+enum Ahead {
+    /// None: they were used shortly before.
+    Nothing,
+    /// Those of the tile after the next.
+    NextTiles,
+    /// Those of the next strip, some with each tile of rows.
+    NextStrip,
+}
+
 /// A part of a matrix's rows, `stride` apart.
 #[derive(Clone, Copy)]
 struct Block<'a> {
     values: &'a [f32],
     stride: usize,
-    /// Whether it comes from memory, and was not used shortly before.
-    is_far: bool,
 }
 
 impl<'a> Block<'a> {
@@ -198,6 +290,10 @@ struct Strip<'a> {
     part: &'a Range<usize>,
     columns: &'a Range<usize>,
     weights: Block<'a>,
+    ahead: Ahead,
+    /// Which of so many tiles of rows it is.
+    tile: usize,
+    tiles: usize,
 }
 
 impl Strip<'_> {
@@ -220,6 +316,35 @@ impl Strip<'_> {
         }
     }
 
+    /// How far behind these columns those lie that are fetched with them; 0 for none.
+    #[inline]
+    fn ahead<const C: usize>(&self, column: usize) -> usize {
+        match self.ahead {
+            Ahead::Nothing => 0,
+            Ahead::NextTiles => 2 * C * self.weights.stride,
+            Ahead::NextStrip => {
+                self.fetch_share::<C>(column);
+                0
+            }
+        }
+    }
+
+    /// Fetches this tile's share of the next strip's weights: as many lines with each tile, so that none waits for another.
+    fn fetch_share<const C: usize>(&self, column: usize) {
+        let lines = self.part.len().div_ceil(LINE);
+        let (count, shares) = (self.columns.len(), self.tiles * self.columns.len());
+        let share = |number: usize| number * lines * STRIP / shares;
+        let first = share(self.tile * count + column);
+        let (mut row, mut line) = (STRIP + first / lines, first % lines);
+        for _ in first..share(self.tile * count + column + C) {
+            prefetch(self.weights.values, row * self.weights.stride + line * LINE);
+            line += 1;
+            if line == lines {
+                (row, line) = (row + 1, 0);
+            }
+        }
+    }
+
     #[inline]
     fn tile<const R: usize, const C: usize>(&self, rows: &[&[f32]; R], row: usize, column: usize, sums: &mut [f32]) {
         let Product { simd, k, out, .. } = self.product;
@@ -227,8 +352,7 @@ impl Strip<'_> {
         let lanes = R * simd.lanes();
         let sums = &mut sums[column * lanes..(column + C) * lanes];
         let is_first = self.part.start == 0;
-        // The tile after the next.
-        let ahead = if self.weights.is_far { 2 * C * self.weights.stride } else { 0 };
+        let ahead = self.ahead::<C>(column);
         if self.part.end < k {
             return walk_tile(simd, rows, &columns, is_first, ahead, sums);
         }

@@ -9,10 +9,13 @@
 mod attention;
 mod dot;
 mod exp;
+mod gathered_attention;
 mod matmul;
 mod shared_out;
 
 pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, Watch, paged_attention};
-pub(crate) use exp::{gelu, gelu_backward, silu, silu_backward, softmax};
+pub(crate) use exp::{gelu, gelu_backward, silu, silu_backward, softmax, sum_of_exponentials};
+pub use gathered_attention::KeyGroup;
+pub(crate) use gathered_attention::{GatheredAttentionInputs, gathered_attention};
 pub(crate) use matmul::{Weights, matmul};
 use shared_out::SharedOut;

@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail}
 use rayon::prelude::*;
 
 use super::{Values, f32_slice, has_kernel};
+use crate::kernels;
 
 /// `log softmax(logits)[target]` of each row, `[rows]`. `logits` is `[rows, vocabulary]`, `targets` `[rows]` u32.
 ///
@@ -46,8 +47,7 @@ impl LogProbs {
 
 /// `ln Σ e^x`, summed in f64.
 fn log_sum_exp(row: &[f32]) -> f32 {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|x| f64::from((x - max).exp())).sum();
+    let (sum, max) = kernels::sum_of_exponentials(row);
     max + sum.ln() as f32
 }
 

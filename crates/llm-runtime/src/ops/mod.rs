@@ -10,6 +10,7 @@
 
 mod causal_attention;
 mod dense;
+mod gathered_attention;
 mod gelu;
 mod layer_norm;
 mod log_prob;
@@ -27,6 +28,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use causal_attention::causal_attention;
 pub(crate) use dense::{Precision, dense};
+pub use gathered_attention::{KeyGroup, KeyRows, gathered_attention};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use log_prob::{log_probs_of, smoothed_log_probs_of};

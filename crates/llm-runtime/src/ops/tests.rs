@@ -246,3 +246,87 @@ fn layouts_that_do_not_fit_are_refused() {
     let dropout = AttentionDropout { pass: DropoutPass { seed: 1, pass: 2 }, probability: 1.0, place: "here".into() };
     assert!(packed_attention(&q, &k, &v, 2, &layout, Some(dropout)).is_err());
 }
+
+/// Two heads of width 5.
+fn by_head(rows: usize, seed: u64) -> Tensor {
+    random(&[2, rows, 5], seed)
+}
+
+fn group(queries: &[u32], keys: &[u32]) -> KeyGroup {
+    KeyGroup { queries: queries.to_vec(), keys: keys.to_vec(), is_blind: false }
+}
+
+/// Groups of every size up to one that needs two tiles, in any order, with shared, repeated and skipped rows.
+fn groups() -> Vec<KeyGroup> {
+    let mut groups = Vec::new();
+    let mut next = 0;
+    for size in 1..=8u32 {
+        let queries: Vec<u32> = (next..next + size).rev().collect();
+        let keys: Vec<u32> = (0..=2 * size).map(|place| (place * 7 + size) % 23).collect();
+        groups.push(KeyGroup { queries, keys, is_blind: size == 4 });
+        next += size;
+    }
+    groups.reverse();
+    groups
+}
+
+#[test]
+fn gathered_attention_is_that_of_the_picked_rows() {
+    let (queries, keys, values_of) = (random(&[36, 10], 1), by_head(23, 2), by_head(23, 3));
+    let seen = KeyRows::new(groups()).unwrap();
+    let run = |dtype| {
+        let [q, k, v] = [&queries, &keys, &values_of].map(|tensor| tensor.to_dtype(dtype).unwrap());
+        gathered_attention(&q, &k, &v, &seen).unwrap()
+    };
+    let (kernel, composed) = (run(DType::F32), run(DType::F64));
+    close(&values(&kernel), &values(&composed), 2e-6);
+    for group in groups() {
+        let rows = Tensor::new(group.keys.clone(), &Device::Cpu).unwrap();
+        let picked = |all: &Tensor| {
+            let rows = all.index_select(&rows, 1).unwrap().transpose(0, 1).unwrap();
+            rows.reshape((group.keys.len(), 10)).unwrap()
+        };
+        let layout = AttentionLayout::of_others(&[1], &[group.keys.len()], &vec![!group.is_blind; group.keys.len()]);
+        let layout = layout.unwrap();
+        for query in group.queries {
+            let query = query as usize;
+            let alone = queries.narrow(0, query, 1).unwrap();
+            let expected = packed_attention(&alone, &picked(&keys), &picked(&values_of), 2, &layout, None).unwrap();
+            close(&values(&composed.narrow(0, query, 1).unwrap()), &values(&expected), 1e-12);
+        }
+    }
+}
+
+#[test]
+fn gathered_attention_of_a_query_is_the_same_alone() {
+    let narrow = |tensor: Tensor| tensor.to_dtype(DType::F32).unwrap();
+    let (queries, keys, values_of) = (narrow(random(&[7, 10], 1)), narrow(by_head(9, 2)), narrow(by_head(9, 3)));
+    let rows = [3, 0, 8, 5, 2];
+    let attend = |queries: &Tensor, groups| {
+        let seen = KeyRows::new(groups).unwrap();
+        gathered_attention(queries, &keys, &values_of, &seen).unwrap().to_vec2::<f32>().unwrap()
+    };
+    let together = attend(&queries, vec![group(&[0, 1, 2, 3, 4, 5, 6], &rows)]);
+    for query in 0..7 {
+        let alone = attend(&queries.narrow(0, query, 1).unwrap(), vec![group(&[0], &rows)]);
+        assert_eq!(alone[0], together[query]);
+    }
+}
+
+#[test]
+fn key_rows_that_do_not_fit_are_refused() {
+    assert!(KeyRows::new(Vec::new()).is_err());
+    assert!(KeyRows::new(vec![group(&[0], &[])]).is_err());
+    assert!(KeyRows::new(vec![group(&[], &[0]), group(&[0], &[0])]).is_err());
+    assert!(KeyRows::new(vec![group(&[0, 0], &[1])]).is_err(), "a query in two places");
+    assert!(KeyRows::new(vec![group(&[1], &[1])]).is_err(), "no query 0");
+    let seen = KeyRows::new(vec![group(&[0, 1], &[4, 2])]).unwrap();
+    let attend = |queries: &[usize], keys: &[usize], values: &[usize]| {
+        gathered_attention(&random(queries, 1), &random(keys, 2), &random(values, 3), &seen)
+    };
+    assert!(attend(&[2, 10], &[2, 5, 5], &[2, 5, 5]).is_ok());
+    assert!(attend(&[2, 10], &[2, 4, 5], &[2, 4, 5]).is_err(), "there is no row 4");
+    assert!(attend(&[3, 10], &[2, 5, 5], &[2, 5, 5]).is_err());
+    assert!(attend(&[2, 12], &[2, 5, 5], &[2, 5, 5]).is_err());
+    assert!(attend(&[2, 10], &[2, 5, 5], &[2, 6, 5]).is_err());
+}

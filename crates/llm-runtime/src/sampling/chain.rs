@@ -34,7 +34,6 @@ pub(super) struct Candidate {
 #[derive(Debug, Default)]
 pub struct ProcessorChain {
     processors: Vec<Box<dyn LogitsProcessor>>,
-    scratch: Scratch,
 }
 
 impl ProcessorChain {
@@ -87,9 +86,9 @@ impl ProcessorChain {
     }
 
     /// Applies all processors to `scores` (`[vocabulary]`); `tokens` are the prompt and everything generated so far.
-    pub fn apply(&mut self, tokens: &[u32], scores: &mut [f32]) {
+    pub fn apply(&self, tokens: &[u32], scores: &mut [f32], scratch: &mut Scratch) {
         for processor in &self.processors {
-            processor.apply(tokens, scores, &mut self.scratch);
+            processor.apply(tokens, scores, scratch);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::chain::{LogitsProcessor, Scratch};
+use crate::kernels;
 
 /// `logits - ln(sum(exp(logits)))` over one row `[vocabulary]`. `-inf` stays `-inf`; NaN or `+inf` anywhere makes the row NaN,
 /// and a row of `-inf` only stays as it is.
@@ -74,12 +75,11 @@ struct Normaliser {
 
 impl Normaliser {
     fn of(logits: &[f32]) -> Self {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (sum, max) = kernels::sum_of_exponentials(logits);
         if max == f32::NEG_INFINITY {
             // A normaliser of 1 keeps -inf as it is; a NaN among them still spreads.
             return Self { max: 0.0, log_sum: logits.iter().map(|logit| f64::from(*logit).exp()).sum() };
         }
-        let sum: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();
         Self { max, log_sum: sum.ln() }
     }
 

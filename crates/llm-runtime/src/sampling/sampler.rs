@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{ProcessorChain, SamplingError, check_row, most_likely};
+use super::{ProcessorChain, SamplingError, Scratch, check_row, most_likely};
 use crate::GenerationOptions;
 
 /// Chooses the tokens of one request.
@@ -14,6 +14,7 @@ use crate::GenerationOptions;
 #[derive(Debug)]
 pub struct Sampler {
     chain: ProcessorChain,
+    scratch: Scratch,
     generator: Option<ChaCha8Rng>,
     probabilities: Vec<f32>,
 }
@@ -28,7 +29,7 @@ impl Sampler {
 
     /// A sampler with processors and a generator of its own (see [`crate::seeded_stream`]); greedy without a generator.
     pub fn with_processors(chain: ProcessorChain, generator: Option<ChaCha8Rng>) -> Self {
-        Self { chain, generator, probabilities: Vec::new() }
+        Self { chain, scratch: Scratch::default(), generator, probabilities: Vec::new() }
     }
 
     /// Chooses the next token. `logits` (`[vocabulary]`) are left as the processors changed them; `tokens_so_far` are the
@@ -39,7 +40,7 @@ impl Sampler {
     pub fn sample(&mut self, logits: &mut [f32], tokens_so_far: &[u32]) -> Result<u32, SamplingError> {
         check_row(logits)?;
         if !self.chain.is_empty() {
-            self.chain.apply(tokens_so_far, logits);
+            self.chain.apply(tokens_so_far, logits, &mut self.scratch);
             // A small temperature or penalty can overflow a large logit.
             check_row(logits)?;
         }

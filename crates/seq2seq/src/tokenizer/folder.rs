@@ -154,6 +154,11 @@ pub(super) fn save(tokenizer: &Seq2SeqTokenizer, folder: &Path) -> Result<(), Se
     Ok(())
 }
 
+/// The lines of the merges.
+pub(super) fn merges(tokenizer: &Seq2SeqTokenizer) -> String {
+    pieces_and_merges(tokenizer).1
+}
+
 /// The vocabulary without added tokens by ascending id, and the lines of the merges.
 fn pieces_and_merges(tokenizer: &Seq2SeqTokenizer) -> (Map<String, Value>, String) {
     let mut pieces: Vec<(u32, &str)> = Vec::new();

@@ -21,6 +21,7 @@ use std::path::Path;
 
 use llm_runtime::ControlTokenText;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 pub use self::added::AddedTokenKind;
 pub use self::clean_up::clean_up_english;
@@ -245,6 +246,22 @@ impl Seq2SeqTokenizer {
     /// One more than the largest id.
     pub fn vocabulary_size(&self) -> usize {
         self.core.size()
+    }
+
+    /// Hex SHA-256 of what decides the ids of texts: kind, vocabulary, merges and special tokens. It is the same for a tokenizer and for the one that
+    /// [`Self::open`] makes of what [`Self::save`] wrote, however the files are laid out.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?}\n", self.kind()));
+        for id in 0..u32::try_from(self.vocabulary_size()).unwrap_or(u32::MAX) {
+            // Lengths keep "ab" + "c" apart from "a" + "bc".
+            let piece = self.token(id).unwrap_or_default();
+            hash.update((piece.len() as u64).to_le_bytes());
+            hash.update(piece);
+            hash.update([u8::from(self.is_special(id))]);
+        }
+        hash.update(folder::merges(self));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// How texts are cut.

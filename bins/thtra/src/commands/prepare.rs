@@ -1,0 +1,38 @@
+//! `thtra prepare`: dialogue lines become token sequences.
+
+use std::process::ExitCode;
+
+use command_line::{Failure, Format, Progress, print_json};
+use thtra::{DialogueTokenizer, Part, Prepared, SampleCounts};
+
+use crate::arguments::Prepare;
+
+pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure> {
+    let lengths = options.lengths.lengths();
+    lengths.check().map_err(Failure::wrong_use)?;
+    let tokenizer = DialogueTokenizer::open(&options.tokenizer)?;
+    let mut progress = Progress::new("parts", 0, Part::ALL.len() as u64);
+    let mut done = |parts| progress.set(parts as u64);
+    let prepared = Prepared::create(&options.out, &options.data_dir, &tokenizer, lengths, &options.layouts, &mut done)?;
+    progress.finish();
+    match format {
+        Format::Json => print_json(prepared.meta())?,
+        Format::Text => {
+            for (name, file) in &prepared.meta().files {
+                println!("{}: {}", options.out.join(name).display(), in_words(&file.counts));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_words(counts: &SampleCounts) -> String {
+    let mean = |tokens: usize| tokens as f64 / counts.samples.max(1) as f64;
+    let SampleCounts { samples, with_look_ahead, inputs_cut, responses_cut, encoder_tokens, label_tokens, .. } = counts;
+    format!(
+        "{samples} samples ({with_look_ahead} look ahead), {:.1} tokens read and {:.1} said on average; {inputs_cut} histories and \
+         {responses_cut} responses cut",
+        mean(*encoder_tokens),
+        mean(*label_tokens),
+    )
+}

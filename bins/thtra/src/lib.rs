@@ -1,0 +1,64 @@
+//! ThTra's data: dialogues, their parts, helpfulness records, and the samples that a model is trained on.
+//!
+//! ThTra trains BlenderBot-small in three stages to answer in an emotional support conversation. In the first it also reads what the seeker will
+//! say next, and so learns what answers lead to; in the second it has to tell the seeker's situation beside the answer; in the third, answers that
+//! a model of helpfulness prefers are made likelier. Method: "Producing Considerate Responses: Progressive staged training for emotional
+//! support conversation" (Lv, Li, Wang, Zhan, Zeng, 2024) on top of "Towards Emotional Support Dialog Systems" (ACL 2021, arXiv
+//! [2106.01144](https://arxiv.org/abs/2106.01144)); the third stage is that of "Aligning Language Models with Human Preferences via a Bayesian
+//! Approach" (NeurIPS 2023, arXiv [2310.05782](https://arxiv.org/abs/2310.05782)).
+//!
+//! This crate holds what the stages read and write, without a model: [`SplitRule`] makes the [`Part`]s of a corpus, [`Dialogue`]s are its
+//! lines, [`rated_exchanges`] finds what seekers thought of the support, [`HelpfulnessData`] keeps that by parts and looks for leaks,
+//! [`EncodedDialogues`] lays dialogues out as [`Sample`]s, [`Prepared`] keeps these in files, and [`SampleDataset`] hands them to a trainer. The program
+//! `thtra` puts it on the command line.
+//!
+//! ```
+//! use esconv_data::{Conversation, Speaker, Utterance};
+//! use thtra::rated_exchanges;
+//!
+//! let say = |speaker, text: &str, feedback| Utterance { speaker, content: text.into(), strategy: None, feedback };
+//! let conversation = Conversation {
+//!     dialog: vec![
+//!         say(Speaker::Seeker, "I failed.", None),
+//!         say(Speaker::Supporter, "What happened?", None),
+//!         say(Speaker::Seeker, "I panicked.", Some(4)),
+//!     ],
+//!     ..Conversation::default()
+//! };
+//! let exchanges = rated_exchanges(&conversation);
+//! assert_eq!((exchanges.len(), exchanges[0].response.as_str(), exchanges[0].score), (1, "What happened?", 4));
+//! ```
+
+mod batching;
+mod dialogue;
+mod error;
+mod feedback;
+mod helpfulness_data;
+mod label_table;
+mod part;
+mod prepared;
+mod python_json;
+mod records;
+mod sample;
+mod scorer_context;
+mod strategy;
+mod tokenizer;
+mod white_space;
+
+pub use batching::{SampleBatch, SampleDataset, bucketed};
+pub use dialogue::{Author, Dialogue, Turn};
+pub use error::Error;
+pub use feedback::{HELPFUL_LABEL, RATERS, RatedExchange, UNHELPFUL_LABEL, rated_exchanges, records_of};
+pub use helpfulness_data::{
+    DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_dev_index, read_split,
+    record_file, write_split,
+};
+pub use label_table::LabelTable;
+pub use part::{Part, SplitRule};
+pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
+pub use records::{AnnotatedResponse, HelpfulnessRecord, read_records, write_records};
+pub use sample::{DecoderStream, Encoded, EncodedDialogues, Layout, Lengths, Sample, SampleCounts};
+pub use scorer_context::{ContextTurn, ScorerContext};
+pub use strategy::Strategy;
+pub use tokenizer::DialogueTokenizer;
+pub use white_space::normalised;

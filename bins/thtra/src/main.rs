@@ -1,0 +1,30 @@
+//! `thtra`: emotional support that looks ahead, knows the situation and is aligned to helpfulness.
+//!
+//! Each subcommand is one file under `commands` that composes the crate's parts; see the library for the method.
+
+mod arguments;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use command_line::{Failure, run_program};
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let words = std::env::args_os().collect();
+    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let format = arguments.common.format;
+    match &arguments.command {
+        Command::Process(options) => commands::process::run(options, format),
+        Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

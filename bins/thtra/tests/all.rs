@@ -1,0 +1,11 @@
+//! The library on real files, and the program as a user runs it: one test binary, a module per subject.
+
+mod bad_input;
+mod batches;
+mod command_line;
+mod goldens;
+mod prepare;
+mod process;
+mod program;
+mod real_data;
+mod samples;

@@ -1,0 +1,25 @@
+//! Help and completions.
+
+use crate::program::said;
+
+#[test]
+fn help_names_every_subcommand() {
+    let help = said(&["--help"]);
+    for name in ["process", "prepare", "completions"] {
+        assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn every_command_shows_examples_of_itself() {
+    for name in ["process", "prepare"] {
+        let help = said(&[name, "--help"]);
+        let (_, examples) = help.split_once("Example").unwrap_or_default();
+        assert!(examples.contains(&format!("thtra {name}")), "{name}: {help}");
+    }
+}
+
+#[test]
+fn completions_are_printed() {
+    assert!(said(&["completions", "bash"]).contains("prepare"));
+}
