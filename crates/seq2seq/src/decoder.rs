@@ -89,7 +89,23 @@ impl Decoder {
         memory: &HiddenStates,
         pass: &Pass,
     ) -> Result<HiddenStates, Seq2SeqError> {
-        let states = self.run(batch, memory, pass, None, |_| ())?;
+        let one_each = vec![1; memory.sequences()];
+        self.forward_several(batch, &one_each, memory, pass)
+    }
+
+    /// As [`Self::forward`], with several outputs over each sequence of `memory`: `outputs[i]` of them over the i-th, those of the first one
+    /// first. The memory's keys and values are computed once for all of them.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], or a sequence of the memory has no output.
+    pub fn forward_several(
+        &self,
+        batch: &TokenBatch,
+        outputs: &[usize],
+        memory: &HiddenStates,
+        pass: &Pass,
+    ) -> Result<HiddenStates, Seq2SeqError> {
+        let states = self.run(batch, outputs, memory, pass, None, |_| ())?;
         Ok(HiddenStates::of_batch(states, batch))
     }
 
@@ -99,7 +115,9 @@ impl Decoder {
     /// As [`Self::forward`].
     pub fn trace(&self, batch: &TokenBatch, memory: &HiddenStates) -> Result<DecoderTrace, Seq2SeqError> {
         let (mut hidden_states, watches) = (Vec::new(), Watches::default());
-        self.run(batch, memory, &Pass::evaluation(), Some(&watches), |states| hidden_states.push(states.clone()))?;
+        let one_each = vec![1; memory.sequences()];
+        let see = |states: &Tensor| hidden_states.push(states.clone());
+        self.run(batch, &one_each, memory, &Pass::evaluation(), Some(&watches), see)?;
         let (self_attention, cross_attention) = (watches.itself.into_inner(), watches.memory.into_inner());
         Ok(DecoderTrace { hidden_states, self_attention, cross_attention })
     }
@@ -107,6 +125,7 @@ impl Decoder {
     fn run(
         &self,
         batch: &TokenBatch,
+        outputs: &[usize],
         memory: &HiddenStates,
         pass: &Pass,
         watch: Option<&Watches>,
@@ -116,7 +135,7 @@ impl Decoder {
         let dropout = dropout(pass);
         let positions = batch.lengths().iter().flat_map(|length| 0..*length);
         let mut states = self.embeddings.forward(batch.ids(), positions, dropout)?;
-        let layouts = self.layouts(batch, memory)?;
+        let layouts = self.layouts(batch, outputs, memory)?;
         see(&states);
         for layer in &self.layers {
             states = match &pass.checkpoints {
@@ -136,14 +155,18 @@ impl Decoder {
         Ok(states)
     }
 
-    fn layouts(&self, batch: &TokenBatch, memory: &HiddenStates) -> Result<Layouts, Seq2SeqError> {
-        if memory.sequences() != batch.len() {
+    fn layouts(&self, batch: &TokenBatch, outputs: &[usize], memory: &HiddenStates) -> Result<Layouts, Seq2SeqError> {
+        let of_memory = outputs.iter().sum::<usize>();
+        if memory.sequences() != outputs.len() || of_memory != batch.len() || outputs.contains(&0) {
             let problem = format!("{} outputs over {} encoded sequences", batch.len(), memory.sequences());
             return Err(Seq2SeqError::Invalid(problem));
         }
+        // The memory does not mind an order: outputs over one sequence look at it as one long output would.
+        let mut lengths = batch.lengths().iter();
+        let together: Vec<usize> = outputs.iter().map(|count| lengths.by_ref().take(*count).sum()).collect();
         Ok(Layouts {
             itself: AttentionLayout::of_itself(batch.lengths(), batch.attended(), true)?,
-            memory: AttentionLayout::of_others(batch.lengths(), memory.lengths(), memory.attended())?,
+            memory: AttentionLayout::of_others(&together, memory.lengths(), memory.attended())?,
         })
     }
 

@@ -7,7 +7,16 @@ use llm_runtime::ops::{AttentionDropout, AttentionLayout, packed_attention};
 use llm_runtime::{DropoutPass, Linear, LinearLoader};
 
 use crate::norm::Norm;
-use crate::{EncoderConfig, EncoderError};
+use crate::prefix::PrefixLayout;
+use crate::{EncoderConfig, EncoderError, LayerPrefix};
+
+/// What a layer's tokens look at.
+pub(crate) enum Sight<'a> {
+    /// The tokens of their sequence.
+    Itself(&'a Arc<AttentionLayout>),
+    /// These, with a prefix in front of them.
+    Prefix(&'a PrefixLayout, &'a LayerPrefix),
+}
 
 /// Attention with its output projection, dropout, residual connection and norm.
 pub(crate) struct SelfAttention {
@@ -45,10 +54,16 @@ impl SelfAttention {
     pub(crate) fn forward(
         &self,
         x: &Tensor,
-        layout: &Arc<AttentionLayout>,
+        sight: &Sight<'_>,
         dropout: Option<DropoutPass>,
     ) -> candle_core::Result<Tensor> {
         let (queries, keys, values) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
+        let (keys, values, layout) = match sight {
+            Sight::Itself(layout) => (keys, values, *layout),
+            Sight::Prefix(layout, prefix) => {
+                (layout.in_front(&prefix.keys, &keys)?, layout.in_front(&prefix.values, &values)?, &layout.attention)
+            }
+        };
         let place = || format!("{}.probabilities", self.name);
         let of_weights =
             dropout.map(|pass| AttentionDropout { pass, probability: self.attention_dropout, place: place() });

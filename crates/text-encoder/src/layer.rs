@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::ops::{self, AttentionLayout};
+use llm_runtime::ops;
 use llm_runtime::{DropoutPass, Linear, LinearLoader};
 
-use crate::attention::{SelfAttention, drop};
+use crate::attention::{SelfAttention, Sight, drop};
 use crate::norm::Norm;
 use crate::{EncoderConfig, EncoderError};
 
@@ -37,10 +37,10 @@ impl EncoderLayer {
     pub(crate) fn forward(
         &self,
         x: &Tensor,
-        layout: &Arc<AttentionLayout>,
+        sight: &Sight<'_>,
         dropout: Option<DropoutPass>,
     ) -> candle_core::Result<Tensor> {
-        let attended = self.attention.forward(x, layout, dropout)?;
+        let attended = self.attention.forward(x, sight, dropout)?;
         let inside = ops::gelu(&self.inner.forward(&attended)?)?;
         let added = drop(dropout, &self.outer.forward(&inside)?, self.hidden_dropout, &self.name, "output")?;
         self.norm.forward(&(attended + added)?)

@@ -110,6 +110,24 @@ impl EncoderTokenizer {
         Ok([&[self.first], kept, &[self.last]].concat())
     }
 
+    /// The ids of a text with nothing around them, for inputs of several parts.
+    ///
+    /// # Errors
+    /// The tokenizer's own rules fail on the text.
+    pub fn encode_part(&self, text: &str) -> Result<Vec<u32>, EncoderError> {
+        self.core.encode(text)
+    }
+
+    /// The token that stands before a text (`[CLS]`).
+    pub fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// The token that stands behind a text (`[SEP]`).
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
     /// Adds tokens that texts are matched with as they stand (`<seeker>`); those that the vocabulary has are left out. Gives the number
     /// of new ones: the encoder needs as many more rows in its word embedding.
     ///

@@ -6,5 +6,6 @@ mod golden;
 mod gradients;
 mod learning;
 mod padding;
+mod prefixes;
 mod small;
 mod tokenizers;

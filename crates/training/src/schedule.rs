@@ -41,6 +41,9 @@ pub enum Schedule {
     },
     /// `1 / √step`, so that the warm-up ends at the peak; without warm-up the scale is 10,000 steps.
     InverseSqrt,
+    /// Noam's, with a warm-up of its own: `peak · min(u^−½, u · warmup^−3/2)` at the u-th step, from 1 (Vaswani et al. 2017, arXiv 1706.03762,
+    /// where `peak` is the width's inverse root). The largest rate is `peak / √warmup`.
+    Noam,
     /// Stays at its peak, then falls to 0 in half a cosine wave over the last steps.
     WarmupStableDecay {
         /// Steps of the fall.
@@ -79,12 +82,16 @@ impl Schedule {
     ///
     /// The formulas are those of transformers' schedulers, also beyond the last step.
     pub fn rate(self, peak: f64, step: u64, warmup: u64, total: u64) -> f64 {
+        if self == Self::Noam {
+            let update = (step + 1) as f64;
+            return peak * update.powf(-0.5).min(update * (warmup.max(1) as f64).powf(-1.5));
+        }
         if step < warmup {
             return peak * step as f64 / warmup as f64;
         }
         let progress = (step - warmup) as f64 / total.saturating_sub(warmup).max(1) as f64;
         match self {
-            Self::Constant => peak,
+            Self::Constant | Self::Noam => peak,
             Self::Linear => peak * (1.0 - progress).max(0.0),
             Self::Cosine { cycles } => peak * wave(2.0 * cycles * progress),
             Self::CosineWithRestarts { .. } if progress >= 1.0 => 0.0,
@@ -121,6 +128,7 @@ impl fmt::Display for Schedule {
             Self::CosineWithFloor { floor } => write!(f, "cosine-with-floor:{floor}"),
             Self::Polynomial { end, power } => write!(f, "polynomial:{power}:{end}"),
             Self::InverseSqrt => f.write_str("inverse-sqrt"),
+            Self::Noam => f.write_str("noam"),
             Self::WarmupStableDecay { decay } => write!(f, "warmup-stable-decay:{decay}"),
         }
     }
@@ -149,6 +157,7 @@ impl FromStr for Schedule {
             ("polynomial", [power]) => Self::Polynomial { end: 1e-7, power: *power },
             ("polynomial", [power, end]) => Self::Polynomial { end: *end, power: *power },
             ("inverse-sqrt", []) => Self::InverseSqrt,
+            ("noam", []) => Self::Noam,
             ("warmup-stable-decay", [decay]) => Self::WarmupStableDecay { decay: *decay as u64 },
             _ => return Err(unknown(text)),
         };
@@ -161,7 +170,7 @@ fn unknown(text: &str) -> TrainingError {
         setting: "schedule",
         problem: format!(
             "`{text}` is none: expected constant, linear, cosine, cosine-with-restarts:CYCLES, cosine-with-floor:SHARE, \
-             polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS"
+             polynomial:POWER:END, inverse-sqrt, noam or warmup-stable-decay:STEPS"
         ),
     }
 }
@@ -180,6 +189,7 @@ mod tests {
             "cosine-with-restarts:5",
             "cosine-with-floor:0.1",
             "inverse-sqrt",
+            "noam",
             "warmup-stable-decay:10",
             "polynomial:2:0.0000001",
         ] {
@@ -198,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn noams_rates_rise_and_fall_around_the_warmup() {
+        let rate = |update: u64| Schedule::Noam.rate(5e-4, update - 1, 400, 7670);
+        for (update, expected) in
+            [(1, 6.25e-8), (100, 6.25e-6), (400, 2.5e-5), (1000, 1.581_138_83e-5), (4000, 7.905_694_15e-6)]
+        {
+            assert!((rate(update) - expected).abs() < 1e-9 * expected, "{update}: {}", rate(update));
+        }
+    }
+
+    #[test]
     fn rates_are_never_negative_or_infinite() {
         for schedule in [
             "constant",
@@ -206,6 +226,7 @@ mod tests {
             "cosine-with-restarts:5",
             "polynomial:2:0",
             "inverse-sqrt",
+            "noam",
             "warmup-stable-decay:3",
         ] {
             let schedule: Schedule = schedule.parse().unwrap();

@@ -1,0 +1,109 @@
+//! How helpful is a response? Models of annotators who disagree, their calibration, and candidates in order for alignment.
+//!
+//! A record holds a context, a response to it and what several annotators think of it ([`HelpfulnessRecord`]). A model learns from it on top of a frozen
+//! BERT: [`PreferenceModel`] is d-PM, which takes the annotators' votes for a prior and combines it with its own posterior ([`loss`]);
+//! [`OrdinalModel`] takes ratings and knows whose they are. Both score responses ([`ResponseScorer`]), and [`CalibrationReport`] tells how sure they may be.
+//! What they say of several candidates for one context puts these in order ([`ranked`]), and [`AlignmentObjective`] teaches the order to any model that
+//! gives probabilities of tokens ([`SequenceModel`]).
+//!
+//! ```
+//! use candle_core::Device;
+//! use helpfulness::{
+//!     AnyModel, Exchange, FrozenEncoder, HelpfulnessConfig, LabelTable, NetworkOptions, PreferenceDataset, PreferenceLoss, PreferenceObjective,
+//!     Simulation, TrainableHelpfulness,
+//! };
+//! use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder, learn_pieces};
+//! use training::{Control, Trainer, TrainerOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A BERT would be opened: FrozenEncoder::open(folder, &device).
+//! let tokenizer = EncoderTokenizer::word_piece(&learn_pieces(&Simulation::words(), 200)?)?;
+//! let shape = EncoderConfig { hidden_size: 16, ..EncoderConfig::tiny(tokenizer.vocabulary_size(), 0) };
+//! let encoder = TextEncoder::load(&EncoderWeights::fresh(&shape, &Device::Cpu, 1), &shape, &Device::Cpu)?;
+//! let encoder = FrozenEncoder::new(encoder, tokenizer);
+//!
+//! let network = NetworkOptions { prefix_length: 2, hidden: 16, ..NetworkOptions::default() };
+//! let mut config = HelpfulnessConfig { network, ..HelpfulnessConfig::preference() };
+//! config.layout.longest = 64;
+//! let pupil = TrainableHelpfulness::fresh(encoder, config, 1)?;
+//! let AnyModel::Preference(model) = &pupil.model.model else { unreachable!() };
+//!
+//! let records: Vec<_> = Simulation::new(0.5, 1).records("training", 10, 4).into_iter().map(|simulated| simulated.record).collect();
+//! let table = LabelTable::published(model.classes())?;
+//! let train = PreferenceDataset::of_records(&records, &table, &pupil.model.config.layout, pupil.model.encoder.tokenizer())?;
+//! let objective = PreferenceObjective::new(model.clone(), PreferenceLoss::Rq);
+//! let options = TrainerOptions { max_steps: Some(60), learning_rate: 5e-3, ..TrainerOptions::default() };
+//! let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
+//! trainer.run(&pupil.parameters, None, false, &mut |_| Ok(Control::Continue))?;
+//!
+//! let exchange = |response| Exchange { situation: "work", context: "you feel today", response };
+//! let scores = pupil.model.score(&[exchange("listen and understand"), exchange("shame this fault")])?;
+//! assert!(scores[0].helpfulness > scores[1].helpfulness);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! - A response's score does not depend on the responses beside it: on the CPU not one bit differs. ([`Mask::Inverted`], which reproduces the published
+//!   code, is the exception.)
+//! - Every trained tensor gets a gradient, and nothing of the encoder does; a test asks for both.
+//! - d-PM's loss looks for *the* class of a response and ends near certainty; it is no estimate of how annotators divide. [`PreferenceLoss::Soft`] and the
+//!   ordinal model are: a test trains all of them on simulated raters.
+//!
+//! # References
+//!
+//! Wang et al., "Aligning Language Models with Human Preferences via a Bayesian Approach", NeurIPS 2023, arXiv 2310.05782 (d-PM and the ranking); Rolf et al.,
+//! arXiv 2202.14000 (implicit posteriors); Lv et al. 2024 (ThTra). Scores, losses, all gradients and rankings are held against the published code on
+//! golden files.
+
+mod alignment;
+mod calibration;
+mod candidates;
+mod dataset;
+mod error;
+mod folds;
+mod input;
+mod labels;
+pub mod loss;
+mod network;
+mod objective;
+mod ordinal;
+mod preference;
+mod pretrained;
+mod prior;
+pub mod ranking;
+mod record;
+mod score;
+mod sequence_model;
+mod simulation;
+mod weights;
+
+pub use alignment::{
+    AlignmentLosses, AlignmentObjective, AlignmentOptions, LIKELIHOOD_LOSS, ORDERED, PERPLEXITY, RANKING_LOSS,
+    ScoreMode, published_alignment_options,
+};
+pub use calibration::{
+    AnnotatorReport, CalibrationReport, Forecast, ReliabilityBin, brier_score, calibration_error, reliability,
+};
+pub use candidates::{RankedSample, RankingDataset, ScoredCandidate, ranked};
+pub use dataset::{PreferenceBatch, PreferenceDataset, PreferenceExample};
+pub use error::HelpfulnessError;
+pub use folds::{Fold, fold_of, folds_by_conversation, read_held_out};
+pub use input::{EncodedExchange, Exchange, ExchangeLayout};
+pub use labels::LabelTable;
+pub use network::{Mask, NetworkOptions, ResponseNetwork};
+pub use objective::{
+    ACCURACY, CALIBRATION_ERROR, DIVERGENCE, PreferenceLoss, PreferenceObjective, SPEARMAN, published_options,
+};
+pub use ordinal::{OrdinalModel, OrdinalObjective, OrdinalOptions, RATING_LOSS, RatedDataset, RatedExample};
+pub use preference::PreferenceModel;
+pub use pretrained::{
+    AnyModel, FrozenEncoder, HelpfulnessConfig, HelpfulnessKind, HelpfulnessModel, TrainableHelpfulness,
+};
+pub use prior::{SMOOTHING, Votes};
+pub use record::{AnnotatedResponse, HelpfulnessRecord, RecordFile};
+pub use score::{ResponseScorer, Score};
+pub use sequence_model::{Continuations, SequenceModel};
+pub use simulation::{SimulatedRecord, Simulation};
+pub use weights::TrainedWeights;

@@ -1,0 +1,8 @@
+//! The tests of the crate, in one program.
+
+mod golden_align;
+mod golden_helpfulness;
+mod learning;
+mod models;
+mod sequences;
+mod small;
