@@ -35,6 +35,7 @@ mod error;
 mod feedback;
 mod helpfulness_data;
 mod label_table;
+mod objective;
 mod part;
 mod prepared;
 mod python_json;
@@ -54,6 +55,7 @@ pub use helpfulness_data::{
     record_file, write_split,
 };
 pub use label_table::LabelTable;
+pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
 pub use records::{AnnotatedResponse, HelpfulnessRecord, read_records, write_records};
