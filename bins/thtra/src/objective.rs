@@ -22,7 +22,8 @@ pub const SITUATION_WEIGHT: f64 = 0.1;
 
 const RESPONSE_LOSS: &str = "response_loss";
 const SITUATION_LOSS: &str = "situation_loss";
-const TRAINING_PERPLEXITY: &str = "log_perplexity_of_samples";
+/// The mean over samples of their mean cost, whose `exp` is the training perplexity that the published code logs.
+const SAMPLE_LOSS: &str = "sample_loss";
 const PERPLEXITY: &str = "perplexity";
 const SITUATION_PERPLEXITY: &str = "situation_perplexity";
 const TOP_1: &str = "strategy_accuracy";
@@ -173,7 +174,7 @@ impl Objective for StageObjective {
         let mut metrics = vec![
             Metric { name: RESPONSE_LOSS, sum: number(&sum)?, weight: count },
             Metric {
-                name: TRAINING_PERPLEXITY,
+                name: SAMPLE_LOSS,
                 sum: mean_losses(&response.to_vec1()?, batch).sum(),
                 weight: batch.strategies.len() as f64,
             },
