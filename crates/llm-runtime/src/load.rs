@@ -243,6 +243,7 @@ pub(crate) fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Re
 }
 
 fn check_memory(path: &Path, weights: u64, kv_memory: u64) -> Result<(), Error> {
+    crate::allocator::release_freed_memory();
     let Some(available) = available_memory() else { return Ok(()) };
     // Activations, logits and the tokenizer: small beside weights of any size that matters.
     let needed = weights + kv_memory + (64 << 20);

@@ -86,7 +86,7 @@ impl Attention {
         Ok(KeyValues { keys: by_head(&self.key)?, values: by_head(&self.value)? })
     }
 
-    /// What a step's rows `[rows, width]` make of the keys and values that each of them sees: `[rows, width]`, without history.
+    /// What a step's rows `[rows, width]` make of the keys and values that each of them sees: `[rows, width]`.
     pub(crate) fn step(&self, x: &Tensor, cached: &KeyValues, seen: &Arc<KeyRows>) -> candle_core::Result<Tensor> {
         let queries = self.query.forward(x)?;
         self.output.forward(&gathered_attention(&queries, &cached.keys, &cached.values, seen)?)

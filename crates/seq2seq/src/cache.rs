@@ -47,7 +47,7 @@ impl DecoderCache {
     }
 
     /// Row `i` becomes a continuation of what was row `parents[i]`: `[0, 0, 0]` makes three beams of the first row, and a row that is nobody's
-    /// parent is gone. Before the first step rows can be repeated too.
+    /// parent is gone. Its keys and values keep their memory until the cache is dropped. Before the first step rows can be repeated too.
     ///
     /// # Errors
     /// There is no such row or none at all is left; then nothing was changed.
@@ -118,7 +118,8 @@ impl LayerCache {
     pub(crate) fn append(&mut self, new: &KeyValues, step: &Step) -> Result<&KeyValues> {
         let first = step.first_place;
         let end = first + new.keys.dim(1)?;
-        let own = match self.own.take() {
+        // What is there stays if there is no room for more.
+        let own = match self.own.clone() {
             Some(own) if own.keys.dim(1)? >= end => own,
             Some(own) => KeyValues { keys: with_room(&own.keys, 2 * end)?, values: with_room(&own.values, 2 * end)? },
             None => {

@@ -150,8 +150,11 @@ impl Decoder {
     /// Begins outputs that grow token by token, one row for each sequence of `memory`, whose keys and values are computed here once.
     ///
     /// # Errors
-    /// The device fails.
+    /// A sequence of the memory has no states, or there is none, or the device fails.
     pub fn start(&self, memory: &HiddenStates) -> Result<DecoderCache, Seq2SeqError> {
+        if let Some(sequence) = memory.lengths().iter().position(|length| *length == 0) {
+            return Err(Seq2SeqError::Invalid(format!("sequence {sequence} of the memory has no states to look at")));
+        }
         let states = memory.states().detach();
         let layer = |layer: &Arc<DecoderLayer>| Ok(LayerCache::new(layer.memory.attention.cached(&states)?));
         let layers = self.layers.iter().map(layer).collect::<Result<_, Seq2SeqError>>()?;

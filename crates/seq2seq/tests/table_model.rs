@@ -22,7 +22,7 @@ impl<F: Fn(usize, &[u32]) -> Vec<f32>> TableModel<F> {
     }
 }
 
-impl<F: Fn(usize, &[u32]) -> Vec<f32>> StepModel for TableModel<F> {
+impl<F: Fn(usize, &[u32]) -> Vec<f32> + Send> StepModel for TableModel<F> {
     fn vocabulary_size(&self) -> usize {
         self.vocabulary
     }
@@ -51,7 +51,7 @@ pub(crate) fn row(prompt: &[u32]) -> DecodingRow {
 }
 
 /// Decodes one row that begins with the id 2; `logits` are those of the ids so far.
-pub(crate) fn found(options: &DecodingOptions, logits: impl Fn(&[u32]) -> Vec<f32>) -> Vec<Decoded> {
+pub(crate) fn found(options: &DecodingOptions, logits: impl Fn(&[u32]) -> Vec<f32> + Sync) -> Vec<Decoded> {
     let vocabulary = logits(&[2]).len();
     let mut model = TableModel::new(1, vocabulary, |_, ids: &[u32]| logits(ids));
     decode(&mut model, &[row(&[2])], IDS, options).unwrap().remove(0)

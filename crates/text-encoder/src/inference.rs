@@ -38,7 +38,7 @@ pub(crate) fn by_length<T>(
     Ok(found.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Numbers of sequences, the longest first, in batches of at most so many tokens after padding.
+/// Numbers of sequences, the longest first, in batches of at most so many tokens if they were padded: sequences of like lengths come together.
 fn batches(sequences: &[Vec<u32>], tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|number| std::cmp::Reverse(sequences[*number].len()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
-use crate::atomic_file::{remove_folder, write_folder};
+use crate::atomic_file::{recover, remove_folder, write_folder};
 use crate::guard::DivergenceGuard;
 use crate::{Objective, TrainingError};
 
@@ -113,6 +113,7 @@ impl CheckpointFolder {
         optimiser: &mut AdamW,
         objective: &O,
     ) -> Result<Option<TrainerState>, TrainingError> {
+        recover(&self.folder)?;
         let Some(step) = self.steps()?.last().copied() else { return Ok(None) };
         let folder = self.path(step);
         let state = read_state(&folder.join(STATE_FILE))?;

@@ -96,7 +96,7 @@ fn exp_minus(values: &mut [f32], max: f32) {
     }
 }
 
-/// `Σ e^(x - max)` over the row and its largest value `max`, added up in f64. NaN spreads; a row of −∞ only gives 0 and −∞.
+/// `Σ e^(x - max)` over the row and its largest value `max`, added up in f64. NaN spreads; a row of −∞ only gives NaN and −∞.
 pub(crate) fn sum_of_exponentials(row: &[f32]) -> (f64, f32) {
     match Simd::detect() {
         // SAFETY: the instruction set was detected.
@@ -309,6 +309,8 @@ mod tests {
         assert_eq!(sum_of_exponentials_here(&row), (sum, max));
         assert!(sum_of_exponentials(&[1.0, f32::NAN, 3.0]).0.is_nan());
         assert!(sum_of_exponentials(&[1.0, f32::INFINITY]).0.is_nan());
+        let (sum, max) = sum_of_exponentials(&[f32::NEG_INFINITY; 3]);
+        assert!(sum.is_nan() && max == f32::NEG_INFINITY);
     }
 
     #[test]

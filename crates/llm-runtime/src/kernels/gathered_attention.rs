@@ -88,7 +88,7 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    // No closures here and below: they would not have the vectors of their surroundings.
+    // No closures on the way to the arithmetic: they would not have the vectors of their surroundings.
     #[inline(always)]
     fn run<const FUSED: bool>(&self, scratch: &mut Scratch, out: SharedOut) {
         let count = self.group.keys.len();

@@ -20,7 +20,7 @@ pub(crate) enum Weights<'a> {
 /// Most output columns of one task: with many rows, and with the few of a step.
 const PANEL: usize = 32;
 const NARROW_PANEL: usize = 16;
-/// Columns whose part of the weights stays in the first-level cache.
+/// Columns whose part of the weights is met by all rows of a block, one after the other.
 const STRIP: usize = 8;
 /// Rows of a register tile.
 const TILE: usize = 6;
@@ -144,7 +144,11 @@ impl PackedRows {
 
     fn part(&self, part: &Range<usize>) -> Block<'_> {
         let rows = self.rows.len();
-        Block { values: &self.values.values()[rows * part.start..rows * part.end], stride: part.len() }
+        Block {
+            values: &self.values.values()[rows * part.start..rows * part.end],
+            stride: part.len(),
+            ahead: Ahead::Nothing,
+        }
     }
 }
 
@@ -169,10 +173,10 @@ impl Product<'_> {
     fn few_rows(self, weights: &[f32], columns: Range<usize>, scratch: &mut Scratch) {
         let sums = scratch.sums.of(self.rows * columns.len() * self.simd.lanes());
         for part in parts(self.k, LONG_PART) {
-            let x = Block { values: &self.x[part.start..], stride: self.k };
+            let x = Block { values: &self.x[part.start..], stride: self.k, ahead: Ahead::Nothing };
             let values = &weights[columns.start * self.k + part.start..];
-            let weights = Block { values, stride: self.k };
-            self.strip(&part, 0..self.rows, x, columns.clone(), weights, Ahead::NextTiles, sums);
+            let weights = Block { values, stride: self.k, ahead: Ahead::NextTiles };
+            self.strip(&part, 0..self.rows, x, columns.clone(), weights, sums);
         }
     }
 
@@ -185,8 +189,9 @@ impl Product<'_> {
             let sums = sums.chunks_mut(STRIP * rows.len() * lanes);
             for (start, sums) in columns.clone().step_by(STRIP).zip(sums) {
                 let strip = start..columns.end.min(start + STRIP);
-                let weights = Block { values: &weights[start * self.k + part.start..], stride: self.k };
-                self.strip(&part, rows.clone(), x, strip, weights, Ahead::NextStrip, sums);
+                let values = &weights[start * self.k + part.start..];
+                let weights = Block { values, stride: self.k, ahead: Ahead::NextStrip };
+                self.strip(&part, rows.clone(), x, strip, weights, sums);
             }
         }
     }
@@ -209,8 +214,8 @@ impl Product<'_> {
                 let strips = of_part.chunks(STRIP * part.len()).zip(sums.chunks_mut(STRIP * block.len() * lanes));
                 for (start, (weights, sums)) in columns.clone().step_by(STRIP).zip(strips) {
                     let strip = start..columns.end.min(start + STRIP);
-                    let weights = Block { values: weights, stride: part.len() };
-                    self.strip(&part, block.clone(), x, strip, weights, Ahead::Nothing, sums);
+                    let weights = Block { values: weights, stride: part.len(), ahead: Ahead::Nothing };
+                    self.strip(&part, block.clone(), x, strip, weights, sums);
                 }
             }
         }
@@ -224,7 +229,6 @@ impl Product<'_> {
         x: Block<'_>,
         columns: Range<usize>,
         weights: Block<'_>,
-        ahead: Ahead,
         sums: &mut [f32],
     ) {
         let mut rest = sums;
@@ -233,7 +237,7 @@ impl Product<'_> {
             let count = TILE.min(rows.end - start);
             let (sums, later) = rest.split_at_mut(count * columns.len() * self.simd.lanes());
             rest = later;
-            let strip = Strip { product: self, part, columns: &columns, weights, ahead, tile, tiles };
+            let strip = Strip { product: self, part, columns: &columns, weights, tile, tiles };
             let x = Block { values: &x.values[(start - rows.start) * x.stride..], ..x };
             match count {
                 1 => strip.rows::<1>(start, x, sums),
@@ -263,6 +267,7 @@ enum Ahead {
 struct Block<'a> {
     values: &'a [f32],
     stride: usize,
+    ahead: Ahead,
 }
 
 impl<'a> Block<'a> {
@@ -290,7 +295,6 @@ struct Strip<'a> {
     part: &'a Range<usize>,
     columns: &'a Range<usize>,
     weights: Block<'a>,
-    ahead: Ahead,
     /// Which of so many tiles of rows it is.
     tile: usize,
     tiles: usize,
@@ -319,7 +323,7 @@ impl Strip<'_> {
     /// How far behind these columns those lie that are fetched with them; 0 for none.
     #[inline]
     fn ahead<const C: usize>(&self, column: usize) -> usize {
-        match self.ahead {
+        match self.weights.ahead {
             Ahead::Nothing => 0,
             Ahead::NextTiles => 2 * C * self.weights.stride,
             Ahead::NextStrip => {
@@ -359,7 +363,7 @@ impl Strip<'_> {
         let tile = finish_tile(simd, rows, &columns, is_first, ahead, sums);
         for (r, values) in tile.iter().enumerate() {
             for (c, value) in values.iter().enumerate() {
-                // SAFETY: row and column are inside `x` and the weights, and each column belongs to one task.
+                // SAFETY: row and column are inside `x` and the weights, and each block of rows and panel of columns belongs to one task.
                 unsafe { out.write(row + r, self.columns.start + column + c, *value) };
             }
         }
@@ -377,7 +381,7 @@ mod tests {
     #[test]
     fn a_row_is_the_same_alone_and_among_others() {
         // The second has several parts of the inner dimension, blocks of rows and panels of columns.
-        for (k, n, rows) in [(37, 21, 9), (1100, 139, 53)] {
+        for (k, n, rows) in [(37, 21, 9), (800, 139, 53), (1600, 43, 49)] {
             compare_rows(k, n, rows);
         }
     }
@@ -397,15 +401,21 @@ mod tests {
         }
     }
 
+    /// Few rows, and more than a block.
     #[test]
     fn half_weights_are_summed_in_f32() {
-        let (k, n) = (48, 5);
-        let w: Vec<f16> = numbers(n * k).into_iter().map(f16::from_f32).collect();
-        let wide: Vec<f32> = w.iter().map(|w| w.to_f32()).collect();
-        let x = numbers(3 * k);
-        let (mut half, mut full) = (vec![0f32; 3 * n], vec![0f32; 3 * n]);
-        matmul(&x, Weights::F16(&w), k, n, &mut half);
-        matmul(&x, Weights::F32(&wide), k, n, &mut full);
-        assert_eq!(half, full);
+        let (k, n) = (800, 139);
+        let (w, x) = (numbers(n * k), numbers(53 * k));
+        let short: Vec<f16> = w.iter().copied().map(f16::from_f32).collect();
+        let brain: Vec<bf16> = w.iter().copied().map(bf16::from_f32).collect();
+        let wide = [short.iter().map(|w| w.to_f32()).collect(), brain.iter().map(|w| w.to_f32()).collect::<Vec<f32>>()];
+        for rows in [3, 53] {
+            for (half, wide) in [Weights::F16(&short), Weights::Bf16(&brain)].into_iter().zip(&wide) {
+                let (mut found, mut full) = (vec![0f32; rows * n], vec![0f32; rows * n]);
+                matmul(&x[..rows * k], half, k, n, &mut found);
+                matmul(&x[..rows * k], Weights::F32(wide), k, n, &mut full);
+                assert_eq!(found, full);
+            }
+        }
     }
 }

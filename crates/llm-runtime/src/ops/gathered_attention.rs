@@ -110,7 +110,8 @@ impl KeyRows {
 pub fn gathered_attention(queries: &Tensor, keys: &Tensor, values: &Tensor, seen: &Arc<KeyRows>) -> Result<Tensor> {
     seen.check(queries, keys, values)?;
     if has_kernel(queries) {
-        return queries.contiguous()?.apply_op3_no_bwd(keys, values, &GatheredAttention { seen: seen.clone() });
+        let op = GatheredAttention { seen: seen.clone() };
+        return queries.contiguous()?.apply_op3_no_bwd(&keys.contiguous()?, &values.contiguous()?, &op);
     }
     let padded = seen.padded(queries.device())?;
     let (heads, _, head_width) = keys.dims3()?;

@@ -1,4 +1,4 @@
-//! Softmax over the keys that a sequence may see: attention of encoders, where batches are padded.
+//! Softmax over the keys that a sequence may see, where batches are padded: on devices without a kernel, and to show weights.
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;

@@ -21,6 +21,17 @@ pub fn decode(
 ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
     options.validate()?;
     check_rows(rows, ids, options, model.vocabulary_size())?;
+    // On a thread of the pool: it works while others wake, and a step has a hundred small tasks for them.
+    rayon::scope(|_| search_all(model, rows, ids, options))
+}
+
+/// Steps until all searches are over.
+fn search_all(
+    model: &mut dyn StepModel,
+    rows: &[DecodingRow],
+    ids: DecodingIds,
+    options: &DecodingOptions,
+) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
     let mut searches: Vec<Box<dyn RowSearch>> = rows.iter().map(|row| search(options, row, ids)).collect();
     let mut logits = read_prompts(model, rows)?;
     loop {

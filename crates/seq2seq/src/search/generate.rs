@@ -86,9 +86,7 @@ impl Seq2SeqModel {
         self.check_lengths(rows, options)?;
         let config = self.config();
         let mut model = CachedDecoder::new(self.decoder(), self.head(), config.vocabulary_size, memory)?;
-        let ids = DecodingIds { eos: config.eos_id, pad: config.pad_id };
-        // On a thread of the pool: it works while others wake, and a step has a hundred small tasks for them.
-        rayon::scope(|_| decode(&mut model, rows, ids, options))
+        decode(&mut model, rows, DecodingIds { eos: config.eos_id, pad: config.pad_id }, options)
     }
 
     /// The last new id is never read.

@@ -45,7 +45,7 @@ use llm_runtime::sampling::SamplingError;
 use crate::Seq2SeqError;
 
 /// What decoding needs of a model: a set of sequences, each of which grows by an id per step. At first there is one empty sequence per row.
-pub trait StepModel {
+pub trait StepModel: Send {
     /// Number of logits of a sequence.
     fn vocabulary_size(&self) -> usize;
 
