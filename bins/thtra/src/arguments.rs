@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
+use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
+
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
 #[derive(Debug, Parser)]
 #[command(name = "thtra", version, about, max_term_width = 100)]
@@ -21,6 +23,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Process(Process),
     Prepare(Prepare),
+    #[command(name = "train-lookahead")]
+    TrainLookAhead(TrainLookAhead),
+    TrainSituation(TrainSituation),
+    TrainBaseline(TrainBaseline),
     /// Print shell completions
     Completions {
         /// Which shell

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod train_arguments;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Process(options) => commands::process::run(options, format),
         Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::TrainLookAhead(options) => commands::train::look_ahead(options, format),
+        Command::TrainSituation(options) => commands::train::situation(options, format),
+        Command::TrainBaseline(options) => commands::train::baseline(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

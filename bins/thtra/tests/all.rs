@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod command_line;
+mod golden_joint;
 mod goldens;
 mod prepare;
 mod process;

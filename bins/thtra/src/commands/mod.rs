@@ -2,3 +2,4 @@
 
 pub(crate) mod prepare;
 pub(crate) mod process;
+pub(crate) mod train;
