@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
+use crate::helpfulness_arguments::Helpfulness;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     TrainLookAhead(TrainLookAhead),
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
+    Helpfulness(Helpfulness),
     /// Print shell completions
     Completions {
         /// Which shell
