@@ -5,6 +5,8 @@ mod batches;
 mod command_line;
 mod golden_joint;
 mod goldens;
+mod helpfulness_bad_input;
+mod helpfulness_program;
 mod prepare;
 mod process;
 mod program;
