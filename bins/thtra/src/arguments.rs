@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
+use crate::answer_arguments::Infer;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     TrainLookAhead(TrainLookAhead),
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
+    Infer(Infer),
     /// Print shell completions
     Completions {
         /// Which shell
@@ -88,7 +90,7 @@ pub(crate) struct Prepare {
 }
 
 /// How many tokens may stay.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct LengthOptions {
     /// Tokens that the encoder reads at most; the oldest give way
     #[arg(long, default_value_t = Lengths::default().max_input_length, value_name = "N")]

@@ -34,8 +34,10 @@ mod batching;
 mod dialogue;
 mod error;
 mod feedback;
+mod generations;
 mod helpfulness_data;
 mod label_table;
+mod model_folder;
 mod objective;
 mod part;
 mod prepared;
@@ -55,11 +57,13 @@ pub use batching::{SampleBatch, SampleDataset, bucketed};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
 pub use feedback::{HELPFUL_LABEL, RATERS, RatedExchange, UNHELPFUL_LABEL, rated_exchanges, records_of};
+pub use generations::{GENERATION_ROWS, Generation, Inference, QuestionSet, read_generations};
 pub use helpfulness_data::{
     DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_dev_index, read_split,
     record_file, write_split,
 };
 pub use label_table::LabelTable;
+pub use model_folder::TrainedModel;
 pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};

@@ -2,6 +2,7 @@
 //!
 //! Each subcommand is one file under `commands` that composes the crate's parts; see the library for the method.
 
+mod answer_arguments;
 mod arguments;
 mod commands;
 mod train_arguments;
@@ -26,6 +27,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::TrainLookAhead(options) => commands::train::look_ahead(options, format),
         Command::TrainSituation(options) => commands::train::situation(options, format),
         Command::TrainBaseline(options) => commands::train::baseline(options, format),
+        Command::Infer(options) => commands::infer::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -41,6 +41,7 @@
 pub mod agreement;
 pub mod bertscore;
 pub mod bleu;
+pub mod breakdown;
 mod chrf;
 mod cider;
 pub mod classification;

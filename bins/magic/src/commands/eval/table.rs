@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use esc_metrics::breakdown::Part;
 use esc_metrics::classification::ClassificationReport;
 use esc_metrics::{ComparedRow, ScoreRow};
-use magic::{Evaluation, Part};
+use magic::Evaluation;
 
 use super::Report;
 
