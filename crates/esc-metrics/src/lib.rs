@@ -73,6 +73,7 @@ mod scorer;
 pub mod significance;
 mod stem;
 mod suite;
+pub mod text_table;
 pub mod tokenize;
 mod unigram_f1;
 
