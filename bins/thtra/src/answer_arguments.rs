@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use candle_core::Device;
 use clap::Args;
-use command_line::{Failure, Machine, at_least_one};
+use command_line::{Failure, Machine, MetricTables, at_least_one};
 use seq2seq::search::DecodingOptions;
-use thtra::{Layout, StrategyMode, sampling_options};
+use thtra::{Layout, StrategyMode, TrainedModel, sampling_options};
 
 use crate::arguments::LengthOptions;
 
@@ -14,7 +15,7 @@ use crate::arguments::LengthOptions;
 /// Writes one line a sample: what was said before, what was really said, the answer, the strategy it follows, what the model thinks of the strategies, and what the
 /// real response costs it. An answer depends on its sample and the seed, not on the samples beside it. --resume goes on after an interruption.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(mut_arg("model", |model| model.required(true)), after_help = "Examples:
   thtra infer --model situation --data data/test.txt --out generations.jsonl
   thtra infer --model situation --strategy given:Question --limit 100 --out questions.jsonl
   thtra infer --model situation --temperature 0 --num-beams 5 --out beams.jsonl")]
@@ -27,6 +28,57 @@ pub(crate) struct Infer {
     /// Where the answers go
     #[arg(long, default_value = "generations.jsonl", value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+/// Answer the samples of dialogue lines, and score the answers
+///
+/// Writes to DIR generations.jsonl, with strategies as --strategy says, and generations_gold.jsonl, with those of the annotators: an oracle, beside which the
+/// first stand; metrics.json with all numbers, settings and signatures; metrics_list.jsonl with those of each sample. Perplexity is of the real responses. METEOR needs
+/// its tables to be the published one. With --generations a file of `thtra infer` is scored, and no model is needed.
+#[derive(Debug, Args)]
+#[command(
+    mut_arg("model", |model| model.required_unless_present("generations")),
+    mut_args(|option| match option.get_id().as_str() {
+        "data" | "layout" | "limit" | "batch_size" | "resume" => option.conflicts_with("generations"),
+        _ => option,
+    }),
+    after_help = "Examples:
+  thtra eval --model aligned --data data/test.txt --out scores
+  thtra eval --model aligned --helpfulness helpful --against scores-situation/generations.jsonl
+  thtra eval --generations generations.jsonl --glove glove.6B.300d.txt --format json"
+)]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    pub(crate) answers: Answers,
+    /// Score these answers of `thtra infer` instead of making some
+    #[arg(long, conflicts_with_all = ["model", "strategy", "no_gold"], value_name = "FILE")]
+    pub(crate) generations: Option<PathBuf>,
+    /// Who chooses strategies: the model, its likeliest (argmax) or a draw (sample); the annotators (gold); or you (given:NAME)
+    #[arg(long, default_value = "argmax", value_parser = StrategyMode::parse, value_name = "argmax|sample|gold|given:NAME")]
+    pub(crate) strategy: StrategyMode,
+    /// Do not answer once more with the annotators' strategies
+    #[arg(long)]
+    pub(crate) no_gold: bool,
+    /// Other answers of `thtra infer` to the same samples, to compare with: whole dialogues are drawn and swapped
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Also the mean helpfulness of the answers, by a run of `thtra helpfulness train`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) helpfulness: Option<PathBuf>,
+    /// The encoder of that, where it has been moved
+    #[arg(long, requires = "helpfulness", value_name = "DIR")]
+    pub(crate) helpfulness_encoder: Option<PathBuf>,
+    /// Where the results go
+    #[arg(long, default_value = "eval_result", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Resamples of the intervals
+    #[arg(long, default_value_t = 2000, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) resamples: usize,
+    /// Word vectors in GloVe's text format, for embedding average, extrema and greedy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) glove: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: MetricTables,
 }
 
 /// A model, samples, and how they are answered.
@@ -62,10 +114,17 @@ pub(crate) struct Answers {
 pub(crate) struct Trained {
     /// The model: a run of `thtra`, its model folder, or a Hugging Face folder of a BlenderBot-small with the strategies' tokens
     #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// How it reads dialogues: with strategies, or without any (vanilla) [default: as its run says, else strat]
     #[arg(long, value_parser = layout, value_name = "strat|vanilla")]
     pub(crate) layout: Option<Layout>,
+}
+
+impl Trained {
+    pub(crate) fn open(&self, device: &Device) -> Result<TrainedModel, Failure> {
+        let model = self.model.as_ref().ok_or_else(|| Failure::wrong_use("give a model: --model DIR"))?;
+        Ok(TrainedModel::open(model, self.layout, device)?)
+    }
 }
 
 /// How answers are decoded.

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
-use crate::answer_arguments::Infer;
+use crate::answer_arguments::{Eval, Infer};
+use crate::helpfulness_arguments::Helpfulness;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
@@ -28,7 +29,9 @@ pub(crate) enum Command {
     TrainLookAhead(TrainLookAhead),
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
+    Helpfulness(Helpfulness),
     Infer(Infer),
+    Eval(Eval),
     /// Print shell completions
     Completions {
         /// Which shell

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use esconv_data::{Conversation, Speaker, Utterance, read_thtra};
+use esconv_data::{Conversation, Speaker, Utterance, read_thtra, write_python_lines};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::python_json::write_lines;
 use crate::strategy::Strategy;
 use crate::white_space::normalised;
 
@@ -71,7 +70,7 @@ impl Dialogue {
     /// # Errors
     /// The file can't be written; an older one then stays.
     pub fn write_all<'a>(path: &Path, dialogues: impl IntoIterator<Item = &'a Self>) -> Result<(), Error> {
-        write_lines(path, dialogues.into_iter().map(Line::of))
+        Ok(write_python_lines(path, dialogues.into_iter().map(Line::of))?)
     }
 
     /// The supporter's turns that are to be predicted, with their strategies: all but one that opens the dialogue.

@@ -77,6 +77,9 @@ pub enum Error {
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),
+    /// Records could not be read or written, or a helpfulness model can't be built or asked.
+    #[error(transparent)]
+    Helpfulness(#[from] helpfulness::HelpfulnessError),
     /// The tokenizer could not be read or used.
     #[error(transparent)]
     Tokenizer(#[from] seq2seq::Seq2SeqError),

@@ -4,9 +4,7 @@
 //! 100), and those of nlg-eval (BLEU and ROUGE-L of the COCO tools, METEOR, CIDEr, embeddings; 0 to 1). Where both have a metric of one name, that
 //! of nlg-eval ends in `-coco`.
 
-use esc_metrics::breakdown::{
-    Likelihood, Part, compare_perplexities, parts, perplexity_by_dialogue, turns_together,
-};
+use esc_metrics::breakdown::{Likelihood, Part, compare_perplexities, parts, perplexity_by_dialogue, turns_together};
 use esc_metrics::classification::{Averaged, ClassificationIntervals, ClassificationReport, Labelled, top_k_accuracy};
 use esc_metrics::interval::{Estimate, Interval, Resampling};
 use esc_metrics::significance::{Comparison, ItemSums, Paired, mean_of_sums};
@@ -45,7 +43,7 @@ pub struct Evaluation {
     /// How well strategies are predicted, where there are any.
     pub strategies: Option<StrategyScores>,
     /// Mean helpfulness of the generations, and of the real responses, where a model of it was asked.
-    pub helpfulness: Option<Helpfulness<Estimate>>,
+    pub helpfulness: Option<Helpfulness<Interval>>,
     /// The same by the annotated strategy.
     pub by_strategy: Vec<Part>,
     /// The same by turn of the dialogue.
@@ -142,9 +140,12 @@ impl Evaluator {
         let scored = self.suites.iter().map(|suite| suite.score(items())).collect::<Result<Vec<_>, _>>()?;
         let likelihoods: Vec<Likelihood> =
             rows.iter().map(|row| Likelihood { nll: row.loss, tokens: row.token_num }).collect();
-        let with_intervals =
-            scored.iter().map(|scored| scored.rows_with_intervals(&names, &self.resampling)).collect::<Result<_, _>>()?;
-        let some = |places: &[usize]| merged(scored.iter().map(|scored| scored.rows_of_items(places)).collect());
+        let with_intervals = scored
+            .iter()
+            .map(|scored| scored.rows_with_intervals(&names, &self.resampling))
+            .collect::<Result<_, _>>()?;
+        let some =
+            |places: &[usize]| merged(scored.iter().map(|scored| scored.rows_of_items(places)).collect(), score_name);
         let by_strategy = rows.iter().map(|row| (row.strategy, row.strategy.name().to_owned()));
         let mode = rows.first().and_then(|row| row.mode);
         let scores = Evaluation {
@@ -153,7 +154,7 @@ impl Evaluator {
             responses: rows.len(),
             dialogues: names.iter().collect::<std::collections::BTreeSet<_>>().len(),
             perplexity: perplexity_by_dialogue(&likelihoods, &names, &self.resampling)?,
-            scores: merged(with_intervals),
+            scores: merged(with_intervals, score_name),
             strategies: mode.map(|mode| self.strategies(mode, rows, &names)).transpose()?,
             helpfulness: helpfulness.as_ref().map(|both| self.mean_helpfulness(both, &names)).transpose()?,
             by_strategy: parts(&likelihoods, by_strategy, some),
@@ -170,7 +171,8 @@ impl Evaluator {
     /// They are not of the same samples.
     pub fn compare(&self, first: &Evaluated, second: &Evaluated) -> Result<Compared, Error> {
         if first.places != second.places {
-            let problem = "the generations answer different samples: infer both from the same file, with the same --limit";
+            let problem =
+                "the generations answer different samples: infer both from the same file, with the same --limit";
             return Err(Error::Setting(problem.into()));
         }
         let names: Vec<&str> = first.dialogues.iter().map(String::as_str).collect();
@@ -184,7 +186,7 @@ impl Evaluator {
             _ => None,
         };
         Ok(Compared {
-            scores: merged(scores.collect::<Result<_, _>>()?),
+            scores: merged(scores.collect::<Result<_, _>>()?, |row| &mut row.name),
             perplexity: compare_perplexities(&first.likelihoods, &second.likelihoods, &names, &self.resampling)?,
             helpfulness,
         })
@@ -203,8 +205,8 @@ impl Evaluator {
                 top_k_accuracy(&[probabilities], &[row.strategy.index()], k)
             };
             let hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
-            let none = || Error::Empty("no strategy is predicted");
-            Interval::by_group(dialogues.iter().copied().zip(hits)).ok_or_else(none)
+            let hits = dialogues.iter().copied().zip(hits);
+            Interval::by_group_with(hits, &self.resampling).ok_or(Error::Empty("no strategy is predicted"))
         };
         Ok(StrategyScores {
             top_k: (1..=MOST_RANKS).map(hits).collect::<Result<_, _>>()?,
@@ -217,17 +219,14 @@ impl Evaluator {
         &self,
         both: &Helpfulness<Vec<f64>>,
         dialogues: &[&str],
-    ) -> Result<Helpfulness<Estimate>, Error> {
+    ) -> Result<Helpfulness<Interval>, Error> {
         let mean = |values: &[f64]| {
-            let sums = ItemSums::from_rows(&values.iter().map(|value| [*value, 1.0]).collect::<Vec<_>>())?;
-            let sums = sums.by_group(dialogues)?;
-            let sums: Vec<Vec<f64>> = sums.rows().map(<[f64]>::to_vec).collect();
-            let of = |drawn: &[usize]| {
-                let total = |column: usize| drawn.iter().map(|dialogue| sums[*dialogue][column]).sum::<f64>();
-                Some(total(0) / total(1))
-            };
-            let none = || Error::Empty("no helpfulness is known");
-            self.resampling.estimate(sums.len(), of).ok_or_else(none)
+            if values.len() != dialogues.len() {
+                let (left, right) = (dialogues.len(), values.len());
+                return Err(Error::Lengths { what: "generations and numbers of helpfulness", left, right });
+            }
+            let values = dialogues.iter().copied().zip(values.iter().copied());
+            Interval::by_group_with(values, &self.resampling).ok_or(Error::Empty("no helpfulness is known"))
         };
         Ok(Helpfulness { generations: mean(&both.generations)?, responses: mean(&both.responses)? })
     }
@@ -238,44 +237,30 @@ impl Evaluated {
     pub fn samples(&self) -> impl Iterator<Item = SampleScoreRow> + '_ {
         self.places.iter().enumerate().map(|(place, (sample_id, turn))| {
             let likelihood = self.likelihoods[place];
-            let rows = merged(self.scored.iter().map(|scored| scored.rows_of_items(&[place])).collect());
+            let rows = merged(self.scored.iter().map(|scored| scored.rows_of_items(&[place])).collect(), score_name);
             SampleScoreRow {
                 sample_id: *sample_id,
                 turn: *turn,
                 perplexity: (likelihood.nll / likelihood.tokens as f64).exp(),
                 helpfulness: self.helpfulness.as_ref().map(|values| values[place]),
-                scores: rows.into_iter().map(|row: ScoreRow| (row.name, row.value)).collect(),
+                scores: rows.into_iter().map(|row| (row.name, row.value)).collect(),
             }
         })
     }
 }
 
-/// What has a name.
-trait Named {
-    fn name(&mut self) -> &mut String;
-}
-
-impl Named for ScoreRow {
-    fn name(&mut self) -> &mut String {
-        &mut self.name
-    }
-}
-
-impl Named for ComparedRow {
-    fn name(&mut self) -> &mut String {
-        &mut self.name
-    }
+fn score_name(row: &mut ScoreRow) -> &mut String {
+    &mut row.name
 }
 
 /// The rows of both presets as one list in which each has a name of its own.
-fn merged<R: Named>(suites: Vec<Vec<R>>) -> Vec<R> {
-    let mut all: Vec<R> = Vec::new();
-    for mut row in suites.into_iter().flatten() {
-        let is_taken = all.iter_mut().any(|known| known.name() == row.name());
-        if is_taken {
-            row.name().push_str("-coco");
+fn merged<R>(suites: Vec<Vec<R>>, name: impl Fn(&mut R) -> &mut String) -> Vec<R> {
+    let mut taken = std::collections::BTreeSet::new();
+    let mut all: Vec<R> = suites.into_iter().flatten().collect();
+    for row in &mut all {
+        if !taken.insert(name(row).clone()) {
+            name(row).push_str("-coco");
         }
-        all.push(row);
     }
     all
 }

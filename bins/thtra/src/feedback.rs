@@ -4,8 +4,8 @@
 //! five points play the part of five annotators: with a rating of s, s of them call the answer helpful and the others don't.
 
 use esconv_data::{Conversation, Speaker};
+use helpfulness::{AnnotatedResponse, ConversationId, HelpfulnessRecord};
 
-use crate::records::{AnnotatedResponse, HelpfulnessRecord};
 use crate::white_space::normalised;
 
 /// How many annotators a rating stands for.
@@ -55,12 +55,12 @@ pub fn rated_exchanges(conversation: &Conversation) -> Vec<RatedExchange> {
 /// The records of conversation number `number`.
 pub fn records_of(number: usize, conversation: &Conversation) -> Vec<HelpfulnessRecord> {
     let record = |exchange: RatedExchange| HelpfulnessRecord {
-        emotion_type: conversation.emotion_type.clone(),
-        problem_type: conversation.problem_type.clone(),
+        emotion: conversation.emotion_type.clone(),
+        problem: conversation.problem_type.clone(),
         situation: conversation.situation.clone(),
         context: vec![exchange.context],
-        responses: vec![AnnotatedResponse { text: exchange.response, labels: labels_of(exchange.score) }],
-        conversation: Some(number),
+        responses: vec![AnnotatedResponse { text: exchange.response, annotations: annotations_of(exchange.score) }],
+        conversation: Some(ConversationId::Number(number)),
     };
     rated_exchanges(conversation).into_iter().map(record).collect()
 }
@@ -73,9 +73,9 @@ fn block(conversation: &Conversation, speaker: Speaker, at: &mut usize) -> Strin
     texts.join(" ")
 }
 
-fn labels_of(score: u8) -> Vec<String> {
+fn annotations_of(score: u8) -> Vec<Option<String>> {
     let label = |rater| if rater < score { HELPFUL_LABEL } else { UNHELPFUL_LABEL };
-    (0..RATERS).map(|rater| label(rater).to_owned()).collect()
+    (0..RATERS).map(|rater| Some(label(rater).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn points_are_annotators() {
-        let labels = labels_of(2);
-        assert_eq!(labels, [HELPFUL_LABEL, HELPFUL_LABEL, UNHELPFUL_LABEL, UNHELPFUL_LABEL, UNHELPFUL_LABEL]);
+        let annotations = annotations_of(2).into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(annotations, [[HELPFUL_LABEL; 2].as_slice(), &[UNHELPFUL_LABEL; 3]].concat());
     }
 }

@@ -7,15 +7,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use esconv_data::{Conversation, Split};
-use serde_json::Value;
+use esconv_data::{Conversation, Split, write_python_lines};
+use helpfulness::{ConversationId, HelpfulnessRecord, RecordFile, write_records};
 use strategy_prompting::write_atomically;
 
 use crate::error::{Error, read_text};
 use crate::feedback::records_of;
 use crate::part::Part;
-use crate::python_json::write_lines;
-use crate::records::{HelpfulnessRecord, read_records, write_records};
 
 /// The folder of the records within that of the dialogues.
 pub const HELPFULNESS_FOLDER: &str = "helpfulness";
@@ -50,7 +48,7 @@ impl HelpfulnessData {
     /// # Errors
     /// A file can't be read, or a record has no number of its conversation or one of another part: a leak.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
-        let of_part = |part| read_records(&record_file(data_dir, part));
+        let of_part = |part| -> Result<_, Error> { Ok(RecordFile::read(&record_file(data_dir, part))?.records) };
         let data = Self { train: of_part(Part::Train)?, valid: of_part(Part::Valid)?, test: of_part(Part::Test)? };
         data.check_leakage(data_dir, &read_split(&data_dir.join(SPLIT_FILE))?)?;
         Ok(data)
@@ -68,7 +66,7 @@ impl HelpfulnessData {
             write_records(&record_file(data_dir, part), self.of(part))?;
         }
         let situations = split.valid.iter().filter_map(|number| Some(conversations.get(*number)?.situation.as_str()));
-        write_lines(&folder.join(DEV_INDEX_FILE), situations)
+        Ok(write_python_lines(&folder.join(DEV_INDEX_FILE), situations)?)
     }
 
     /// The records of a part.
@@ -95,8 +93,8 @@ pub fn check_leakage(path: &Path, part: Part, records: &[HelpfulnessRecord], spl
     let allowed: BTreeSet<usize> = part.of(split).iter().copied().collect();
     let mut foreign = Vec::new();
     for (number, record) in records.iter().enumerate() {
-        let Some(conversation) = record.conversation else {
-            let problem = "has no `conversation`, so that nobody can tell whether it is one of the test's: make the records with `thtra process`";
+        let Some(ConversationId::Number(conversation)) = record.conversation else {
+            let problem = "has no `conversation` with its number, so that nobody can tell whether it is one of the test's: make the records with `thtra process`";
             return Err(Error::format(path, format!("record {number} (counted from 0) {problem}")));
         };
         if !allowed.contains(&conversation) {
@@ -151,40 +149,15 @@ pub fn read_split(path: &Path) -> Result<Split, Error> {
     Ok(Split::read(path, Part::ALL.map(|part| part.of(&split).len()).iter().sum())?)
 }
 
-/// Reads a list of situations for each fold: one situation a line (a single fold), or an array of arrays of them.
-///
-/// # Errors
-/// The file can't be read, or is neither.
-pub fn read_dev_index(path: &Path) -> Result<Vec<Vec<String>>, Error> {
-    let text = read_text(path)?;
-    let wrong = |line, found: &str| {
-        let expected = "expected one situation a line, or an array with an array of situations for each fold";
-        Error::line(path, line, format!("{expected}; {found}"))
-    };
-    if let Ok(folds) = serde_json::from_str::<Vec<Vec<String>>>(&text) {
-        return Ok(folds);
-    }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let situation = |(number, line): (usize, &str)| match serde_json::from_str(line) {
-        Ok(Value::String(situation)) => Ok(situation),
-        Ok(other) => Err(wrong(number + 1, &format!("found {other}"))),
-        Err(error) => Err(wrong(number + 1, &error.to_string())),
-    };
-    Ok(vec![lines.map(situation).collect::<Result<_, _>>()?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(conversation: Option<usize>) -> HelpfulnessRecord {
         HelpfulnessRecord {
-            emotion_type: "fear".into(),
-            problem_type: "job crisis".into(),
             situation: "They don't call back.".into(),
-            context: vec!["Hi".into()],
-            responses: vec![crate::AnnotatedResponse { text: "Hello".into(), labels: vec!["Warn".into()] }],
-            conversation,
+            conversation: conversation.map(ConversationId::Number),
+            ..HelpfulnessRecord::default()
         }
     }
 
@@ -205,21 +178,5 @@ mod tests {
         assert!(told.contains("the first from conversation 4 of test.txt"), "{told}");
         assert!(check(Part::Test, &[Some(9)]).unwrap_err().contains("conversation 9: a model"));
         assert!(check(Part::Train, &[Some(1), None]).unwrap_err().contains("record 1 (counted from 0) has no"));
-    }
-
-    #[test]
-    fn folds_are_lines_or_arrays() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dev_index.json");
-        for (text, expected) in [
-            ("\"a\"\n\n\"b\"\n", vec![vec!["a", "b"]]),
-            ("[[\"a\"], [\"b\",\n\"c\"]]", vec![vec!["a"], vec!["b", "c"]]),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            assert_eq!(read_dev_index(&path).unwrap(), expected);
-        }
-        std::fs::write(&path, "\"a\"\n7\n").unwrap();
-        let told = read_dev_index(&path).unwrap_err().to_string();
-        assert!(told.contains("line 2") && told.contains("found 7"), "{told}");
     }
 }

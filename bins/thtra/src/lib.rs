@@ -33,16 +33,15 @@ mod answering;
 mod batching;
 mod dialogue;
 mod error;
+mod evaluation;
 mod feedback;
 mod generations;
 mod helpfulness_data;
-mod label_table;
+mod helpfulness_folder;
 mod model_folder;
 mod objective;
 mod part;
 mod prepared;
-mod python_json;
-mod records;
 mod responder;
 mod sample;
 mod scorer_context;
@@ -56,18 +55,20 @@ pub use answering::{Answer, Answerer, Question, StrategyPrediction, candidate_op
 pub use batching::{SampleBatch, SampleDataset, bucketed};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
+pub use evaluation::{
+    Compared, Evaluated, Evaluation, Evaluator, Helpfulness, SampleScoreRow, StrategyScores, metric_names,
+};
 pub use feedback::{HELPFUL_LABEL, RATERS, RatedExchange, UNHELPFUL_LABEL, rated_exchanges, records_of};
 pub use generations::{GENERATION_ROWS, Generation, Inference, QuestionSet, read_generations};
 pub use helpfulness_data::{
-    DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_dev_index, read_split,
-    record_file, write_split,
+    DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_split, record_file,
+    write_split,
 };
-pub use label_table::LabelTable;
+pub use helpfulness_folder::{ENCODER_FOLDER, helpfulness_folder, open_helpfulness};
 pub use model_folder::TrainedModel;
 pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
-pub use records::{AnnotatedResponse, HelpfulnessRecord, read_records, write_records};
 pub use responder::{MODEL_FOLDER, Responder, Size};
 pub use sample::{DecoderStream, Encoded, EncodedDialogues, Layout, Lengths, Sample, SampleCounts};
 pub use scorer_context::{ContextTurn, ScorerContext};

@@ -5,6 +5,7 @@
 mod answer_arguments;
 mod arguments;
 mod commands;
+mod helpfulness_arguments;
 mod train_arguments;
 
 use std::process::ExitCode;
@@ -27,7 +28,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::TrainLookAhead(options) => commands::train::look_ahead(options, format),
         Command::TrainSituation(options) => commands::train::situation(options, format),
         Command::TrainBaseline(options) => commands::train::baseline(options, format),
+        Command::Helpfulness(options) => commands::helpfulness::run(options, format),
         Command::Infer(options) => commands::infer::run(options, format),
+        Command::Eval(options) => commands::eval::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

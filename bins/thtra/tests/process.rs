@@ -1,7 +1,8 @@
 //! `thtra process` on the made-up corpus.
 
+use helpfulness::{AnnotatedResponse, ConversationId, RecordFile, read_held_out};
 use serde_json::{Value, json};
-use thtra::{Dialogue, HelpfulnessData, Part, read_dev_index, read_records, read_split, record_file};
+use thtra::{Dialogue, HelpfulnessData, Part, read_split, record_file};
 
 use crate::program::{CONVERSATIONS, Place, said};
 
@@ -58,22 +59,24 @@ fn records_are_those_of_the_conversations_of_their_part() {
     let data = HelpfulnessData::open(&place.path("data")).unwrap();
     let split = read_split(&place.path("data/splits.json")).unwrap();
     for part in Part::ALL {
-        let numbers: Vec<usize> = data.of(part).iter().map(|record| record.conversation.unwrap()).collect();
-        let expected: Vec<usize> = part.of(&split).iter().flat_map(|number| [*number; 2]).collect();
-        assert_eq!(numbers, expected);
+        let conversations: Vec<String> = data.of(part).iter().map(|record| record.conversation_name()).collect();
+        let expected: Vec<String> =
+            part.of(&split).iter().flat_map(|number| [number.to_string(), number.to_string()]).collect();
+        assert_eq!(conversations, expected);
     }
     let first = &data.train[0];
     assert_eq!(first.context, [format!("I am number {}.", split.train[0])]);
     assert_eq!(first.responses[0].text, "What happened?");
-    assert_eq!(first.responses[0].labels, [["Simple Reflection"; 4].as_slice(), &["Warn"]].concat());
+    let labels = |response: &AnnotatedResponse| response.annotations.iter().flatten().cloned().collect::<Vec<_>>();
+    assert_eq!(labels(&first.responses[0]), [["Simple Reflection"; 4].as_slice(), &["Warn"]].concat());
     assert_eq!(data.train[1].responses[0].text, "Oh no! Try it again.");
-    assert_eq!(data.train[1].responses[0].labels, [["Simple Reflection"; 2].as_slice(), &["Warn"; 3]].concat());
+    assert_eq!(labels(&data.train[1].responses[0]), [["Simple Reflection"; 2].as_slice(), &["Warn"; 3]].concat());
 }
 
 #[test]
 fn the_situations_of_the_validation_are_listed() {
     let place = Place::with_data();
-    let folds = read_dev_index(&place.path("data/helpfulness/dev_index.json")).unwrap();
+    let folds = read_held_out(&place.path("data/helpfulness/dev_index.json")).unwrap();
     let split = read_split(&place.path("data/splits.json")).unwrap();
     let expected: Vec<String> = split.valid.iter().map(|number| format!("Exam {} went wrong.", number / 2)).collect();
     assert_eq!(folds, [expected]);
@@ -83,11 +86,11 @@ fn the_situations_of_the_validation_are_listed() {
 fn a_leak_is_told_aloud_though_situations_repeat() {
     let place = Place::with_data();
     let (train, test) = (record_file(&place.path("data"), Part::Train), record_file(&place.path("data"), Part::Test));
-    let foreign = read_records(&test).unwrap().swap_remove(0);
+    let foreign = RecordFile::read(&test).unwrap().records.swap_remove(0);
     let lines = std::fs::read_to_string(&train).unwrap() + &serde_json::to_string(&foreign).unwrap() + "\n";
     std::fs::write(&train, &lines).unwrap();
     let told = HelpfulnessData::open(&place.path("data")).unwrap_err().to_string();
-    let number = foreign.conversation.unwrap();
+    let Some(ConversationId::Number(number)) = foreign.conversation else { panic!("{foreign:?}") };
     assert!(told.contains("esc_data.txt: LEAK: 1 records come from 1 conversations"), "{told}");
     assert!(told.contains(&format!("from conversation {number} of test.txt")), "{told}");
     // The same words said in a conversation to learn from are none.
@@ -98,7 +101,7 @@ fn a_leak_is_told_aloud_though_situations_repeat() {
     // Records that don't know where they come from can't be judged.
     std::fs::write(&train, lines.replace(&format!(",{}", numbered(number)), "")).unwrap();
     let told = HelpfulnessData::open(&place.path("data")).unwrap_err().to_string();
-    assert!(told.contains("record 28 (counted from 0) has no `conversation`"), "{told}");
+    assert!(told.contains("record 28 (counted from 0) has no `conversation` with its number"), "{told}");
 }
 
 #[test]

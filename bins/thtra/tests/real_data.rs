@@ -5,10 +5,11 @@ use std::path::Path;
 
 use esconv_data::{Conversation, read_esconv};
 use golden_files::data;
+use helpfulness::{HelpfulnessRecord, RecordFile, read_held_out};
 use serde_json::Value;
 use thtra::{
-    Author, Dialogue, DialogueTokenizer, Encoded, EncodedDialogues, HELPFUL_LABEL, HelpfulnessData, HelpfulnessRecord,
-    Layout, Lengths, Part, SplitRule, Strategy, file_name, read_dev_index, read_records, read_split, records_of,
+    Author, Dialogue, DialogueTokenizer, Encoded, EncodedDialogues, HELPFUL_LABEL, HelpfulnessData, Layout, Lengths,
+    Part, SplitRule, Strategy, file_name, read_split, records_of,
 };
 
 use crate::program::{Place, json_of, said};
@@ -41,14 +42,14 @@ fn golden_thtra_process_writes_the_published_files() {
         let same = std::fs::read(ours).unwrap().trim_ascii_end() == std::fs::read(theirs).unwrap().trim_ascii_end();
         assert!(same, "{part}");
     }
-    let folds = |folder: &Path| read_dev_index(&folder.join("dev_index.json")).unwrap();
+    let folds = |folder: &Path| read_held_out(&folder.join("dev_index.json")).unwrap();
     assert_eq!(folds(&out.join("helpfulness")), folds(&published));
     let records = HelpfulnessData::open(&out).unwrap();
     assert_eq!(Part::ALL.map(|part| records.of(part).len()), [9179, 1929, 2088]);
 }
 
 fn score(record: &HelpfulnessRecord) -> usize {
-    record.responses[0].labels.iter().filter(|label| *label == HELPFUL_LABEL).count()
+    record.responses[0].annotations.iter().flatten().filter(|label| *label == HELPFUL_LABEL).count()
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn golden_thtra_records_have_the_published_counts() {
 #[test]
 fn golden_thtra_published_records_are_reproduced() {
     let (Some(corpus), Some(sample)) = (corpus(), data("thtra/sample_esc.json")) else { return };
-    let published = read_records(&sample).unwrap();
+    let published = RecordFile::read(&sample).unwrap().records;
     let by_conversation = json_of(&sample);
     let lists = by_conversation.as_array().unwrap();
     let split = SplitRule::Published.split(corpus.len());

@@ -26,6 +26,7 @@ pub mod interrupt;
 mod load;
 mod loop_options;
 mod merge;
+mod metric_tables;
 mod model_options;
 mod program;
 mod progress;
@@ -40,6 +41,7 @@ pub use fine_tuning::{FineTune, Learn, Lora, Shortening, TrainingData, Wording, 
 pub use load::{NO_ENGINE, hugging_face_folder, load_engine, load_pretrained, model_source};
 pub use loop_options::{Loop, Track, Tracking, UsualLoop, warmup};
 pub use merge::{Merge, merge};
+pub use metric_tables::MetricTables;
 pub use model_options::{Machine, ModelOptions, Runtime};
 pub use program::{Common, Format, at_least_one, run_program};
 pub use progress::Progress;

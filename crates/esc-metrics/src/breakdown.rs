@@ -118,11 +118,8 @@ fn perplexity_of(likelihoods: impl Iterator<Item = Likelihood>) -> f64 {
 mod tests {
     use super::*;
 
-    const COSTS: [Likelihood; 3] = [
-        Likelihood { nll: 2.0, tokens: 1 },
-        Likelihood { nll: 3.0, tokens: 2 },
-        Likelihood { nll: 1.0, tokens: 3 },
-    ];
+    const COSTS: [Likelihood; 3] =
+        [Likelihood { nll: 2.0, tokens: 1 }, Likelihood { nll: 3.0, tokens: 2 }, Likelihood { nll: 1.0, tokens: 3 }];
 
     #[test]
     fn parts_hold_what_their_places_cost() {

@@ -78,7 +78,10 @@ mod tests {
 
     #[test]
     fn a_score_tells_its_interval() {
-        assert_eq!(score_line("f1", 12.0, Some((0.5, 20.25))).split_whitespace().collect::<Vec<_>>(), ["f1", "12.00", "[0.5000,", "20.25]"]);
+        assert_eq!(
+            score_line("f1", 12.0, Some((0.5, 20.25))).split_whitespace().collect::<Vec<_>>(),
+            ["f1", "12.00", "[0.5000,", "20.25]"]
+        );
         assert_eq!(score_line("f1", 0.123_45, None).trim(), format!("{:<20} {:>9}", "f1", "0.1235"));
     }
 }

@@ -42,7 +42,10 @@ impl Error {
 }
 
 /// Reads a whole text file.
-pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+///
+/// # Errors
+/// It can't be read, or is not UTF-8: the line is named.
+pub fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();

@@ -1,11 +1,12 @@
 //! `conversations.jsonl`: examples, one JSON object a line.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use crate::conversation::Speaker;
 use crate::error::Error;
 use crate::example::{Example, ensure_ids};
+use crate::whole_file::write_whole;
 
 /// Reads all examples of a file. Rows of the published form, which have no ids, get them.
 ///
@@ -55,19 +56,11 @@ fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Example, Error>
 /// # Errors
 /// The file can't be written.
 pub fn write_examples(path: &Path, examples: &[Example]) -> Result<(), Error> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut writer = BufWriter::new(std::fs::File::create(&temporary)?);
+    write_whole(path, |writer| {
         for example in examples {
-            serde_json::to_writer(&mut writer, example)?;
+            serde_json::to_writer(&mut *writer, example)?;
             writer.write_all(b"\n")?;
         }
-        writer.into_inner().map_err(|error| error.into_error())?.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The error that counts is the first one.
-        let _ = std::fs::remove_file(&temporary);
-        Error::io(path)(error)
+        Ok(())
     })
 }

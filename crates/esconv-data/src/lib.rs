@@ -33,16 +33,19 @@ mod error;
 mod example;
 mod example_file;
 mod label;
+mod python_json;
 mod readers;
 mod split;
 mod statistics;
 mod strategy;
+mod whole_file;
 
 pub use conversation::{Conversation, Speaker, SurveyAnswers, SurveyScores, Utterance};
-pub use error::Error;
+pub use error::{Error, read_text};
 pub use example::{Example, MergedTurn, cut, merge_turns};
 pub use example_file::{read_examples, write_examples};
 pub use label::LabelSet;
+pub use python_json::write_python_lines;
 pub use readers::{
     Corpus, CorpusForm, read_corpus, read_esconv, read_failed_esconv, read_multiesc, read_multiesc_as_written,
     read_thtra,

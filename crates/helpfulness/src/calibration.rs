@@ -4,10 +4,11 @@
 
 use charts::{Axis, Estimate, Figure, Lines, Panel};
 use esc_metrics::agreement::{MeasurementLevel, Ratings, Weighting, cohen_kappa};
+use esc_metrics::correlation;
 use esc_metrics::interval::wilson;
 use serde::{Deserialize, Serialize};
 
-use crate::{HelpfulnessError, Score, Votes};
+use crate::{HelpfulnessError, Votes};
 
 /// What a model expects of a response, and what annotators chose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,15 +20,13 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Of a model's score, and the classes that annotators chose.
-    pub fn new(score: &Score, annotations: Vec<Option<usize>>) -> Self {
-        Self { distribution: score.distribution.iter().map(|value| f64::from(*value)).collect(), annotations }
-    }
-
-    /// Of a score, and votes whose annotators nobody knows.
-    pub(crate) fn of_votes(score: &Score, votes: &Votes) -> Self {
+    /// Of a posterior over classes, and votes whose annotators nobody knows.
+    pub(crate) fn of_votes(posterior: &[f32], votes: &Votes) -> Self {
         let classes = votes.counts().iter().enumerate();
-        Self::new(score, classes.flat_map(|(class, count)| vec![Some(class); *count as usize]).collect())
+        Self {
+            distribution: posterior.iter().map(|value| f64::from(*value)).collect(),
+            annotations: classes.flat_map(|(class, count)| vec![Some(class); *count as usize]).collect(),
+        }
     }
 
     fn chosen(&self) -> impl Iterator<Item = usize> {
@@ -36,6 +35,21 @@ impl Forecast {
 
     fn helpful(&self) -> f64 {
         self.distribution.first().copied().unwrap_or(0.0)
+    }
+
+    fn unhelpful(&self) -> f64 {
+        self.distribution.last().copied().unwrap_or(0.0)
+    }
+
+    /// The share of helpful ones among annotations; none without annotations.
+    fn helpful_share(&self) -> Option<f64> {
+        mean(self.chosen().map(|class| f64::from(u8::from(class == 0))))
+    }
+
+    /// Whether it takes the response for helpful, and whether most annotators do; none without annotations.
+    fn verdicts(&self) -> Option<(bool, bool)> {
+        let votes = Votes::of(&self.annotations, self.distribution.len()).ok().filter(|votes| votes.total() > 0)?;
+        Some((self.helpful() > self.unhelpful(), votes.majority() + 1 < votes.classes()))
     }
 
     fn expected_class(&self) -> usize {
@@ -64,6 +78,21 @@ pub fn calibration_error(forecasts: &[Forecast], bins: usize) -> Option<f64> {
     let total: usize = bins.iter().map(|bin| bin.annotations).sum();
     let apart = |bin: &ReliabilityBin| bin.annotations as f64 * (bin.share - bin.probability).abs();
     (total > 0).then(|| bins.iter().map(apart).sum::<f64>() / total as f64)
+}
+
+/// How often forecasts and the majority of annotators agree on whether a response is helpful; a draw among annotators is unhelpful. `None` without annotations.
+pub fn accuracy(forecasts: &[Forecast]) -> Option<f64> {
+    let verdicts = forecasts.iter().filter_map(Forecast::verdicts);
+    mean(verdicts.map(|(expected, found)| f64::from(u8::from(expected == found))))
+}
+
+/// Spearman's rank correlation of the expected rating with the share of annotators who find a response helpful. `None` where it has no value.
+pub fn rank_correlation(forecasts: &[Forecast]) -> Option<f64> {
+    let pair = |forecast: &Forecast| {
+        let (helpful, unhelpful) = (forecast.helpful(), forecast.unhelpful());
+        Some((helpful / (helpful + unhelpful).max(f64::MIN_POSITIVE), forecast.helpful_share()?))
+    };
+    correlation::spearman(&forecasts.iter().filter_map(pair).collect::<Vec<_>>())
 }
 
 /// A bin of a reliability diagram, of the helpful class.
@@ -125,6 +154,19 @@ pub struct AnnotatorReport {
     pub brier: f64,
 }
 
+/// What one and the same forecast for all responses would have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConstantForecast {
+    /// Probabilities of the classes.
+    pub distribution: Vec<f64>,
+    /// [`brier_score`].
+    pub brier: f64,
+    /// [`calibration_error`].
+    pub calibration_error: f64,
+    /// [`accuracy`].
+    pub accuracy: f64,
+}
+
 /// How well a model's probabilities fit annotators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationReport {
@@ -134,10 +176,16 @@ pub struct CalibrationReport {
     pub annotations: usize,
     /// [`brier_score`].
     pub brier: f64,
-    /// What the best constant forecast would have: the classes' shares for every response.
-    pub brier_of_shares: f64,
     /// [`calibration_error`] over the same bins.
     pub calibration_error: f64,
+    /// [`accuracy`].
+    pub accuracy: f64,
+    /// [`rank_correlation`]. `None` where it has no value.
+    pub spearman: Option<f64>,
+    /// The best constant forecast: the classes' shares among all annotations.
+    pub shares: ConstantForecast,
+    /// The majority vote over all annotations, held for certain.
+    pub vote: ConstantForecast,
     /// The reliability diagram's bins.
     pub bins: Vec<ReliabilityBin>,
     /// Each annotator who annotated anything.
@@ -155,12 +203,18 @@ impl CalibrationReport {
         check(forecasts, bins)?;
         let none = || HelpfulnessError::Invalid("no annotations to compare with".into());
         let annotators = forecasts.iter().map(|forecast| forecast.annotations.len()).max().unwrap_or(0);
+        let shares = class_shares(forecasts).ok_or_else(none)?;
+        let most = (1..shares.len()).fold(0, |most, class| if shares[class] > shares[most] { class } else { most });
+        let vote = (0..shares.len()).map(|class| f64::from(u8::from(class == most))).collect();
         Ok(Self {
             responses: forecasts.len(),
             annotations: forecasts.iter().map(|forecast| forecast.chosen().count()).sum(),
             brier: brier_score(forecasts).ok_or_else(none)?,
-            brier_of_shares: brier_of_shares(forecasts).ok_or_else(none)?,
             calibration_error: calibration_error(forecasts, bins).ok_or_else(none)?,
+            accuracy: accuracy(forecasts).ok_or_else(none)?,
+            spearman: rank_correlation(forecasts),
+            shares: constant(forecasts, shares, bins).ok_or_else(none)?,
+            vote: constant(forecasts, vote, bins).ok_or_else(none)?,
             bins: reliability(forecasts, bins),
             annotators: (0..annotators).filter_map(|annotator| annotator_report(forecasts, annotator)).collect(),
             alpha: alpha(forecasts, annotators),
@@ -179,7 +233,7 @@ impl CalibrationReport {
             .columns(1)
             .subtitle(format!(
                 "calibration error {:.3}, Brier {:.3} (constant forecast {:.3}), {} annotations",
-                self.calibration_error, self.brier, self.brier_of_shares, self.annotations
+                self.calibration_error, self.brier, self.shares.brier, self.annotations
             ))
             .panel(Panel::new("", diagram).x(probability()).y(Axis::linear("share of annotators").range(0.0, 1.0)))
             .panel(
@@ -207,15 +261,28 @@ fn check(forecasts: &[Forecast], bins: usize) -> Result<(), HelpfulnessError> {
     Ok(())
 }
 
-fn brier_of_shares(forecasts: &[Forecast]) -> Option<f64> {
-    let total = forecasts.iter().map(|forecast| forecast.chosen().count()).sum::<usize>();
+/// The share of each class among all annotations.
+fn class_shares(forecasts: &[Forecast]) -> Option<Vec<f64>> {
     let classes = forecasts.first()?.distribution.len();
     let share = |class: usize| {
-        let chosen = forecasts.iter().flat_map(Forecast::chosen).filter(|chosen| *chosen == class).count();
-        chosen as f64 / total as f64
+        let chosen = forecasts.iter().flat_map(Forecast::chosen);
+        mean(chosen.map(|chosen| f64::from(u8::from(chosen == class))))
     };
-    // With shares s, Σ_y s_y Σ_l (s_l − [y = l])² = 1 − Σ_l s_l².
-    (total > 0).then(|| 1.0 - (0..classes).map(|class| share(class).powi(2)).sum::<f64>())
+    (0..classes).map(share).collect()
+}
+
+fn constant(forecasts: &[Forecast], distribution: Vec<f64>, bins: usize) -> Option<ConstantForecast> {
+    let same = |forecast: &Forecast| Forecast {
+        distribution: distribution.clone(),
+        annotations: forecast.annotations.clone(),
+    };
+    let same: Vec<Forecast> = forecasts.iter().map(same).collect();
+    Some(ConstantForecast {
+        brier: brier_score(&same)?,
+        calibration_error: calibration_error(&same, bins)?,
+        accuracy: accuracy(&same)?,
+        distribution,
+    })
 }
 
 fn annotator_report(forecasts: &[Forecast], annotator: usize) -> Option<AnnotatorReport> {
@@ -234,7 +301,7 @@ fn annotator_report(forecasts: &[Forecast], annotator: usize) -> Option<Annotato
         annotations: own.len(),
         agreement: mean(agree)?,
         kappa: cohen_kappa(&chosen, &expected, Weighting::None).ok(),
-        helpful: mean(chosen.iter().map(|class| f64::from(u8::from(*class == 0))))?,
+        helpful: mean(own.iter().filter_map(Forecast::helpful_share))?,
         expected: mean(own.iter().map(Forecast::helpful))?,
         brier: brier_score(&own)?,
     })
@@ -297,7 +364,19 @@ mod tests {
         assert_eq!((first.agreement, first.kappa), (1.0, Some(1.0)));
         assert!((second.agreement - 2.0 / 3.0).abs() < 1e-12 && first.brier < second.brier);
         assert!((first.expected - 0.6).abs() < 1e-12 && (first.helpful - 2.0 / 3.0).abs() < 1e-12);
-        assert!((report.brier_of_shares - 0.5).abs() < 1e-12 && report.alpha.is_some());
+        assert!((report.shares.brier - 0.5).abs() < 1e-12 && report.alpha.is_some());
+    }
+
+    #[test]
+    fn a_model_stands_beside_constant_forecasts() {
+        let forecasts = [forecast(0.9, &[0, 0, 1]), forecast(0.8, &[0, 0, 0]), forecast(0.3, &[1, 1, 0])];
+        let report = CalibrationReport::new(&forecasts, 5).unwrap();
+        assert_eq!((report.accuracy, report.spearman), (1.0, Some(0.5)));
+        // Six of nine say helpful: 2 · 2/3 · 1/3, and where that is held for certain 2 · 3/9.
+        assert!((report.shares.brier - 4.0 / 9.0).abs() < 1e-12 && report.shares.calibration_error < 1e-12);
+        assert!((report.vote.brier - 2.0 / 3.0).abs() < 1e-12);
+        assert!((report.vote.calibration_error - 1.0 / 3.0).abs() < 1e-12);
+        assert!((report.vote.accuracy - 2.0 / 3.0).abs() < 1e-12 && report.vote.distribution == [1.0, 0.0]);
     }
 
     #[test]

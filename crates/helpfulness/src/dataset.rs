@@ -41,12 +41,8 @@ impl PreferenceDataset {
         for (number, record) in records.into_iter().enumerate() {
             let context = record.context_text();
             for response in &record.responses {
-                let class = |label: &Option<String>| table.class(label.as_deref());
-                let annotations = response.annotations.iter().map(class).collect::<Result<Vec<_>, _>>();
-                let annotations = annotations.map_err(|error| {
-                    let name = &record.conversation;
-                    HelpfulnessError::Invalid(format!("record {} (of `{name}`): {error}", number + 1))
-                })?;
+                let annotations =
+                    table.classes_of(&response.annotations).map_err(|error| record.problem(number, error))?;
                 if annotations.iter().all(Option::is_none) {
                     continue;
                 }
@@ -131,7 +127,7 @@ impl Dataset for PreferenceDataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AnnotatedResponse;
+    use crate::{AnnotatedResponse, ConversationId};
 
     fn tokenizer() -> EncoderTokenizer {
         let pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "sad", "tell"];
@@ -141,12 +137,11 @@ mod tests {
     fn record(annotations: &[Option<&str>]) -> HelpfulnessRecord {
         let annotations = annotations.iter().map(|label| label.map(str::to_owned)).collect();
         HelpfulnessRecord {
-            conversation: "7".into(),
+            conversation: Some(ConversationId::Number(7)),
             situation: "sad".into(),
-            emotion: String::new(),
-            problem: String::new(),
             context: vec!["sad".into(), "sad".into()],
             responses: vec![AnnotatedResponse { text: "tell".into(), annotations }],
+            ..HelpfulnessRecord::default()
         }
     }
 

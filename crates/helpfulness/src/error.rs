@@ -35,6 +35,9 @@ pub enum HelpfulnessError {
     /// A setting or an input makes no sense, or does not fit the model.
     #[error("{0}")]
     Invalid(String),
+    /// A file of data could not be read or written.
+    #[error(transparent)]
+    Data(#[from] esconv_data::Error),
     /// The encoder says no.
     #[error(transparent)]
     Encoder(#[from] text_encoder::EncoderError),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use esconv_data::read_text;
 use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
 use serde_json::Value;
@@ -28,23 +29,30 @@ pub fn folds_by_conversation(
     seed: u64,
 ) -> Result<Vec<Fold>, HelpfulnessError> {
     let mut seen = HashSet::new();
-    let mut conversations: Vec<&str> =
-        records.iter().map(|record| record.conversation.as_str()).filter(|name| seen.insert(*name)).collect();
+    let mut conversations: Vec<String> =
+        records.iter().map(HelpfulnessRecord::conversation_name).filter(|name| seen.insert(name.clone())).collect();
     if folds < 2 || conversations.len() < folds {
         let problem = format!("{folds} folds of {} conversations: at least 2, each with one", conversations.len());
         return Err(HelpfulnessError::Invalid(problem));
     }
     conversations.shuffle(&mut seeded_stream(seed, "folds"));
-    let held_out = |number: usize| conversations.iter().copied().skip(number).step_by(folds).collect();
-    Ok((0..folds).map(|number| divide(records, &held_out(number))).collect())
+    let fold = |number: usize| {
+        let held_out: HashSet<&str> = conversations.iter().skip(number).step_by(folds).map(String::as_str).collect();
+        divide(records, |record| held_out.contains(record.conversation_name().as_str()))
+    };
+    Ok((0..folds).map(fold).collect())
 }
 
-/// The fold that holds out the conversations of these names.
+/// The fold that holds out the conversations of these names or situations. Where two conversations have the same situation, it holds out both.
 ///
 /// # Errors
 /// All records are held out, or none is: then the names are not those of the records.
 pub fn fold_of(records: &[HelpfulnessRecord], held_out: &[String]) -> Result<Fold, HelpfulnessError> {
-    let fold = divide(records, &held_out.iter().map(String::as_str).collect());
+    let listed: HashSet<&str> = held_out.iter().map(String::as_str).collect();
+    let is_listed = |record: &HelpfulnessRecord| {
+        listed.contains(record.situation.as_str()) || listed.contains(record.conversation_name().as_str())
+    };
+    let fold = divide(records, is_listed);
     if fold.training.is_empty() || fold.validation.is_empty() {
         let (training, validation) = (fold.training.len(), fold.validation.len());
         let problem = format!(
@@ -57,9 +65,8 @@ pub fn fold_of(records: &[HelpfulnessRecord], held_out: &[String]) -> Result<Fol
     Ok(fold)
 }
 
-fn divide(records: &[HelpfulnessRecord], held_out: &HashSet<&str>) -> Fold {
-    let (validation, training) =
-        (0..records.len()).partition(|number| held_out.contains(records[*number].conversation.as_str()));
+fn divide(records: &[HelpfulnessRecord], is_held_out: impl Fn(&HelpfulnessRecord) -> bool) -> Fold {
+    let (validation, training) = (0..records.len()).partition(|number| is_held_out(&records[*number]));
     Fold { training, validation }
 }
 
@@ -69,8 +76,12 @@ fn divide(records: &[HelpfulnessRecord], held_out: &HashSet<&str>) -> Fold {
 /// # Errors
 /// The file can't be read, or is neither.
 pub fn read_held_out(path: &Path) -> Result<Vec<Vec<String>>, HelpfulnessError> {
-    let text = std::fs::read_to_string(path).map_err(HelpfulnessError::io(path))?;
-    let Ok(value) = serde_json::from_str::<Value>(&text) else { return Ok(vec![names_by_line(&text)]) };
+    let text = read_text(path)?;
+    let value = match serde_json::from_str::<Value>(&text) {
+        Ok(Value::String(name)) => return Ok(vec![vec![name]]),
+        Ok(value) => value,
+        Err(_) => return Ok(vec![names_by_line(&text)]),
+    };
     let problem = || HelpfulnessError::file(path, "expected an array of arrays of names, or a name on each line");
     let names = |list: &Value| -> Option<Vec<String>> {
         list.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
@@ -91,15 +102,13 @@ fn names_by_line(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ConversationId;
 
     fn records(conversations: &[&str]) -> Vec<HelpfulnessRecord> {
         let record = |name: &&str| HelpfulnessRecord {
-            conversation: (*name).to_owned(),
-            situation: String::new(),
-            emotion: String::new(),
-            problem: String::new(),
-            context: Vec::new(),
-            responses: Vec::new(),
+            conversation: Some(ConversationId::Name((*name).to_owned())),
+            situation: format!("situation of {name}"),
+            ..HelpfulnessRecord::default()
         };
         conversations.iter().map(record).collect()
     }
@@ -125,6 +134,7 @@ mod tests {
     fn lists_hold_out_their_conversations() {
         let fold = fold_of(&records(&["a", "b", "a"]), &["a".to_owned()]).unwrap();
         assert_eq!(fold, Fold { training: vec![1], validation: vec![0, 2] });
+        assert_eq!(fold_of(&records(&["a", "b", "a"]), &["situation of a".to_owned()]).unwrap(), fold);
         let error = fold_of(&records(&["a", "b"]), &["z".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("leave 2 records to learn from and 0 to validate with"), "{error}");
     }
@@ -140,6 +150,7 @@ mod tests {
         assert_eq!(read(r#"[["a", "b"], ["c"]]"#).unwrap(), [vec!["a", "b"], vec!["c"]]);
         assert_eq!(read(r#"["a", "b"]"#).unwrap(), [["a", "b"]]);
         assert_eq!(read("I lost it.\n\n\"b\"\n").unwrap(), [["I lost it.", "b"]]);
+        assert_eq!(read("\"a b\"\n").unwrap(), [["a b"]]);
         assert!(read(r#"[["a"], 3]"#).is_err());
         assert!(read(r#"{"a": 3}"#).is_err());
     }

@@ -1,40 +1,60 @@
 //! What annotators' labels mean: a table from labels to classes, which is data.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use esconv_data::read_text;
 use serde::{Deserialize, Serialize};
 
 use crate::HelpfulnessError;
 
-/// Says of each label that annotators may give which class it means: from helpful (0) to unhelpful (the last).
+/// Says of each label that annotators may give which class it means: from helpful (the first) to unhelpful (the last).
+///
+/// As JSON it is `{"classes": ["helpful", "unhelpful"], "labels": {"good": "helpful", "bad": "unhelpful"}}`, in a file of its own or as the first line of
+/// a file of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "TableFields")]
+#[serde(try_from = "Fields", into = "Fields")]
 pub struct LabelTable {
-    classes: usize,
+    classes: Vec<String>,
     labels: BTreeMap<String, usize>,
 }
 
 /// The label of who did not annotate.
-const NOT_ANNOTATED: &str = "-";
+pub(crate) const NOT_ANNOTATED: &str = "-";
+
+/// Number of classes and text of each published table.
+const PUBLISHED: [(usize, &str); 3] =
+    [(2, include_str!("labels/2.json")), (3, include_str!("labels/3.json")), (4, include_str!("labels/4.json"))];
 
 impl LabelTable {
-    /// A table of labels with the numbers of their classes.
+    /// A table of labels with the names of their classes.
     ///
     /// # Errors
     /// There are fewer than two classes or no labels, a label means none of the classes, or it is the one that stands for no annotation (`-`).
-    pub fn new(classes: usize, labels: impl IntoIterator<Item = (String, usize)>) -> Result<Self, HelpfulnessError> {
-        let labels: BTreeMap<String, usize> = labels.into_iter().collect();
-        let invalid = |problem: String| Err(HelpfulnessError::Invalid(problem));
-        if classes < 2 || labels.is_empty() {
-            return invalid(format!("{} labels for {classes} classes: at least two classes are needed", labels.len()));
-        }
-        if let Some((label, class)) = labels.iter().find(|(_, class)| **class >= classes) {
-            return invalid(format!("the label `{label}` means class {class}: there are {classes} classes, from 0 on"));
+    pub fn new(
+        classes: Vec<String>,
+        labels: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, HelpfulnessError> {
+        let invalid = |problem: String| Err(HelpfulnessError::Invalid(format!("not a table of labels: {problem}")));
+        let labels: BTreeMap<String, String> = labels.into_iter().collect();
+        if classes.len() < 2 || labels.is_empty() {
+            return invalid(format!(
+                "{} labels for {} classes: at least two classes are needed",
+                labels.len(),
+                classes.len()
+            ));
         }
         if labels.contains_key(NOT_ANNOTATED) {
             return invalid(format!("`{NOT_ANNOTATED}` can't be a label: it stands for no annotation"));
         }
-        Ok(Self { classes, labels })
+        let mut numbered = BTreeMap::new();
+        for (label, class) in labels {
+            let Some(number) = classes.iter().position(|known| *known == class) else {
+                return invalid(format!("`{label}` counts as `{class}`, expected one of {}", classes.join(", ")));
+            };
+            numbered.insert(label, number);
+        }
+        Ok(Self { classes, labels: numbered })
     }
 
     /// The table for the fifteen labels of motivational interviewing in the published record files. `classes` is 2 (helpful, unhelpful), 3 (d-PM's:
@@ -43,21 +63,30 @@ impl LabelTable {
     /// # Errors
     /// Another number of classes.
     pub fn published(classes: usize) -> Result<Self, HelpfulnessError> {
-        let groups: Vec<Group> = serde_json::from_str(include_str!("labels.json"))
-            .map_err(|error| HelpfulnessError::Invalid(format!("the table of labels is damaged: {error}")))?;
-        let mut labels = BTreeMap::new();
-        for group in groups {
-            let class = group.classes.get(&classes.to_string()).ok_or_else(|| {
-                HelpfulnessError::Invalid(format!("there is no table of {classes} classes: expected 2, 3 or 4"))
-            })?;
-            labels.extend(group.labels.into_iter().map(|label| (label, *class)));
-        }
-        Self::new(classes, labels)
+        let found = PUBLISHED.iter().find(|(known, _)| *known == classes);
+        let (_, text) = found.ok_or_else(|| {
+            let problem = format!("there is no table of {classes} classes: expected 2, 3 or 4, or a file of your own");
+            HelpfulnessError::Invalid(problem)
+        })?;
+        serde_json::from_str(text).map_err(|error| HelpfulnessError::Invalid(error.to_string()))
     }
 
-    /// Number of classes.
+    /// Reads a table of one's own, a JSON file.
+    ///
+    /// # Errors
+    /// The file can't be read or is no such table.
+    pub fn open(path: &Path) -> Result<Self, HelpfulnessError> {
+        serde_json::from_str(&read_text(path)?).map_err(|error| HelpfulnessError::file(path, error))
+    }
+
+    /// Number of classes; at least 2.
     pub fn classes(&self) -> usize {
-        self.classes
+        self.classes.len()
+    }
+
+    /// Names of the classes, by number.
+    pub fn class_names(&self) -> &[String] {
+        &self.classes
     }
 
     /// All labels with their classes, in the order of the labels.
@@ -73,35 +102,43 @@ impl LabelTable {
         let Some(label) = annotation else { return Ok(None) };
         let class = self.labels.get(label).copied().ok_or_else(|| {
             let known: Vec<&str> = self.labels.keys().map(String::as_str).collect();
-            HelpfulnessError::Invalid(format!("the label `{label}` is in no class (known: {})", known.join(", ")))
+            let known = known.join(", ");
+            let problem = format!("the label `{label}` is in no class: expected {NOT_ANNOTATED} or one of {known}");
+            HelpfulnessError::Invalid(problem)
         })?;
         Ok(Some(class))
     }
+
+    /// As [`Self::class`], of all annotations of a response.
+    ///
+    /// # Errors
+    /// As [`Self::class`].
+    pub fn classes_of(&self, annotations: &[Option<String>]) -> Result<Vec<Option<usize>>, HelpfulnessError> {
+        annotations.iter().map(|label| self.class(label.as_deref())).collect()
+    }
 }
 
-/// As [`LabelTable::class`] reads annotations: what stands for none.
-pub(crate) fn annotation_of(label: String) -> Option<String> {
-    (label != NOT_ANNOTATED).then_some(label)
-}
-
-#[derive(Deserialize)]
-struct Group {
-    classes: BTreeMap<String, usize>,
-    labels: Vec<String>,
-}
-
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TableFields {
-    classes: usize,
-    labels: BTreeMap<String, usize>,
+struct Fields {
+    classes: Vec<String>,
+    labels: BTreeMap<String, String>,
 }
 
-impl TryFrom<TableFields> for LabelTable {
+impl TryFrom<Fields> for LabelTable {
     type Error = HelpfulnessError;
 
-    fn try_from(fields: TableFields) -> Result<Self, HelpfulnessError> {
+    fn try_from(fields: Fields) -> Result<Self, HelpfulnessError> {
         Self::new(fields.classes, fields.labels)
+    }
+}
+
+impl From<LabelTable> for Fields {
+    fn from(table: LabelTable) -> Self {
+        let LabelTable { classes, labels } = table;
+        let name = |(label, class): (String, usize)| Some((label, classes.get(class)?.clone()));
+        let labels = labels.into_iter().filter_map(name).collect();
+        Self { classes, labels }
     }
 }
 
@@ -119,21 +156,42 @@ mod tests {
             assert_eq!((class("Other"), class("Direct")), (0, warn));
             assert_eq!(table.class(None).unwrap(), None);
         }
-        assert!(LabelTable::published(5).unwrap_err().to_string().contains("expected 2, 3 or 4"));
+        assert_eq!(LabelTable::published(2).unwrap().class_names(), ["helpful", "unhelpful"]);
+        assert!(LabelTable::published(5).unwrap_err().to_string().contains("expected 2, 3 or 4, or a file"));
+    }
+
+    const OWN: &str = r#"{"classes": ["fine", "bad"], "labels": {"yes": "fine", "no": "bad"}}"#;
+
+    #[test]
+    fn a_table_of_ones_own_is_read_and_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.json");
+        std::fs::write(&path, OWN).unwrap();
+        let table = LabelTable::open(&path).unwrap();
+        let annotations = [Some("no".to_owned()), None, Some("yes".to_owned())];
+        assert_eq!(table.classes_of(&annotations).unwrap(), [Some(1), None, Some(0)]);
+        let told = table.class(Some("Warn")).unwrap_err().to_string();
+        assert!(told.contains("`Warn` is in no class: expected - or one of no, yes"), "{told}");
+        let again: LabelTable = serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap();
+        assert_eq!(again, table);
     }
 
     #[test]
-    fn tables_are_data_and_are_checked() {
-        let table: LabelTable = serde_json::from_str(r#"{"classes": 2, "labels": {"good": 0, "bad": 1}}"#).unwrap();
-        assert_eq!(table.class(Some("bad")).unwrap(), Some(1));
-        assert!(table.class(Some("Warn")).unwrap_err().to_string().contains("known: bad, good"));
-        for wrong in [
-            r#"{"classes": 2, "labels": {"good": 2}}"#,
-            r#"{"classes": 1, "labels": {"good": 0}}"#,
-            r#"{"classes": 2, "labels": {}}"#,
-            r#"{"classes": 2, "labels": {"-": 0}}"#,
+    fn what_is_no_table_is_told_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.json");
+        for (from, to, says) in [
+            (r#""no": "bad""#, r#""no": "worse""#, "`no` counts as `worse`, expected one of fine, bad"),
+            (r#""no": "bad""#, r#""no": 7"#, "invalid type"),
+            (r#""fine", "bad""#, r#""fine""#, "at least two classes are needed"),
+            (r#""yes": "fine", "no": "bad""#, "", "0 labels for 2 classes"),
+            (r#""yes""#, r#""-""#, "`-` can't be a label"),
+            ("\"labels\"", "\"names\"", "unknown field"),
         ] {
-            assert!(serde_json::from_str::<LabelTable>(wrong).is_err(), "{wrong}");
+            std::fs::write(&path, OWN.replace(from, to)).unwrap();
+            let told = LabelTable::open(&path).unwrap_err().to_string();
+            assert!(told.contains(says) && told.contains("labels.json"), "{to}: {told}");
         }
+        assert!(LabelTable::open(&folder.path().join("absent")).unwrap_err().to_string().contains("absent"));
     }
 }

@@ -22,15 +22,15 @@
 //! let encoder = TextEncoder::load(&EncoderWeights::fresh(&shape, &Device::Cpu, 1), &shape, &Device::Cpu)?;
 //! let encoder = FrozenEncoder::new(encoder, tokenizer);
 //!
-//! let network = NetworkOptions { prefix_length: 2, hidden: 16, ..NetworkOptions::default() };
-//! let mut config = HelpfulnessConfig { network, ..HelpfulnessConfig::preference() };
+//! let labels = LabelTable::published(2)?;
+//! let mut config = HelpfulnessConfig::preference(labels.clone());
+//! config.network = NetworkOptions { prefix_length: 2, hidden: 16, ..config.network };
 //! config.layout.longest = 64;
 //! let pupil = TrainableHelpfulness::fresh(encoder, config, 1)?;
 //! let AnyModel::Preference(model) = &pupil.model.model else { unreachable!() };
 //!
 //! let records: Vec<_> = Simulation::new(0.5, 1).records("training", 10, 4).into_iter().map(|simulated| simulated.record).collect();
-//! let table = LabelTable::published(model.classes())?;
-//! let train = PreferenceDataset::of_records(&records, &table, &pupil.model.config.layout, pupil.model.encoder.tokenizer())?;
+//! let train = PreferenceDataset::of_records(&records, &labels, &pupil.model.config.layout, pupil.model.encoder.tokenizer())?;
 //! let objective = PreferenceObjective::new(model.clone(), PreferenceLoss::Rq);
 //! let options = TrainerOptions { max_steps: Some(60), learning_rate: 5e-3, ..TrainerOptions::default() };
 //! let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
@@ -61,6 +61,7 @@ mod alignment;
 mod calibration;
 mod candidates;
 mod dataset;
+mod encoder;
 mod error;
 mod folds;
 mod input;
@@ -84,10 +85,12 @@ pub use alignment::{
     ScoreMode, published_alignment_options,
 };
 pub use calibration::{
-    AnnotatorReport, CalibrationReport, Forecast, ReliabilityBin, brier_score, calibration_error, reliability,
+    AnnotatorReport, CalibrationReport, ConstantForecast, Forecast, ReliabilityBin, accuracy, brier_score,
+    calibration_error, rank_correlation, reliability,
 };
 pub use candidates::{RankedSample, RankingDataset, ScoredCandidate, ranked};
 pub use dataset::{PreferenceBatch, PreferenceDataset, PreferenceExample};
+pub use encoder::FrozenEncoder;
 pub use error::HelpfulnessError;
 pub use folds::{Fold, fold_of, folds_by_conversation, read_held_out};
 pub use input::{EncodedExchange, Exchange, ExchangeLayout};
@@ -98,11 +101,9 @@ pub use objective::{
 };
 pub use ordinal::{OrdinalModel, OrdinalObjective, OrdinalOptions, RATING_LOSS, RatedDataset, RatedExample};
 pub use preference::PreferenceModel;
-pub use pretrained::{
-    AnyModel, FrozenEncoder, HelpfulnessConfig, HelpfulnessKind, HelpfulnessModel, TrainableHelpfulness,
-};
+pub use pretrained::{AnyModel, HelpfulnessConfig, HelpfulnessKind, HelpfulnessModel, TrainableHelpfulness};
 pub use prior::{SMOOTHING, Votes};
-pub use record::{AnnotatedResponse, HelpfulnessRecord, RecordFile};
+pub use record::{AnnotatedResponse, ConversationId, HelpfulnessRecord, RecordFile, write_records};
 pub use score::{ResponseScorer, Score};
 pub use sequence_model::{Continuations, SequenceModel};
 pub use simulation::{SimulatedRecord, Simulation};

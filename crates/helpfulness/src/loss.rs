@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn where_all_rows_are_alike_the_implicit_posterior_is_the_prior() {
-        let log_q = log_softmax(&rows(&[&[0.3, -1.0, 2.0, 0.0]; 3]), 1).unwrap();
+        let row: &[f64] = &[0.3, -1.0, 2.0, 0.0];
+        let log_q = log_softmax(&rows(&[row; 3]), 1).unwrap();
         let posterior = log_implicit_posterior(&log_q, &priors()).unwrap().exp().unwrap();
         let prior: Vec<f64> = priors().flatten_all().unwrap().to_vec1().unwrap();
         assert_close(&posterior, &prior, 1e-12);

@@ -5,15 +5,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use esc_metrics::correlation::spearman;
 use serde::{Deserialize, Serialize};
 use training::{
     AdamWOptions, Batches, LossParts, Objective, ParameterGroup, Pass, SetScores, TrainerOptions, TrainingError, Warmup,
 };
 
-use crate::calibration::{Forecast, calibration_error};
-use crate::preference::score_of;
-use crate::{EncodedExchange, HelpfulnessError, PreferenceBatch, PreferenceModel, SMOOTHING, Score, Votes, loss};
+use crate::calibration::{Forecast, accuracy, calibration_error, rank_correlation};
+use crate::{EncodedExchange, HelpfulnessError, PreferenceBatch, PreferenceModel, SMOOTHING, Votes, loss};
 
 /// Names of the values of a held-out set: the mean divergence of the model from the annotators' distribution, `KL(p ‖ q)`.
 pub const DIVERGENCE: &str = "divergence";
@@ -39,7 +37,7 @@ pub enum PreferenceLoss {
     Soft,
     /// The class of most annotators. The published code takes the softmax twice here; this does not.
     Majority,
-    /// The first annotation that there is; see [`crate::PreferenceDataset::of_annotator`] for the choice of whose.
+    /// The class that the only annotator chose: for responses of [`crate::PreferenceDataset::of_annotator`].
     Single,
 }
 
@@ -78,7 +76,13 @@ impl PreferenceLoss {
             Self::Combination => prior(loss::combination),
             Self::Soft => prior(loss::soft_label),
             Self::Majority => labels(Votes::majority),
-            Self::Single => labels(|votes| votes.counts().iter().position(|count| *count > 0).unwrap_or(0)),
+            Self::Single => match votes.iter().find(|votes| votes.total() != 1) {
+                None => labels(Votes::majority),
+                Some(votes) => {
+                    let problem = format!("a response with {} annotations: choose one annotator's", votes.total());
+                    Err(HelpfulnessError::Invalid(problem))
+                }
+            },
         }
     }
 }
@@ -111,10 +115,14 @@ pub fn published_options() -> TrainerOptions {
         batch: 8,
         accumulate: 4,
         by_length: true,
+        batches_per_pool: 100,
+        drop_incomplete: true,
         learning_rate: 1e-4,
         warmup: Warmup::Steps(400),
         adamw: AdamWOptions { weight_decay: 0.01, groups: vec![no_decay], ..AdamWOptions::default() },
         evaluation_batch: 64,
+        // A divergence may come near 0, and is no worse for being several times that.
+        divergence_factor: 0.0,
         ..TrainerOptions::default()
     }
 }
@@ -156,36 +164,27 @@ impl Objective for PreferenceObjective {
             let (sum, log_q) = self.forward(&batch, &Pass::evaluation())?;
             loss += f64::from(sum.to_scalar::<f32>()?);
             let posterior = log_q.exp()?.to_vec2::<f32>()?;
-            scored.extend(posterior.into_iter().map(score_of).zip(batch.votes));
+            scored.extend(posterior.into_iter().zip(batch.votes));
         }
         Ok(SetScores { loss: loss / scored.len() as f64, metrics: metrics(&scored) })
     }
 }
 
-fn metrics(scored: &[(Score, Votes)]) -> Vec<(String, f64)> {
-    let mean = |values: &dyn Fn(&(Score, Votes)) -> f64| scored.iter().map(values).sum::<f64>() / scored.len() as f64;
-    let divergence = mean(&|(score, votes)| {
-        let terms = votes.prior(SMOOTHING).into_iter().zip(&score.distribution);
+/// Of posteriors and the votes on the same responses.
+fn metrics(scored: &[(Vec<f32>, Votes)]) -> Vec<(String, f64)> {
+    let divergence = |(posterior, votes): &(Vec<f32>, Votes)| -> f64 {
+        let terms = votes.prior(SMOOTHING).into_iter().zip(posterior);
         terms.map(|(p, q)| p * (p / f64::from(*q).max(1e-30)).ln()).sum()
-    });
-    let accuracy = mean(&|(score, votes)| {
-        let is_helpful = score.distribution.first() > score.distribution.last();
-        f64::from(u8::from(is_helpful == (votes.majority() + 1 < votes.classes())))
-    });
-    let ratings: Vec<(f64, f64)> =
-        scored.iter().map(|(score, votes)| (f64::from(score.rating), share_of_first(votes))).collect();
-    let forecasts: Vec<Forecast> = scored.iter().map(|(score, votes)| Forecast::of_votes(score, votes)).collect();
+    };
+    let forecasts: Vec<Forecast> =
+        scored.iter().map(|(posterior, votes)| Forecast::of_votes(posterior, votes)).collect();
     let named = [
-        (DIVERGENCE, Some(divergence)),
-        (ACCURACY, Some(accuracy)),
-        (SPEARMAN, spearman(&ratings)),
+        (DIVERGENCE, Some(scored.iter().map(divergence).sum::<f64>() / scored.len() as f64)),
+        (ACCURACY, accuracy(&forecasts)),
+        (SPEARMAN, rank_correlation(&forecasts)),
         (CALIBRATION_ERROR, calibration_error(&forecasts, 10)),
     ];
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
-fn share_of_first(votes: &Votes) -> f64 {
-    f64::from(votes.counts()[0]) / f64::from(votes.total().max(1))
 }
 
 #[cfg(test)]
@@ -208,11 +207,9 @@ mod tests {
             let all = (0..2).flat_map(|class| vec![Some(class); counts[class]]).collect::<Vec<_>>();
             Votes::of(&all, 2).unwrap()
         };
-        let scored: Vec<(Score, Votes)> = [[5, 0], [4, 1], [1, 4]]
-            .map(votes)
-            .into_iter()
-            .map(|votes| (score_of(votes.prior(SMOOTHING).into_iter().map(|value| value as f32).collect()), votes))
-            .collect();
+        let posterior = |votes: &Votes| votes.prior(SMOOTHING).into_iter().map(|value| value as f32).collect();
+        let scored: Vec<(Vec<f32>, Votes)> =
+            [[5, 0], [4, 1], [1, 4]].map(votes).into_iter().map(|votes| (posterior(&votes), votes)).collect();
         let values: std::collections::BTreeMap<String, f64> = metrics(&scored).into_iter().collect();
         assert!(values[DIVERGENCE].abs() < 1e-6 && values[CALIBRATION_ERROR] < 0.02, "{values:?}");
         assert!(values[ACCURACY] == 1.0 && (values[SPEARMAN] - 1.0).abs() < 1e-12, "{values:?}");

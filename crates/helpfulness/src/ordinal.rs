@@ -11,7 +11,7 @@
 //! Unlike d-PM, which takes five annotations and forgets whose they are, this can tell a severe rater from a bad response, and its
 //! likelihood is a proper score, so its distribution is that of ratings and not sharper.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use candle_core::{D, Device, Tensor};
@@ -249,8 +249,8 @@ fn score_of(distribution: Vec<f32>) -> Score {
 pub struct RatedExample {
     /// What the model reads.
     pub input: EncodedExchange,
-    /// Number of the rater.
-    pub rater: usize,
+    /// Number of the rater; `None` is one whom the model does not know.
+    pub rater: Option<usize>,
     /// The step of the scale, from 0 for the lowest.
     pub rating: usize,
 }
@@ -279,25 +279,35 @@ impl RatedDataset {
         layout: &ExchangeLayout,
         tokenizer: &EncoderTokenizer,
     ) -> Result<Self, HelpfulnessError> {
-        let (mut numbers, mut dataset) = (BTreeMap::new(), Self::default());
+        let records: Vec<&HelpfulnessRecord> = records.into_iter().collect();
+        let mut seen = HashSet::new();
+        let names = records.iter().map(|record| record.conversation_name());
+        let raters = names.filter(|name| seen.insert(name.clone())).collect();
+        Self::of_feedback_by(raters, records, table, layout, tokenizer)
+    }
+
+    /// As [`Self::of_feedback`], with raters that are known already; all others are nobody that the model knows. So held-out conversations are rated.
+    ///
+    /// # Errors
+    /// As [`Self::of_feedback`].
+    pub fn of_feedback_by<'a>(
+        raters: Vec<String>,
+        records: impl IntoIterator<Item = &'a HelpfulnessRecord>,
+        table: &LabelTable,
+        layout: &ExchangeLayout,
+        tokenizer: &EncoderTokenizer,
+    ) -> Result<Self, HelpfulnessError> {
+        let numbers: HashMap<String, usize> = raters.iter().cloned().zip(0..).collect();
+        let mut dataset = Self::new(raters);
         for (number, record) in records.into_iter().enumerate() {
-            let rater = *numbers.entry(record.conversation.clone()).or_insert_with(|| {
-                dataset.raters.push(record.conversation.clone());
-                dataset.raters.len() - 1
-            });
+            let rater = numbers.get(&record.conversation_name()).copied();
             let context = record.context_text();
             for response in &record.responses {
-                let of_record = |problem: String| {
-                    let name = &record.conversation;
-                    HelpfulnessError::Invalid(format!("record {} (of `{name}`): {problem}", number + 1))
-                };
-                let mut helpful = 0usize;
-                for label in &response.annotations {
-                    let class = table.class(label.as_deref()).map_err(|error| of_record(error.to_string()))?;
-                    helpful += usize::from(class == Some(0));
-                }
+                let classes = table.classes_of(&response.annotations).map_err(|error| record.problem(number, error))?;
+                let helpful = classes.iter().filter(|class| **class == Some(0)).count();
                 let rating = helpful.checked_sub(1).ok_or_else(|| {
-                    of_record("no annotation says helpful: expected as many as the rating, at least 1".into())
+                    let problem = "no annotation says helpful: expected as many as the rating, at least 1";
+                    record.problem(number, problem)
                 })?;
                 let exchange = Exchange { situation: &record.situation, context: &context, response: &response.text };
                 dataset.push(RatedExample { input: layout.encode(&exchange, tokenizer)?, rater, rating })?;
@@ -311,8 +321,8 @@ impl RatedDataset {
     /// # Errors
     /// There is no such rater.
     pub fn push(&mut self, example: RatedExample) -> Result<(), HelpfulnessError> {
-        if example.rater >= self.raters.len() {
-            let problem = format!("there is no rater {} among {}", example.rater, self.raters.len());
+        if let Some(rater) = example.rater.filter(|rater| *rater >= self.raters.len()) {
+            let problem = format!("there is no rater {rater} among {}", self.raters.len());
             return Err(HelpfulnessError::Invalid(problem));
         }
         self.examples.push(example);
@@ -363,7 +373,7 @@ impl OrdinalObjective {
 
     fn likelihood(&self, batch: &[RatedExample], pass: &Pass) -> Result<Tensor, HelpfulnessError> {
         let inputs: Vec<&EncodedExchange> = batch.iter().map(|example| &example.input).collect();
-        let raters: Vec<Option<usize>> = batch.iter().map(|example| Some(example.rater)).collect();
+        let raters: Vec<Option<usize>> = batch.iter().map(|example| example.rater).collect();
         let log_distribution = self.model.log_distribution(&inputs, &raters, pass)?;
         let steps = self.model.options.ratings;
         if let Some(example) = batch.iter().find(|example| example.rating >= steps) {
@@ -439,6 +449,6 @@ mod tests {
         assert!(check(&OrdinalOptions { severity_deviation: 0.0, ..default }, &raters).is_err());
         let mut ratings = RatedDataset::new(raters);
         let input = EncodedExchange::new(vec![2, 3], 1).unwrap();
-        assert!(ratings.push(RatedExample { input, rater: 1, rating: 0 }).is_err());
+        assert!(ratings.push(RatedExample { input, rater: Some(1), rating: 0 }).is_err());
     }
 }

@@ -67,7 +67,7 @@ impl ResponseScorer for PreferenceModel {
 }
 
 /// The expected rating is `1 + 4·q_helpful / (q_helpful + q_unhelpful)`.
-pub(crate) fn score_of(distribution: Vec<f32>) -> Score {
+fn score_of(distribution: Vec<f32>) -> Score {
     let helpful = distribution.first().copied().unwrap_or(0.0);
     let unhelpfulness = distribution.last().copied().unwrap_or(0.0);
     let helpfulness = if distribution.len() == 2 { helpful } else { 1.0 - unhelpfulness };

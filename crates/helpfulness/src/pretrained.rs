@@ -2,18 +2,19 @@
 //!
 //! A folder holds what was trained (a few MB) and says which frozen encoder it was trained on; the encoder stays where it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use llm_runtime::{LinearLoader, weights_sha256};
+use candle_core::Tensor;
+use llm_runtime::LinearLoader;
 use serde::{Deserialize, Serialize};
-use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder};
+use text_encoder::TextEncoder;
 use training::{Parameters, VariableLoader};
 
 use crate::{
-    EncodedExchange, Exchange, ExchangeLayout, HelpfulnessError, Mask, NetworkOptions, OrdinalModel, OrdinalOptions,
-    PreferenceModel, ResponseScorer, Score, TrainedWeights,
+    EncodedExchange, Exchange, ExchangeLayout, Forecast, FrozenEncoder, HelpfulnessError, HelpfulnessRecord,
+    LabelTable, Mask, NetworkOptions, OrdinalModel, OrdinalOptions, PreferenceModel, ResponseScorer, Score,
+    TrainedWeights,
 };
 
 const CONFIG_FILE: &str = "helpfulness.json";
@@ -22,63 +23,14 @@ const WEIGHTS_FILE: &str = "helpfulness.safetensors";
 /// Tokens of inputs that go through the encoder together. Decides about memory and speed, not about results.
 const BATCH_TOKENS: usize = 4096;
 
-/// An encoder that stays as it is, with its tokenizer.
-#[derive(Clone)]
-pub struct FrozenEncoder {
-    encoder: Arc<TextEncoder>,
-    tokenizer: EncoderTokenizer,
-    sha256: Option<String>,
-}
-
-impl FrozenEncoder {
-    /// Opens a Hugging Face folder of a BERT; a head in it is left aside.
-    ///
-    /// # Errors
-    /// A file is missing or damaged, values are missing, or tokenizer and encoder do not belong together.
-    pub fn open(folder: &Path, device: &Device) -> Result<Self, HelpfulnessError> {
-        let (config, _) = EncoderConfig::read(&folder.join("config.json"))?;
-        let tokenizer = EncoderTokenizer::open(folder)?;
-        let (size, rows) = (tokenizer.vocabulary_size(), config.vocabulary_size);
-        if size > rows {
-            let problem = format!("the tokenizer has {size} tokens, the encoder's word embedding {rows} rows");
-            return Err(HelpfulnessError::file(folder, problem));
-        }
-        let weights = EncoderWeights::open(folder, &config, device, 0)?;
-        let encoder = TextEncoder::load(&weights, &config, device)?;
-        if let Some(name) = weights.made_fresh().first() {
-            let problem = format!("`{name}` is not whole: the folder lacks trained values");
-            return Err(HelpfulnessError::file(folder, problem));
-        }
-        Ok(Self { sha256: Some(weights_sha256(folder)?), ..Self::new(encoder, tokenizer) })
-    }
-
-    /// Of an encoder in memory.
-    pub fn new(encoder: TextEncoder, tokenizer: EncoderTokenizer) -> Self {
-        Self { encoder: Arc::new(encoder), tokenizer, sha256: None }
-    }
-
-    /// The encoder.
-    pub fn encoder(&self) -> &Arc<TextEncoder> {
-        &self.encoder
-    }
-
-    /// Its tokenizer.
-    pub fn tokenizer(&self) -> &EncoderTokenizer {
-        &self.tokenizer
-    }
-
-    /// SHA-256 of its weights' files; none for one in memory.
-    pub fn sha256(&self) -> Option<&str> {
-        self.sha256.as_deref()
-    }
-}
-
 /// Everything that says what a helpfulness model is, but for its values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelpfulnessConfig {
     /// Which model.
     pub kind: HelpfulnessKind,
+    /// What annotations mean: d-PM has the table's classes, the ordinal model counts the annotations of its first class.
+    pub labels: LabelTable,
     /// The shape of what is trained.
     #[serde(default)]
     pub network: NetworkOptions,
@@ -91,11 +43,8 @@ pub struct HelpfulnessConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HelpfulnessKind {
-    /// d-PM with so many classes.
-    Preference {
-        /// From helpful to unhelpful.
-        classes: usize,
-    },
+    /// d-PM.
+    Preference,
     /// The ordinal one.
     Ordinal {
         /// Its settings.
@@ -106,18 +55,18 @@ pub enum HelpfulnessKind {
 }
 
 impl HelpfulnessConfig {
-    /// d-PM with two classes, everything else as published.
-    pub fn preference() -> Self {
-        Self::of(HelpfulnessKind::Preference { classes: 2 })
+    /// d-PM with the classes of a table, everything else as published.
+    pub fn preference(labels: LabelTable) -> Self {
+        Self::of(HelpfulnessKind::Preference, labels)
     }
 
     /// The ordinal model with these raters.
-    pub fn ordinal(raters: Vec<String>) -> Self {
-        Self::of(HelpfulnessKind::Ordinal { options: OrdinalOptions::default(), raters })
+    pub fn ordinal(labels: LabelTable, raters: Vec<String>) -> Self {
+        Self::of(HelpfulnessKind::Ordinal { options: OrdinalOptions::default(), raters }, labels)
     }
 
-    fn of(kind: HelpfulnessKind) -> Self {
-        Self { kind, network: NetworkOptions::default(), layout: ExchangeLayout::default() }
+    fn of(kind: HelpfulnessKind, labels: LabelTable) -> Self {
+        Self { kind, labels, network: NetworkOptions::default(), layout: ExchangeLayout::default() }
     }
 }
 
@@ -126,7 +75,18 @@ impl HelpfulnessConfig {
 #[serde(deny_unknown_fields)]
 struct Stored {
     config: HelpfulnessConfig,
+    /// A folder; within the model's own if it is relative.
+    encoder: Option<PathBuf>,
     encoder_sha256: Option<String>,
+}
+
+impl Stored {
+    fn read(folder: &Path) -> Result<Self, HelpfulnessError> {
+        let path = folder.join(CONFIG_FILE);
+        let text = std::fs::read_to_string(&path).map_err(HelpfulnessError::io(&path))?;
+        serde_json::from_str(&text)
+            .map_err(|error| HelpfulnessError::file(&path, format!("not a helpfulness model's configuration: {error}")))
+    }
 }
 
 /// One of the models.
@@ -146,8 +106,8 @@ impl AnyModel {
     ) -> Result<Self, HelpfulnessError> {
         let (encoder, network) = (encoder.clone(), &config.network);
         Ok(match &config.kind {
-            HelpfulnessKind::Preference { classes } => {
-                Self::Preference(Arc::new(PreferenceModel::load(encoder, loader, network, *classes)?))
+            HelpfulnessKind::Preference => {
+                Self::Preference(Arc::new(PreferenceModel::load(encoder, loader, network, config.labels.classes())?))
             }
             HelpfulnessKind::Ordinal { options, raters } => {
                 Self::Ordinal(Arc::new(OrdinalModel::load(encoder, loader, network, options, raters.clone())?))
@@ -181,9 +141,71 @@ impl HelpfulnessModel {
     /// A file is missing or damaged, or the encoder is another.
     pub fn open(folder: &Path, encoder: FrozenEncoder) -> Result<Self, HelpfulnessError> {
         let config = read_config(folder, &encoder)?;
-        let weights = TrainedWeights::open(&folder.join(WEIGHTS_FILE), encoder.encoder.device())?;
-        let model = AnyModel::load(&encoder.encoder, &weights, &config)?;
+        let weights = TrainedWeights::open(&folder.join(WEIGHTS_FILE), encoder.encoder().device())?;
+        let model = AnyModel::load(encoder.encoder(), &weights, &config)?;
         Ok(Self { model, encoder, config })
+    }
+
+    /// The folder of the encoder that a folder's model was trained on.
+    ///
+    /// # Errors
+    /// The model's file is missing or damaged, or the encoder is not where it was.
+    pub fn encoder_folder(folder: &Path) -> Result<PathBuf, HelpfulnessError> {
+        let path = folder.join(CONFIG_FILE);
+        let problem = |problem: String| HelpfulnessError::file(&path, problem);
+        let encoder = Stored::read(folder)?.encoder;
+        let encoder = encoder.ok_or_else(|| problem("it does not say which encoder it was trained on".to_owned()))?;
+        let encoder = folder.join(encoder);
+        match encoder.is_dir() {
+            true => Ok(encoder),
+            false => Err(problem(format!("the encoder it was trained on is not in {} any more", encoder.display()))),
+        }
+    }
+
+    /// What the model expects of annotators, and what they chose, for each response of some records in their order.
+    ///
+    /// Of d-PM the distribution is its posterior. The ordinal model expects a rating `y` of `K` steps, which is as many annotations of `K` that say helpful:
+    /// the first class has the probability `E[y] / K`, the last one the rest.
+    ///
+    /// # Errors
+    /// A label is not in the table, the table has other classes than the model, or as [`Self::score`].
+    pub fn forecasts(
+        &self,
+        records: &[HelpfulnessRecord],
+        labels: &LabelTable,
+    ) -> Result<Vec<Forecast>, HelpfulnessError> {
+        if labels.classes() != self.config.labels.classes() {
+            let (table, model) = (labels.classes(), self.config.labels.classes());
+            let problem = format!("a table of labels with {table} classes: the model was trained with {model}");
+            return Err(HelpfulnessError::Invalid(problem));
+        }
+        let contexts: Vec<String> = records.iter().map(HelpfulnessRecord::context_text).collect();
+        let (mut exchanges, mut annotations) = (Vec::new(), Vec::new());
+        for (number, (record, context)) in records.iter().zip(&contexts).enumerate() {
+            for response in &record.responses {
+                exchanges.push(Exchange { situation: &record.situation, context, response: &response.text });
+                annotations
+                    .push(labels.classes_of(&response.annotations).map_err(|error| record.problem(number, error))?);
+            }
+        }
+        let scores = self.score(&exchanges)?.into_iter().zip(annotations);
+        Ok(scores.map(|(score, annotations)| self.forecast(&score, annotations)).collect())
+    }
+
+    fn forecast(&self, score: &Score, annotations: Vec<Option<usize>>) -> Forecast {
+        let AnyModel::Ordinal(_) = self.model else {
+            return Forecast { distribution: score.distribution.iter().map(|q| f64::from(*q)).collect(), annotations };
+        };
+        let steps = score.distribution.iter().enumerate();
+        let rating: f64 = steps.map(|(step, q)| (step + 1) as f64 * f64::from(*q)).sum();
+        let helpful = (rating / score.distribution.len().max(1) as f64).min(1.0);
+        let last = self.config.labels.classes().saturating_sub(1);
+        let of_class = |class| match class {
+            0 => helpful,
+            class if class == last => 1.0 - helpful,
+            _ => 0.0,
+        };
+        Forecast { distribution: (0..=last).map(of_class).collect(), annotations }
     }
 
     /// Scores responses, in their order. What one gets does not depend on the others, except under [`Mask::Inverted`], where all are one batch.
@@ -191,7 +213,7 @@ impl HelpfulnessModel {
     /// # Errors
     /// A text can't be tokenised, the layout asks for more tokens than the encoder takes, or the device fails.
     pub fn score(&self, exchanges: &[Exchange<'_>]) -> Result<Vec<Score>, HelpfulnessError> {
-        let inputs = exchanges.iter().map(|exchange| self.config.layout.encode(exchange, &self.encoder.tokenizer));
+        let inputs = exchanges.iter().map(|exchange| self.config.layout.encode(exchange, self.encoder.tokenizer()));
         let inputs = inputs.collect::<Result<Vec<EncodedExchange>, _>>()?;
         if self.config.network.mask == Mask::Inverted {
             return self.model.scorer().scores(&inputs.iter().collect::<Vec<_>>());
@@ -225,16 +247,13 @@ fn batches(inputs: &[EncodedExchange]) -> Vec<Vec<usize>> {
 }
 
 fn read_config(folder: &Path, encoder: &FrozenEncoder) -> Result<HelpfulnessConfig, HelpfulnessError> {
-    let path = folder.join(CONFIG_FILE);
-    let text = std::fs::read_to_string(&path).map_err(HelpfulnessError::io(&path))?;
-    let stored: Stored = serde_json::from_str(&text)
-        .map_err(|error| HelpfulnessError::file(&path, format!("not a helpfulness model's configuration: {error}")))?;
+    let stored = Stored::read(folder)?;
     match (&stored.encoder_sha256, encoder.sha256()) {
         (Some(expected), Some(found)) if expected != found => {
             let problem = format!(
                 "it was trained on an encoder with the SHA-256 {expected}, this one has {found}: give it the encoder it was trained on"
             );
-            Err(HelpfulnessError::file(&path, problem))
+            Err(HelpfulnessError::file(&folder.join(CONFIG_FILE), problem))
         }
         _ => Ok(stored.config),
     }
@@ -254,7 +273,7 @@ impl TrainableHelpfulness {
     /// # Errors
     /// The configuration makes no sense, or does not fit the encoder.
     pub fn fresh(encoder: FrozenEncoder, config: HelpfulnessConfig, seed: u64) -> Result<Self, HelpfulnessError> {
-        let weights = TrainedWeights::fresh(seed, encoder.encoder.device());
+        let weights = TrainedWeights::fresh(seed, encoder.encoder().device());
         Self::build(encoder, config, &weights)
     }
 
@@ -264,17 +283,19 @@ impl TrainableHelpfulness {
     /// As [`HelpfulnessModel::open`].
     pub fn open(folder: &Path, encoder: FrozenEncoder) -> Result<Self, HelpfulnessError> {
         let config = read_config(folder, &encoder)?;
-        let weights = TrainedWeights::open(&folder.join(WEIGHTS_FILE), encoder.encoder.device())?;
+        let weights = TrainedWeights::open(&folder.join(WEIGHTS_FILE), encoder.encoder().device())?;
         Self::build(encoder, config, &weights)
     }
 
-    /// Begins with the values of a file or folder of the published code, whose shape `config` must say.
+    /// Begins with the values of a file or folder of d-PM's published code, whose shape is read from it: length of the prefixes, width inside, number of
+    /// classes. `base` says the rest.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape.
-    pub fn import(weights: &Path, encoder: FrozenEncoder, config: HelpfulnessConfig) -> Result<Self, HelpfulnessError> {
-        let weights = TrainedWeights::open(weights, encoder.encoder.device())?;
-        Self::build(encoder, config, &weights)
+    /// A tensor is missing or has another shape, or there are other classes than `base` has labels for.
+    pub fn import(weights: &Path, encoder: FrozenEncoder, base: HelpfulnessConfig) -> Result<Self, HelpfulnessError> {
+        let weights = TrainedWeights::open(weights, encoder.encoder().device())?;
+        let network = weights.published_shape(&base.network, base.labels.classes())?;
+        Self::build(encoder, HelpfulnessConfig { network, ..base }, &weights)
     }
 
     fn build(
@@ -282,13 +303,13 @@ impl TrainableHelpfulness {
         config: HelpfulnessConfig,
         weights: &TrainedWeights,
     ) -> Result<Self, HelpfulnessError> {
-        let (longest, takes) = (config.layout.longest, encoder.encoder.config().longest());
+        let (longest, takes) = (config.layout.longest, encoder.encoder().config().longest());
         if longest > takes {
             let problem = format!("inputs of up to {longest} tokens: the encoder takes {takes}");
             return Err(HelpfulnessError::Invalid(problem));
         }
         let variables = VariableLoader::new(weights);
-        let model = AnyModel::load(&encoder.encoder, &variables, &config)?;
+        let model = AnyModel::load(encoder.encoder(), &variables, &config)?;
         let parameters = variables.into_parameters();
         Ok(Self { model: HelpfulnessModel { model, encoder, config }, parameters })
     }
@@ -299,7 +320,12 @@ impl TrainableHelpfulness {
     /// A file can't be written.
     pub fn save(&self, folder: &Path) -> Result<(), HelpfulnessError> {
         std::fs::create_dir_all(folder).map_err(HelpfulnessError::io(folder))?;
-        let stored = Stored { config: self.model.config.clone(), encoder_sha256: self.model.encoder.sha256.clone() };
+        let encoder = &self.model.encoder;
+        let stored = Stored {
+            config: self.model.config.clone(),
+            encoder: encoder.folder().map(|encoder| place_of(encoder, folder)).transpose()?,
+            encoder_sha256: encoder.sha256().map(str::to_owned),
+        };
         let path = folder.join(CONFIG_FILE);
         let text = serde_json::to_string_pretty(&stored).map_err(|error| HelpfulnessError::file(&path, error))?;
         whole(&path, |partial| std::fs::write(partial, text + "\n").map_err(HelpfulnessError::io(&path)))?;
@@ -310,6 +336,13 @@ impl TrainableHelpfulness {
             safetensors::serialize_to_file(tensors, None, partial).map_err(|error| HelpfulnessError::file(&path, error))
         })
     }
+}
+
+/// Relative where the encoder is within the model's folder, so that both can be moved together.
+fn place_of(encoder: &Path, folder: &Path) -> Result<PathBuf, HelpfulnessError> {
+    let whole = |path: &Path| path.canonicalize().map_err(HelpfulnessError::io(path));
+    let (encoder, folder) = (whole(encoder)?, whole(folder)?);
+    Ok(encoder.strip_prefix(&folder).map(Path::to_owned).unwrap_or(encoder))
 }
 
 fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), HelpfulnessError>) -> Result<(), HelpfulnessError> {

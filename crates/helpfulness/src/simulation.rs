@@ -7,7 +7,7 @@
 use llm_runtime::seeded_stream;
 use rand::{Rng, RngExt};
 
-use crate::{AnnotatedResponse, HelpfulnessRecord};
+use crate::{AnnotatedResponse, ConversationId, HelpfulnessRecord};
 
 /// Between the five steps of the scale.
 const THRESHOLDS: [f64; 4] = [-1.8, -0.6, 0.6, 1.8];
@@ -80,12 +80,11 @@ impl Simulation {
                 let annotations = (0..5).map(annotation).collect();
                 let response = AnnotatedResponse { text: response(kind, &mut random), annotations };
                 let record = HelpfulnessRecord {
-                    conversation: name.clone(),
+                    conversation: Some(ConversationId::Name(name.clone())),
                     situation: words(&mut random, 2),
-                    emotion: String::new(),
-                    problem: String::new(),
                     context: vec![words(&mut random, 3)],
                     responses: vec![response],
+                    ..HelpfulnessRecord::default()
                 };
                 records.push(SimulatedRecord { record, kind, severity });
             }
@@ -161,9 +160,7 @@ mod tests {
         let table = LabelTable::published(2).unwrap();
         let mut sums = vec![(0u32, 0u32); simulation.kinds()];
         for simulated in simulation.records("training", 2000, 6) {
-            let labels = &simulated.record.responses[0].annotations;
-            let classes: Vec<Option<usize>> =
-                labels.iter().map(|label| table.class(label.as_deref()).unwrap()).collect();
+            let classes = table.classes_of(&simulated.record.responses[0].annotations).unwrap();
             let votes = Votes::of(&classes, 2).unwrap();
             let sum = &mut sums[simulated.kind];
             *sum = (sum.0 + votes.counts()[0], sum.1 + votes.total());

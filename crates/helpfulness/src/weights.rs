@@ -7,6 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use llm_runtime::{DenseLinear, Embedding, Error, Linear, LinearLoader, StateDict};
 use training::normal_values;
 
+use crate::preference::NAME;
+use crate::{HelpfulnessError, NetworkOptions};
+
 /// Gives a model's trained part its values.
 ///
 /// Files of the published code are read too, those of its other variants included (`multi_prefix.prediction`). Fresh values are normal with
@@ -29,6 +32,30 @@ impl TrainedWeights {
     /// Fresh values, drawn from `seed`.
     pub fn fresh(seed: u64, device: &Device) -> Self {
         Self { stored: None, seed, device: device.clone() }
+    }
+
+    /// The options of the network that a file of the published code holds; `base` says what no tensor does.
+    pub(crate) fn published_shape(
+        &self,
+        base: &NetworkOptions,
+        classes: usize,
+    ) -> Result<NetworkOptions, HelpfulnessError> {
+        let Some(stored) = &self.stored else { return Ok(base.clone()) };
+        let rows = |part: &str| -> Result<usize, HelpfulnessError> {
+            let name = stored_name(stored, &format!("{NAME}.{part}.weight"));
+            let shape = stored.shape(&name).and_then(|shape| shape.first().copied());
+            shape.ok_or_else(|| {
+                let problem =
+                    format!("the tensor `{name}` is missing: expected the weights of a published preference model");
+                HelpfulnessError::file(stored.path(), problem)
+            })
+        };
+        let (found, prefix_length, hidden) = (rows("mlp.2")?, rows("wte_enc")?, rows("mlp.0")?);
+        if found != classes {
+            let problem = format!("it was trained with {found} classes, the table of labels has {classes}");
+            return Err(HelpfulnessError::file(stored.path(), problem));
+        }
+        Ok(NetworkOptions { prefix_length, hidden, ..base.clone() })
     }
 
     fn value(&self, name: &str, shape: &[usize], deviation: f64) -> Result<Tensor, Error> {

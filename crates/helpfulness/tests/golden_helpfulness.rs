@@ -99,8 +99,11 @@ impl Golden {
             padded.push_masked(&ids, &kinds, &mask.iter().map(|seen| *seen == 1).collect::<Vec<_>>());
         }
         let class = |label: &i64| (*label != MISSING).then_some(*label as usize);
-        let votes = rows("labels").iter().map(|labels| labels.iter().map(class).collect::<Vec<_>>());
-        let votes = votes.map(|labels| Votes::of(&labels, model.classes()).unwrap()).collect();
+        let votes = |labels: &Vec<i64>| {
+            let annotations: Vec<Option<usize>> = labels.iter().map(class).collect();
+            Votes::of(&annotations, model.classes()).unwrap()
+        };
+        let votes = rows("labels").iter().map(votes).collect();
         let single = batch["single_labels"].to_vec1::<i64>().unwrap().iter().map(|label| *label as u32).collect();
         Self { folder, model, parameters: variables.into_parameters(), inputs, padded, votes, single }
     }

@@ -1,27 +1,25 @@
 //! Training: it resumes to the bit, stops early, and learns what simulated raters know.
 
 use helpfulness::{
-    Forecast, HelpfulnessModel, LabelTable, OrdinalObjective, PreferenceDataset, PreferenceLoss, PreferenceObjective,
-    RatedDataset, SPEARMAN, SimulatedRecord, Simulation, TrainableHelpfulness, brier_score,
+    Forecast, HelpfulnessModel, HelpfulnessRecord, OrdinalObjective, PreferenceDataset, PreferenceLoss,
+    PreferenceObjective, RatedDataset, SPEARMAN, SimulatedRecord, Simulation, TrainableHelpfulness, brier_score,
 };
 use training::{Control, End, Objective, Parameters, RunDir, TrainEvent, Trainer, TrainerOptions};
 
-use crate::small::{ordinal, preference, values};
+use crate::small::{labels, ordinal, preference, values};
 
 fn bits(parameters: &Parameters) -> Vec<u64> {
     parameters.iter().flat_map(|(_, variable)| values(variable.as_tensor())).map(f64::to_bits).collect()
 }
 
 fn dataset(records: &[SimulatedRecord], model: &HelpfulnessModel) -> PreferenceDataset {
-    let table = LabelTable::published(2).unwrap();
     let records = records.iter().map(|simulated| &simulated.record);
-    PreferenceDataset::of_records(records, &table, &model.config.layout, model.encoder.tokenizer()).unwrap()
+    PreferenceDataset::of_records(records, &labels(), &model.config.layout, model.encoder.tokenizer()).unwrap()
 }
 
 fn ratings(records: &[SimulatedRecord], model: &HelpfulnessModel) -> RatedDataset {
-    let table = LabelTable::published(2).unwrap();
     let records = records.iter().map(|simulated| &simulated.record);
-    RatedDataset::of_feedback(records, &table, &model.config.layout, model.encoder.tokenizer()).unwrap()
+    RatedDataset::of_feedback(records, &labels(), &model.config.layout, model.encoder.tokenizer()).unwrap()
 }
 
 fn options(steps: u64) -> TrainerOptions {
@@ -55,39 +53,20 @@ fn taught_ordinal(records: &[SimulatedRecord], seed: u64, steps: u64) -> Trainab
     pupil
 }
 
-/// What a model expects of annotators: the probability that one says helpful.
-fn expected_shares(model: &HelpfulnessModel, records: &[SimulatedRecord]) -> Vec<f64> {
-    let contexts: Vec<String> = records.iter().map(|simulated| simulated.record.context_text()).collect();
-    let exchange = |number: usize| {
-        let record = &records[number].record;
-        helpfulness::Exchange {
-            situation: &record.situation,
-            context: &contexts[number],
-            response: &record.responses[0].text,
-        }
-    };
-    let exchanges: Vec<_> = (0..records.len()).map(exchange).collect();
-    let is_ordinal = matches!(model.model, helpfulness::AnyModel::Ordinal(_));
-    let scores = model.score(&exchanges).unwrap();
-    // A rating from 1 to 5 is that many annotations of five.
-    scores.iter().map(|score| f64::from(if is_ordinal { score.rating / 5.0 } else { score.helpfulness })).collect()
-}
-
-/// The mean distance of what is expected from the truth over kinds, and the Brier score against the annotations of raters who were never seen.
+/// The mean distance of what is expected from the truth, and the Brier score against the annotations of raters who were never seen.
 struct Outcome {
     distance: f64,
     brier: f64,
 }
 
-fn outcome(shares: &[f64], records: &[SimulatedRecord], simulation: &Simulation, data: &PreferenceDataset) -> Outcome {
-    let truth = |simulated: &SimulatedRecord| simulation.helpful_share(simulated.kind);
-    let distances = shares.iter().zip(records).map(|(share, simulated)| (share - truth(simulated)).abs());
-    let forecast = |(share, example): (&f64, &helpfulness::PreferenceExample)| Forecast {
-        distribution: vec![*share, 1.0 - share],
-        annotations: example.annotations.clone(),
+fn outcome(pupil: &TrainableHelpfulness, records: &[SimulatedRecord], simulation: &Simulation) -> Outcome {
+    let plain: Vec<HelpfulnessRecord> = records.iter().map(|simulated| simulated.record.clone()).collect();
+    let forecasts = pupil.model.forecasts(&plain, &labels()).unwrap();
+    let distance = |(forecast, simulated): (&Forecast, &SimulatedRecord)| {
+        (forecast.distribution[0] - simulation.helpful_share(simulated.kind)).abs()
     };
-    let forecasts: Vec<Forecast> = shares.iter().zip(data.examples()).map(forecast).collect();
-    Outcome { distance: distances.sum::<f64>() / shares.len() as f64, brier: brier_score(&forecasts).unwrap() }
+    let distances = forecasts.iter().zip(records).map(distance).sum::<f64>();
+    Outcome { distance: distances / records.len() as f64, brier: brier_score(&forecasts).unwrap() }
 }
 
 /// Over ten seeds, both models that estimate how annotators divide find it within 0.05 on average, and have a better Brier score with raters who were never
@@ -97,10 +76,7 @@ fn simulated_disagreement_is_found_and_beats_the_majority_vote() {
     for seed in 0..10 {
         let simulation = Simulation::new(0.8, seed);
         let (train, unseen) = (simulation.records("training", 60, 8), simulation.records("unseen", 60, 6));
-        let of = |pupil: &TrainableHelpfulness| {
-            let shares = expected_shares(&pupil.model, &unseen);
-            outcome(&shares, &unseen, &simulation, &dataset(&unseen, &pupil.model))
-        };
+        let of = |pupil: &TrainableHelpfulness| outcome(pupil, &unseen, &simulation);
         let majority = of(&taught(&train, PreferenceLoss::Majority, seed, 90));
         let soft = of(&taught(&train, PreferenceLoss::Soft, seed, 90));
         let ordinal = of(&taught_ordinal(&train, seed, 90));
@@ -188,7 +164,8 @@ fn the_ordinal_model_finds_who_is_severe() {
     let found = model.severities().unwrap();
     let pairs: Vec<(f64, f64)> = (0..found.len())
         .map(|rater| {
-            let own = records.iter().find(|simulated| simulated.record.conversation == model.raters()[rater]).unwrap();
+            let own =
+                records.iter().find(|simulated| simulated.record.conversation_name() == model.raters()[rater]).unwrap();
             (own.severity, f64::from(found[rater]))
         })
         .collect();

@@ -14,7 +14,7 @@ use llm_runtime::{Checkpoints, DenseLinear, DropoutPass, Embedding, Linear, Line
 use text_encoder::{EncoderWeights, TextEncoder};
 use training::{Mode, Objective, Parameters, Pass};
 
-use crate::small::{encoder, ordinal, preference, raters, small, stir, values};
+use crate::small::{encoder, labels, ordinal, preference, raters, small, stir, values};
 
 /// Sequences of different lengths; those from half on are the response.
 fn inputs() -> Vec<EncodedExchange> {
@@ -36,8 +36,14 @@ fn batch() -> PreferenceBatch {
     PreferenceBatch { inputs: inputs(), votes: votes.to_vec() }
 }
 
+fn singly_annotated() -> PreferenceBatch {
+    let votes = [0, 1, 1, 0].map(|class| Votes::of(&[Some(class)], 2).unwrap());
+    PreferenceBatch { inputs: inputs(), votes: votes.to_vec() }
+}
+
+/// By three raters, each of whom rates something, and by one whom the model does not know.
 fn ratings() -> Vec<RatedExample> {
-    let rated = inputs().into_iter().zip([0, 2, 1, 2]).zip([4, 0, 2, 3]);
+    let rated = inputs().into_iter().zip([Some(0), Some(2), Some(1), None]).zip([4, 0, 2, 3]);
     rated.map(|((input, rater), rating)| RatedExample { input, rater, rating }).collect()
 }
 
@@ -87,7 +93,8 @@ fn every_trained_tensor_of_d_pm_has_its_gradient() {
         stir(&pupil.parameters);
         assert!(pupil.parameters.iter().all(|(name, _)| name.starts_with("multi_prefix.posterior.")));
         let objective = PreferenceObjective::new(model, loss);
-        check_gradients(&pupil.parameters, &|| objective.loss(&batch(), &training_pass()).unwrap().sum);
+        let batch = if loss == PreferenceLoss::Single { singly_annotated() } else { batch() };
+        check_gradients(&pupil.parameters, &|| objective.loss(&batch, &training_pass()).unwrap().sum);
     }
 }
 
@@ -134,7 +141,7 @@ fn nothing_of_the_encoder_gets_a_gradient() {
     let loader = Remembering { inner: &weights, given: RefCell::default() };
     let bert = TextEncoder::load(&loader, &config, &Device::Cpu).unwrap();
     let frozen = FrozenEncoder::new(bert, known.tokenizer().clone());
-    let pupil = TrainableHelpfulness::fresh(frozen, small(HelpfulnessConfig::preference()), 7).unwrap();
+    let pupil = TrainableHelpfulness::fresh(frozen, small(HelpfulnessConfig::preference(labels())), 7).unwrap();
     let AnyModel::Preference(model) = &pupil.model.model else { panic!("another model") };
     let objective = PreferenceObjective::new(model.clone(), PreferenceLoss::Rq);
     let store = objective.loss(&batch(), &training_pass()).unwrap().sum.backward().unwrap();
@@ -210,7 +217,7 @@ fn a_score_is_the_same_alone_and_in_any_batch() {
 /// This documents the published defect.
 #[test]
 fn under_the_inverted_mask_a_score_changes_with_its_neighbours() {
-    let config = small(HelpfulnessConfig::preference());
+    let config = small(HelpfulnessConfig::preference(labels()));
     let config = HelpfulnessConfig { network: NetworkOptions { mask: Mask::Inverted, ..config.network }, ..config };
     let pupil = TrainableHelpfulness::fresh(encoder(5), config, 5).unwrap();
     stir(&pupil.parameters);
@@ -283,7 +290,7 @@ fn saved_models_give_the_same_scores() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_a_reason() {
-    let base = small(HelpfulnessConfig::preference());
+    let base = small(HelpfulnessConfig::preference(labels()));
     let network = |options: NetworkOptions| HelpfulnessConfig { network: options, ..base.clone() };
     let refused = |config: HelpfulnessConfig, expected: &str| {
         let error = TrainableHelpfulness::fresh(encoder(1), config, 1).err().unwrap().to_string();
@@ -295,9 +302,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
     let mut long = base.clone();
     long.layout.longest = 160;
     refused(long, "inputs of up to 160 tokens: the encoder takes 48");
-    let one = helpfulness::HelpfulnessKind::Preference { classes: 1 };
-    refused(HelpfulnessConfig { kind: one, ..base.clone() }, "at least two can be told apart");
-    refused(small(HelpfulnessConfig::ordinal(Vec::new())), "no rater");
+    refused(small(HelpfulnessConfig::ordinal(labels(), Vec::new())), "no rater");
 
     let folder = tempfile::tempdir().unwrap();
     let open = || helpfulness::HelpfulnessModel::open(folder.path(), encoder(5)).err().unwrap();

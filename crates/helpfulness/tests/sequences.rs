@@ -55,12 +55,12 @@ fn samples() -> Vec<RankedSample> {
 }
 
 fn continuations(samples: &[RankedSample]) -> Vec<Continuations<'_>> {
-    let of = |sample| {
-        let RankedSample { context, gold, candidates } = sample;
-        let sequences = std::iter::once(gold).chain(candidates).map(Vec::as_slice).collect();
-        Continuations { context, sequences }
-    };
-    samples.iter().map(of).collect()
+    samples.iter().map(continuations_of).collect()
+}
+
+fn continuations_of(sample: &RankedSample) -> Continuations<'_> {
+    let RankedSample { context, gold, candidates } = sample;
+    Continuations { context, sequences: std::iter::once(gold).chain(candidates).map(Vec::as_slice).collect() }
 }
 
 /// Sharing the context changes nothing: each sequence alone with its context has the same probabilities.

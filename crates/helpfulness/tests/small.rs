@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use helpfulness::{
-    AnyModel, FrozenEncoder, HelpfulnessConfig, NetworkOptions, OrdinalModel, PreferenceModel, Simulation,
+    AnyModel, FrozenEncoder, HelpfulnessConfig, LabelTable, NetworkOptions, OrdinalModel, PreferenceModel, Simulation,
     TrainableHelpfulness,
 };
 use std::sync::Arc;
@@ -29,18 +29,25 @@ pub(crate) fn small(config: HelpfulnessConfig) -> HelpfulnessConfig {
     config
 }
 
+/// Helpful or not.
+pub(crate) fn labels() -> LabelTable {
+    LabelTable::published(2).unwrap()
+}
+
 pub(crate) fn raters(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("rater {number}")).collect()
 }
 
 pub(crate) fn preference(seed: u64) -> (TrainableHelpfulness, Arc<PreferenceModel>) {
-    let pupil = TrainableHelpfulness::fresh(encoder(seed), small(HelpfulnessConfig::preference()), seed).unwrap();
+    let pupil =
+        TrainableHelpfulness::fresh(encoder(seed), small(HelpfulnessConfig::preference(labels())), seed).unwrap();
     let AnyModel::Preference(model) = pupil.model.model.clone() else { panic!("another model") };
     (pupil, model)
 }
 
 pub(crate) fn ordinal(seed: u64, raters: Vec<String>) -> (TrainableHelpfulness, Arc<OrdinalModel>) {
-    let pupil = TrainableHelpfulness::fresh(encoder(seed), small(HelpfulnessConfig::ordinal(raters)), seed).unwrap();
+    let pupil =
+        TrainableHelpfulness::fresh(encoder(seed), small(HelpfulnessConfig::ordinal(labels(), raters)), seed).unwrap();
     let AnyModel::Ordinal(model) = pupil.model.model.clone() else { panic!("another model") };
     (pupil, model)
 }

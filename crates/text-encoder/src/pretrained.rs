@@ -70,13 +70,7 @@ impl TextClassifier {
     /// # Errors
     /// A file can't be written.
     pub fn save(&self, folder: &Path, parameters: &Parameters) -> Result<(), EncoderError> {
-        std::fs::create_dir_all(folder).map_err(EncoderError::io(folder))?;
-        let config = self.model.encoder().config();
-        let path = folder.join(CONFIG_FILE);
-        let text = format!("{:#}\n", config.to_hugging_face(&self.labels));
-        std::fs::write(&path, text).map_err(EncoderError::io(&path))?;
-        self.tokenizer.save(folder, config.architecture, config.longest())?;
-        write_weights(&folder.join(WEIGHTS_FILE), parameters)
+        write_folder(folder, self.model.encoder().config(), &self.labels, &self.tokenizer, parameters)
     }
 }
 
@@ -233,6 +227,38 @@ impl SentenceEncoder {
 fn of_length_one(vector: Vec<f32>) -> Vec<f32> {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt().max(1e-12);
     vector.into_iter().map(|value| (f64::from(value) / length) as f32).collect()
+}
+
+/// Writes a Hugging Face folder of an encoder that knows nothing, with values drawn from `seed`: to be trained, or to be kept as it is below
+/// something that is trained.
+///
+/// # Errors
+/// The configuration makes no sense, or a file can't be written.
+pub fn write_fresh_encoder(
+    folder: &Path,
+    config: &EncoderConfig,
+    tokenizer: &EncoderTokenizer,
+    seed: u64,
+) -> Result<(), EncoderError> {
+    let weights = EncoderWeights::fresh(config, &Device::Cpu, seed);
+    let variables = VariableLoader::new(&weights);
+    TextEncoder::load(&variables, config, &Device::Cpu)?;
+    write_folder(folder, config, &[], tokenizer, &variables.into_parameters())
+}
+
+fn write_folder(
+    folder: &Path,
+    config: &EncoderConfig,
+    labels: &[String],
+    tokenizer: &EncoderTokenizer,
+    parameters: &Parameters,
+) -> Result<(), EncoderError> {
+    std::fs::create_dir_all(folder).map_err(EncoderError::io(folder))?;
+    let path = folder.join(CONFIG_FILE);
+    let text = format!("{:#}\n", config.to_hugging_face(labels));
+    std::fs::write(&path, text).map_err(EncoderError::io(&path))?;
+    tokenizer.save(folder, config.architecture, config.longest())?;
+    write_weights(&folder.join(WEIGHTS_FILE), parameters)
 }
 
 fn check_vocabulary(folder: &Path, tokenizer: &EncoderTokenizer, config: &EncoderConfig) -> Result<(), EncoderError> {

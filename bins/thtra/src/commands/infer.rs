@@ -56,7 +56,7 @@ pub(crate) fn open(options: &Answers) -> Result<(TrainedModel, QuestionSet), Fai
     let lengths = options.lengths.lengths();
     lengths.check().map_err(Failure::wrong_use)?;
     let device = options.machine.device.open()?;
-    let model = TrainedModel::open(&options.trained.model, options.trained.layout, &device)?;
+    let model = options.trained.open(&device)?;
     let set = QuestionSet::read(&options.data, &model, lengths, options.limit)?;
     Ok((model, set))
 }

@@ -1,5 +1,7 @@
 //! One file per subcommand.
 
+pub(crate) mod eval;
+pub(crate) mod helpfulness;
 pub(crate) mod infer;
 pub(crate) mod prepare;
 pub(crate) mod process;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, print_json};
 use esconv_data::read_esconv;
+use helpfulness::HelpfulnessRecord;
 use serde::Serialize;
-use thtra::{Dialogue, HELPFUL_LABEL, HelpfulnessData, HelpfulnessRecord, Part, SPLIT_FILE, record_file, write_split};
+use thtra::{Dialogue, HELPFUL_LABEL, HelpfulnessData, Part, SPLIT_FILE, record_file, write_split};
 
 use crate::arguments::Process;
 
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Process, format: Format) -> Result<ExitCode, Failure
 fn scores(records: &[HelpfulnessRecord]) -> BTreeMap<usize, usize> {
     let mut scores = BTreeMap::new();
     for response in records.iter().flat_map(|record| &record.responses) {
-        let score = response.labels.iter().filter(|label| *label == HELPFUL_LABEL).count();
+        let score = response.annotations.iter().flatten().filter(|label| *label == HELPFUL_LABEL).count();
         *scores.entry(score).or_default() += 1;
     }
     scores

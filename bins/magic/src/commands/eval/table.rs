@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use esc_metrics::classification::ClassificationReport;
 use esc_metrics::ComparedRow;
+use esc_metrics::classification::ClassificationReport;
 use esc_metrics::text_table::{confusion_table, parts_table, score_line};
 use magic::Evaluation;
 

@@ -1,32 +1,28 @@
 //! JSON laid out as Python's `json.dumps` does it: blanks behind commas and colons, nothing beyond ASCII.
 //!
-//! So the files of dialogues and records that are written here equal the published ones byte for byte, and their hashes can be compared.
+//! So dialogues and records that are written here equal the published files byte for byte, and their hashes can be compared.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::ser::Formatter;
-use strategy_prompting::write_atomically;
 
 use crate::error::Error;
+use crate::whole_file::write_whole;
 
-/// Writes one value a line; the file appears whole or not at all.
+/// Writes one value a line, laid out as Python's `json.dumps` does it; the file appears whole or not at all.
 ///
 /// # Errors
 /// The file can't be written; an older one then stays.
-pub(crate) fn write_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -> Result<(), Error> {
-    let io = |source| strategy_prompting::Error::Io { path: path.into(), source };
-    write_atomically(path, |writer| {
+pub fn write_python_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    write_whole(path, |writer| {
         for value in values {
-            value
-                .serialize(&mut serde_json::Serializer::with_formatter(&mut *writer, PythonFormatter))
-                .map_err(|error| io(error.into()))?;
-            writer.write_all(b"\n").map_err(io)?;
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut *writer, PythonFormatter))?;
+            writer.write_all(b"\n")?;
         }
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 struct PythonFormatter;
@@ -68,7 +64,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.txt");
         let value = serde_json::json!({"a": ["é\"\\\u{1}\u{7f}/\n", 7], "b": {}, "c": [], "d": "😀"});
-        write_lines(&path, [&value, &serde_json::json!([1, 2])]).unwrap();
+        write_python_lines(&path, [&value, &serde_json::json!([1, 2])]).unwrap();
         let expected = concat!(
             r#"{"a": ["\u00e9\"\\\u0001"#,
             "\u{7f}",

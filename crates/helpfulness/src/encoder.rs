@@ -1,0 +1,95 @@
+//! The frozen encoder below every model, with its tokenizer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+use llm_runtime::weights_sha256;
+use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder, learn_pieces, write_fresh_encoder};
+
+use crate::HelpfulnessError;
+
+/// Pieces of a vocabulary that is learned.
+const PIECES: usize = 4096;
+
+/// An encoder that stays as it is, with its tokenizer.
+#[derive(Clone)]
+pub struct FrozenEncoder {
+    encoder: Arc<TextEncoder>,
+    tokenizer: EncoderTokenizer,
+    origin: Option<Origin>,
+}
+
+/// Where it was read.
+#[derive(Clone)]
+struct Origin {
+    folder: PathBuf,
+    sha256: String,
+}
+
+impl FrozenEncoder {
+    /// Opens a Hugging Face folder of a BERT; a head in it is left aside.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, values are missing, or tokenizer and encoder do not belong together.
+    pub fn open(folder: &Path, device: &Device) -> Result<Self, HelpfulnessError> {
+        let (config, _) = EncoderConfig::read(&folder.join("config.json"))?;
+        let tokenizer = EncoderTokenizer::open(folder)?;
+        let (size, rows) = (tokenizer.vocabulary_size(), config.vocabulary_size);
+        if size > rows {
+            let problem = format!("the tokenizer has {size} tokens, the encoder's word embedding {rows} rows");
+            return Err(HelpfulnessError::file(folder, problem));
+        }
+        let weights = EncoderWeights::open(folder, &config, device, 0)?;
+        let encoder = TextEncoder::load(&weights, &config, device)?;
+        if let Some(name) = weights.made_fresh().first() {
+            let problem = format!("`{name}` is not whole: the folder lacks trained values");
+            return Err(HelpfulnessError::file(folder, problem));
+        }
+        let origin = Origin { folder: folder.to_owned(), sha256: weights_sha256(folder)? };
+        Ok(Self { origin: Some(origin), ..Self::new(encoder, tokenizer) })
+    }
+
+    /// Writes a folder with a small encoder that knows nothing, whose pieces are learned from `texts`, and opens it. A model on top of it learns
+    /// from words alone, without anything that would have to be fetched.
+    ///
+    /// # Errors
+    /// A text can't be split into words, or a file can't be written.
+    pub fn create(
+        folder: &Path,
+        texts: &[&str],
+        longest: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, HelpfulnessError> {
+        let tokenizer = EncoderTokenizer::word_piece(&learn_pieces(texts, PIECES)?)?;
+        let tiny = EncoderConfig::tiny(tokenizer.vocabulary_size(), tokenizer.padding().unwrap_or(0));
+        write_fresh_encoder(folder, &EncoderConfig { max_positions: longest, ..tiny }, &tokenizer, seed)?;
+        Self::open(folder, device)
+    }
+
+    /// Of an encoder in memory.
+    pub fn new(encoder: TextEncoder, tokenizer: EncoderTokenizer) -> Self {
+        Self { encoder: Arc::new(encoder), tokenizer, origin: None }
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Arc<TextEncoder> {
+        &self.encoder
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &EncoderTokenizer {
+        &self.tokenizer
+    }
+
+    /// SHA-256 of its weights' files; none for one in memory.
+    pub fn sha256(&self) -> Option<&str> {
+        self.origin.as_ref().map(|origin| origin.sha256.as_str())
+    }
+
+    /// The folder that it was opened from; none for one in memory.
+    pub fn folder(&self) -> Option<&Path> {
+        self.origin.as_ref().map(|origin| origin.folder.as_path())
+    }
+}
