@@ -29,6 +29,7 @@
 //! assert_eq!((exchanges.len(), exchanges[0].response.as_str(), exchanges[0].score), (1, "What happened?", 4));
 //! ```
 
+mod answering;
 mod batching;
 mod dialogue;
 mod error;
@@ -43,9 +44,11 @@ mod sample;
 mod scorer_context;
 mod stage;
 mod strategy;
+mod strategy_mode;
 mod tokenizer;
 mod white_space;
 
+pub use answering::{Answer, Answerer, Question, StrategyPrediction, candidate_options, sampling_options};
 pub use batching::{SampleBatch, SampleDataset, bucketed};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
@@ -63,5 +66,6 @@ pub use sample::{DecoderStream, Encoded, EncodedDialogues, Layout, Lengths, Samp
 pub use scorer_context::{ContextTurn, ScorerContext};
 pub use stage::Stage;
 pub use strategy::Strategy;
+pub use strategy_mode::StrategyMode;
 pub use tokenizer::DialogueTokenizer;
 pub use white_space::normalised;

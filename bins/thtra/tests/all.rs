@@ -1,5 +1,6 @@
 //! The library on real files, and the program as a user runs it: one test binary, a module per subject.
 
+mod answering;
 mod bad_input;
 mod batches;
 mod command_line;
