@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
+use crate::align_arguments::{Align, Candidates};
 use crate::helpfulness_arguments::Helpfulness;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
     Helpfulness(Helpfulness),
+    Candidates(Candidates),
+    Align(Align),
     /// Print shell completions
     Completions {
         /// Which shell

@@ -2,6 +2,7 @@
 //!
 //! Each subcommand is one file under `commands` that composes the crate's parts; see the library for the method.
 
+mod align_arguments;
 mod arguments;
 mod commands;
 mod helpfulness_arguments;
@@ -28,6 +29,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::TrainSituation(options) => commands::train::situation(options, format),
         Command::TrainBaseline(options) => commands::train::baseline(options, format),
         Command::Helpfulness(options) => commands::helpfulness::run(options, format),
+        Command::Candidates(options) => commands::candidates::run(options, format),
+        Command::Align(options) => commands::align::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
