@@ -7,6 +7,7 @@ use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
 use crate::answer_arguments::{Eval, Infer};
+use crate::align_arguments::{Align, Candidates};
 use crate::helpfulness_arguments::Helpfulness;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Helpfulness(Helpfulness),
     Infer(Infer),
     Eval(Eval),
+    Candidates(Candidates),
+    Align(Align),
     /// Print shell completions
     Completions {
         /// Which shell

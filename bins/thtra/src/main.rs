@@ -3,6 +3,7 @@
 //! Each subcommand is one file under `commands` that composes the crate's parts; see the library for the method.
 
 mod answer_arguments;
+mod align_arguments;
 mod arguments;
 mod commands;
 mod helpfulness_arguments;
@@ -31,6 +32,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Helpfulness(options) => commands::helpfulness::run(options, format),
         Command::Infer(options) => commands::infer::run(options, format),
         Command::Eval(options) => commands::eval::run(options, format),
+        Command::Candidates(options) => commands::candidates::run(options, format),
+        Command::Align(options) => commands::align::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
