@@ -87,5 +87,5 @@ pub use scorer_context::{ContextTurn, ScorerContext};
 pub use stage::Stage;
 pub use strategy::Strategy;
 pub use strategy_mode::StrategyMode;
-pub use tokenizer::DialogueTokenizer;
+pub use tokenizer::{DialogueTokenizer, TOKENIZER_FOLDER};
 pub use white_space::normalised;
