@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use command_line::Common;
 use thtra::{Layout, Lengths, SplitRule};
 
-use crate::answer_arguments::{Eval, Infer};
+use crate::answer_arguments::{Chat, Eval, Infer};
 use crate::helpfulness_arguments::Helpfulness;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Helpfulness(Helpfulness),
     Infer(Infer),
     Eval(Eval),
+    Chat(Chat),
     /// Print shell completions
     Completions {
         /// Which shell

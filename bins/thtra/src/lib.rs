@@ -31,6 +31,7 @@
 
 mod answering;
 mod batching;
+mod conversation;
 mod dialogue;
 mod error;
 mod evaluation;
@@ -53,6 +54,7 @@ mod white_space;
 
 pub use answering::{Answer, Answerer, Question, StrategyPrediction, candidate_options, sampling_options};
 pub use batching::{SampleBatch, SampleDataset, bucketed};
+pub use conversation::{Conversation, Exchange};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
 pub use evaluation::{

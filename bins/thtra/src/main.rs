@@ -31,6 +31,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Helpfulness(options) => commands::helpfulness::run(options, format),
         Command::Infer(options) => commands::infer::run(options, format),
         Command::Eval(options) => commands::eval::run(options, format),
+        Command::Chat(options) => commands::chat::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
