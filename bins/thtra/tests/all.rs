@@ -1,8 +1,10 @@
 //! The library on real files, and the program as a user runs it: one test binary, a module per subject.
 
+mod align;
 mod answering;
 mod bad_input;
 mod batches;
+mod candidates;
 mod command_line;
 mod golden_joint;
 mod goldens;
@@ -11,3 +13,5 @@ mod process;
 mod program;
 mod real_data;
 mod samples;
+mod small_scorer;
+mod stages;

@@ -36,6 +36,7 @@ mod server;
 pub mod terminal;
 
 pub use any_model::{AnyModel, Delivery, is_remote, must_be_local};
+pub use config::option_words;
 pub use console::print_json;
 pub use failure::Failure;
 pub use fine_tuning::{FineTune, Learn, Lora, Shortening, TrainingData, Wording, adapter_folder, fine_tune};

@@ -22,7 +22,8 @@ use thtra::{
 use super::infer::{answered, open};
 use crate::answer_arguments::{Answers, Eval};
 
-const GENERATIONS: &str = "generations.jsonl";
+/// The generations that count.
+pub(crate) const GENERATIONS: &str = "generations.jsonl";
 const GOLD_GENERATIONS: &str = "generations_gold.jsonl";
 const METRICS: &str = "metrics.json";
 const METRICS_LIST: &str = "metrics_list.jsonl";
