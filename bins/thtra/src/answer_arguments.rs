@@ -81,6 +81,35 @@ pub(crate) struct Eval {
     pub(crate) tables: MetricTables,
 }
 
+/// Talk to a trained model
+///
+/// Reads what the seeker says, a line at a time, and answers. The model chooses a strategy by a draw from its likeliest ones, unless you do (/strategy NAME). Lines of a
+/// pipe are answered as well, without prompts; with --format json each answer is one object a line.
+#[derive(Debug, Args)]
+#[command(mut_arg("model", |model| model.required(true)), after_help = "Examples:
+  thtra chat --model aligned --show-strategies
+  thtra chat --model aligned --strategy given:Question
+  echo 'I failed my exam.' | thtra chat --model aligned --format json")]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) trained: Trained,
+    /// Who chooses strategies: the model, by a draw (sample) or its likeliest (argmax); or you (given:NAME)
+    #[arg(long, default_value = "sample", value_parser = StrategyMode::parse, value_name = "sample|argmax|given:NAME")]
+    pub(crate) strategy: StrategyMode,
+    /// Show the three likeliest strategies behind each answer
+    #[arg(long)]
+    pub(crate) show_strategies: bool,
+    /// Seed of all draws
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) lengths: LengthOptions,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
 /// A model, samples, and how they are answered.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Answers {

@@ -7,7 +7,7 @@ use command_line::{Common, at_least_one};
 use thtra::{Layout, Lengths, SplitRule};
 
 use crate::align_arguments::{Align, Candidates};
-use crate::answer_arguments::{Eval, Infer};
+use crate::answer_arguments::{Chat, Eval, Infer};
 use crate::helpfulness_arguments::Helpfulness;
 use crate::run_arguments::Run;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Helpfulness(Helpfulness),
     Infer(Infer),
     Eval(Eval),
+    Chat(Chat),
     Candidates(Candidates),
     Align(Align),
     Run(Run),

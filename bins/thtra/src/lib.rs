@@ -33,6 +33,7 @@ mod align_objective;
 mod answering;
 mod batching;
 mod candidates;
+mod conversation;
 mod dialogue;
 mod error;
 mod evaluation;
@@ -64,6 +65,7 @@ pub use candidates::{
     CANDIDATE_ROWS, CANDIDATES_FILE, CandidateMaker, CandidateRow, CandidateScorer, CandidateStrategies, SCORE_ROWS,
     SCORES_FILE, SampleInDialogue, ScoreRow, context_text, place_id,
 };
+pub use conversation::{Conversation, Exchange};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
 pub use evaluation::{

@@ -33,6 +33,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Helpfulness(options) => commands::helpfulness::run(options, format),
         Command::Infer(options) => commands::infer::run(options, format),
         Command::Eval(options) => commands::eval::run(options, format),
+        Command::Chat(options) => commands::chat::run(options, format),
         Command::Candidates(options) => commands::candidates::run(options, format),
         Command::Align(options) => commands::align::run(options, format),
         Command::Run(options) => commands::run::run(options, &arguments.common),

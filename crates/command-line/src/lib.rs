@@ -33,6 +33,7 @@ mod progress;
 mod recorder;
 mod run_folder;
 mod server;
+pub mod terminal;
 
 pub use any_model::{AnyModel, Delivery, is_remote, must_be_local};
 pub use config::option_words;

@@ -2,6 +2,7 @@
 
 pub(crate) mod align;
 pub(crate) mod candidates;
+pub(crate) mod chat;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod helpfulness;
