@@ -10,6 +10,8 @@ mod command_line;
 mod golden_joint;
 mod goldens;
 mod infer_eval;
+mod helpfulness_bad_input;
+mod helpfulness_program;
 mod prepare;
 mod process;
 mod program;

@@ -20,6 +20,15 @@ fn every_command_shows_examples_of_itself() {
 }
 
 #[test]
+fn every_command_about_helpfulness_shows_examples_of_itself() {
+    for name in ["train", "eval", "score", "import"] {
+        let help = said(&["helpfulness", name, "--help"]);
+        let (_, examples) = help.split_once("Example").unwrap_or_default();
+        assert!(examples.contains(&format!("thtra helpfulness {name}")), "{name}: {help}");
+    }
+}
+
+#[test]
 fn completions_are_printed() {
     assert!(said(&["completions", "bash"]).contains("prepare"));
 }
