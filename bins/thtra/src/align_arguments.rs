@@ -72,7 +72,7 @@ pub(crate) struct Scorer {
     pub(crate) helpfulness: Option<PathBuf>,
     /// Folder of the BERT below it, if it is not where it was
     #[arg(long, requires = "helpfulness", value_name = "DIR")]
-    pub(crate) encoder: Option<PathBuf>,
+    pub(crate) helpfulness_encoder: Option<PathBuf>,
     /// What it reads before a response: all that the seeker said in one go, the last turn, or the last three
     #[arg(
         long,
