@@ -259,14 +259,14 @@ fn an_evaluation_whose_perplexity_is_too_high_is_worth_less_than_any_other() {
     objective.note_first_loss(&set, 4).unwrap();
     let before = evaluate(&objective, &set);
     assert_eq!(metric(&before, WORTH), metric(&before, BLEU_4));
-    // The model is spoilt: half of everything is taken away.
+    // The model is spoilt: it gets much surer of what it says.
     for (_, variable) in world.responder.model.parameters.iter() {
-        variable.set(&(variable.as_detached_tensor() * 0.5).unwrap()).unwrap();
+        variable.set(&(variable.as_detached_tensor() * 2.0).unwrap()).unwrap();
     }
     let after = evaluate(&objective, &set);
     let factor = (after.loss - before.loss).exp();
     assert!(factor > 1.01, "{factor}");
-    assert!((metric(&after, WORTH).unwrap() - (1.01 - factor)).abs() < 1e-9 && factor > 1.01);
+    assert!((metric(&after, WORTH).unwrap() - (1.01 - factor)).abs() < 1e-9);
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn words(place: &Place, out: &str, further: &[&str]) -> Vec<String> {
 fn the_program_aligns_and_keeps_the_best_model() {
     let place = with_candidates();
     let told: Value = serde_json::from_str(&said(&strs(&words(&place, "run", &["--format", "json"])))).unwrap();
-    assert_eq!((&told["steps"], &told["samples"], &told["of_samples"]), (&12.into(), &12.into(), &42.into()));
+    assert_eq!((&told["steps"], &told["samples"], &told["of_samples"]), (&12.into(), &12.into(), &56.into()));
     assert_eq!((&told["select"], told["ended"].as_str()), (&"helpfulness".into(), Some("finished")));
     assert!(told["worth"].as_f64().unwrap() > 0.0);
     let events = place.read("run/events.jsonl");
