@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use command_line::Common;
+use command_line::{Common, at_least_one};
 use thtra::{Layout, Lengths, SplitRule};
 
 use crate::align_arguments::{Align, Candidates};
+use crate::answer_arguments::{Eval, Infer};
 use crate::helpfulness_arguments::Helpfulness;
+use crate::run_arguments::Run;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
@@ -30,8 +32,13 @@ pub(crate) enum Command {
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
     Helpfulness(Helpfulness),
+    Infer(Infer),
+    Eval(Eval),
     Candidates(Candidates),
     Align(Align),
+    Run(Run),
+    /// demo
+    Demo,
     /// Print shell completions
     Completions {
         /// Which shell
@@ -68,14 +75,18 @@ pub(crate) struct Process {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   thtra prepare --data-dir data --tokenizer blenderbot_small-90M --out prepared
-  thtra prepare --tokenizer blenderbot_small-90M --layouts strat --max-input-length 256")]
+  thtra prepare --tokenizer blenderbot_small-90M --layouts strat --max-input-length 256
+  thtra prepare --learn-tokenizer 4000 --out prepared-4000")]
 pub(crate) struct Prepare {
     /// Folder with train.txt, valid.txt and test.txt (see `thtra process`)
     #[arg(long, default_value = "data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// Folder with BlenderBot-small's vocab.json and merges.txt: the pretrained model's, or that of a model trained from it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tokenizer: PathBuf,
+    #[arg(long, required_unless_present = "learn_tokenizer", value_name = "DIR")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Learn a tokenizer of about so many tokens from train.txt instead, for models that begin with nothing; it goes to DIR/tokenizer
+    #[arg(long, conflicts_with = "tokenizer", value_parser = at_least_one(), value_name = "TOKENS")]
+    pub(crate) learn_tokenizer: Option<usize>,
     /// Where the samples go
     #[arg(long, default_value = "prepared", value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -93,7 +104,7 @@ pub(crate) struct Prepare {
 }
 
 /// How many tokens may stay.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct LengthOptions {
     /// Tokens that the encoder reads at most; the oldest give way
     #[arg(long, default_value_t = Lengths::default().max_input_length, value_name = "N")]

@@ -35,9 +35,12 @@ mod batching;
 mod candidates;
 mod dialogue;
 mod error;
+mod evaluation;
 mod feedback;
+mod generations;
 mod helpfulness_data;
 mod helpfulness_folder;
+mod model_folder;
 mod objective;
 mod part;
 mod prepared;
@@ -63,12 +66,17 @@ pub use candidates::{
 };
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
+pub use evaluation::{
+    Compared, Evaluated, Evaluation, Evaluator, Helpfulness, SampleScoreRow, StrategyScores, metric_names,
+};
 pub use feedback::{HELPFUL_LABEL, RATERS, RatedExchange, UNHELPFUL_LABEL, rated_exchanges, records_of};
+pub use generations::{GENERATION_ROWS, Generation, Inference, QuestionSet, read_generations};
 pub use helpfulness_data::{
     DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_split, record_file,
     write_split,
 };
 pub use helpfulness_folder::{ENCODER_FOLDER, helpfulness_folder, open_helpfulness};
+pub use model_folder::TrainedModel;
 pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
@@ -79,5 +87,5 @@ pub use scorer_context::{ContextTurn, ScorerContext};
 pub use stage::Stage;
 pub use strategy::Strategy;
 pub use strategy_mode::StrategyMode;
-pub use tokenizer::DialogueTokenizer;
+pub use tokenizer::{DialogueTokenizer, TOKENIZER_FOLDER};
 pub use white_space::normalised;

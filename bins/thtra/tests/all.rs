@@ -14,3 +14,4 @@ mod program;
 mod real_data;
 mod samples;
 mod small_scorer;
+mod stages;
