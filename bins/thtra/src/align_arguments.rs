@@ -28,6 +28,9 @@ pub(crate) struct Candidates {
     /// Folder with train.txt (see `thtra process`)
     #[arg(long, default_value = "data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
+    /// Samples of `thtra prepare`, made of these dialogues; otherwise they are made now
+    #[arg(long, conflicts_with_all = ["max_input_length", "max_decoder_input_length"], value_name = "DIR")]
+    pub(crate) prepared: Option<PathBuf>,
     /// Where candidates and scores go
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
