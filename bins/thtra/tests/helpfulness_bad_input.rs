@@ -102,9 +102,8 @@ fn models_and_exchanges_that_are_none_are_told() {
     let (data, run) = (place.name("data"), place.name("run"));
     said(&train_words(&data, &run, &["--max-steps", "1"]));
     let (input, out) = (place.name("input.jsonl"), place.name("scores.jsonl"));
-    let score = |model: &str| {
-        complaint(&["helpfulness", "score", "--model", model, "--input", &input, "--out", &out], 1)
-    };
+    let score =
+        |model: &str| complaint(&["helpfulness", "score", "--model", model, "--input", &input, "--out", &out], 1);
     for (lines, says) in [
         ("", "holds no exchange"),
         ("\n{\"context\": \"a\", \"response\": \"b\"}\n7", "input.jsonl, line 3: not an exchange"),

@@ -54,12 +54,13 @@ const WORSE: &str = "Oh no! Try it again.";
 #[test]
 fn a_trained_model_tells_better_responses_and_is_calibrated() {
     let place = Place::with_data();
-    for (name, further) in
-        [("soft", &["--objective", "soft"][..]), ("ordinal", &["--kind", "ordinal"]), ("d-pm", &[])]
+    for (name, further) in [("soft", &["--objective", "soft"][..]), ("ordinal", &["--kind", "ordinal"]), ("d-pm", &[])]
     {
         let (run, told) = trained(&place, name, further);
         assert!(told.contains(&format!("model        {run}/model")), "{told}");
-        for file in ["model/helpfulness.json", "model/encoder/config.json", "reliability.svg", "calibration.txt", "curve.svg"] {
+        for file in
+            ["model/helpfulness.json", "model/encoder/config.json", "reliability.svg", "calibration.txt", "curve.svg"]
+        {
             assert!(place.path(name).join(file).is_file(), "{name}: {file}");
         }
         let (better, worse) = (score_of(&place, name, BETTER), score_of(&place, name, WORSE));
@@ -98,7 +99,12 @@ fn a_killed_training_resumes_to_the_same_model() {
         child.wait().unwrap();
     }
     said(&words(&parts));
-    let files = ["model/helpfulness.safetensors", "model/helpfulness.json", "model/encoder/model.safetensors", "reliability.csv"];
+    let files = [
+        "model/helpfulness.safetensors",
+        "model/helpfulness.json",
+        "model/encoder/model.safetensors",
+        "reliability.csv",
+    ];
     for file in files.into_iter().filter(|file| place.path("whole").join(file).exists()) {
         let bytes = |run: &str| std::fs::read(place.path(run).join(file)).unwrap();
         assert!(bytes("whole") == bytes("parts"), "{file} differs");
@@ -116,9 +122,12 @@ fn an_evaluation_stands_beside_a_baseline() {
     let (majority, _) = trained(&place, "majority", &["--objective", "majority"]);
     let (records, out) = (record_file(&place.path("data"), Part::Test), place.name("report"));
     let records = records.to_string_lossy();
-    let words = ["helpfulness", "eval", "--model", &soft, "--baseline", &majority, "--records", &records, "--out", &out];
+    let words =
+        ["helpfulness", "eval", "--model", &soft, "--baseline", &majority, "--records", &records, "--out", &out];
     let told = said(&words);
-    for says in ["6 responses, 30 annotations", "calibration error", "always the shares", "always the vote", "annotator"] {
+    for says in
+        ["6 responses, 30 annotations", "calibration error", "always the shares", "always the vote", "annotator"]
+    {
         assert!(told.contains(says), "{says}: {told}");
     }
     assert_eq!(place.read("report/calibration.txt"), told);

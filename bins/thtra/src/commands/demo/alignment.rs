@@ -76,14 +76,9 @@ impl Alignment<'_> {
         let answerer = Answerer::new(responder, StrategyMode::Argmax, sampling_options(), 0);
         let questions = self.questions(&answerer)?;
         let answers = HeldOutAnswers::new(answerer, questions, Some(self.scorer), 32)?;
-        let env =
-            |name: &str, usual: f64| std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual);
-        let options = AlignmentOptions {
-            score: if std::env::var("PROB").is_ok() { ScoreMode::Probability } else { ScoreMode::Log },
-            margin: env("MARGIN", 0.01),
-            rank_weight: env("RANK", 1.0),
-            ..AlignmentOptions::default()
-        };
+        // Tokens of a small model are so unlikely that the published score, their mean probability, tells little.
+        let options =
+            AlignmentOptions { score: ScoreMode::Log, margin: 0.01, rank_weight: 0.3, ..AlignmentOptions::default() };
         let model = responder.model.model.clone();
         Ok(AlignObjective::new(model, options, Select::Helpfulness, Some(answers), AlignLimits::default())?)
     }

@@ -134,8 +134,7 @@ impl Demonstration<'_> {
     }
 
     fn teachers(&self) -> Result<Option<Vec<HelpfulnessModel>>, Failure> {
-        let teachers =
-            alone(Teacher::ALL.to_vec(), |teacher| teacher.train(&self.corpus, &self.folder.join(teacher.name())))?;
+        let teachers = alone(Teacher::ALL.to_vec(), |teacher| teacher.train(&self.corpus))?;
         Ok(teachers.into_iter().collect())
     }
 

@@ -1,7 +1,5 @@
 //! The models of helpfulness: d-PM and the ordinal one, each on a small encoder that knows nothing.
 
-use std::path::Path;
-
 use candle_core::Device;
 use command_line::{Failure, interrupt};
 use helpfulness::{
@@ -36,8 +34,8 @@ impl Teacher {
         }
     }
 
-    /// Trains the model; none after an interrupt. `folder` is for its encoder.
-    pub(super) fn train(self, corpus: &DemoCorpus, folder: &Path) -> Result<Option<HelpfulnessModel>, Failure> {
+    /// Trains the model; none after an interrupt.
+    pub(super) fn train(self, corpus: &DemoCorpus) -> Result<Option<HelpfulnessModel>, Failure> {
         let records = &corpus.train.records;
         let texts = records.iter().flat_map(|record| {
             [record.situation.as_str()]
@@ -45,7 +43,7 @@ impl Teacher {
                 .chain(record.context.iter().map(String::as_str))
                 .chain(record.responses.iter().map(|response| response.text.as_str()))
         });
-        let encoder = FrozenEncoder::create(folder, &texts.collect::<Vec<_>>(), LONGEST, 1, &Device::Cpu)?;
+        let encoder = FrozenEncoder::fresh(&texts.collect::<Vec<_>>(), LONGEST, 1, &Device::Cpu)?;
         let (labels, layout) =
             (LabelTable::published(2)?, ExchangeLayout { longest: LONGEST, ..ExchangeLayout::default() });
         let network = NetworkOptions { prefix_length: 4, hidden: 32, ..NetworkOptions::default() };
