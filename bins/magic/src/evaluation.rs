@@ -1,8 +1,8 @@
 //! How good responses are: the published scores with intervals, perplexity, and the same by strategy and by turn.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use esc_metrics::breakdown::{Likelihood, Part, parts, perplexity_by_dialogue, turns_together};
 use esc_metrics::interval::{Estimate, Resampling};
 use esc_metrics::tokenize::clean_hypothesis;
 use esc_metrics::{ComparedRow, Error, Item, Metric, NamedMetric, Preset, Resources, ScoreRow, Scored, Suite};
@@ -14,11 +14,6 @@ use crate::strategy::Strategy;
 
 /// Metrics beside those of the published evaluation.
 const FURTHER: [&str; 2] = ["distinct", "length"];
-
-/// Turns that are reported together: so many from the first on.
-const TURNS_TOGETHER: usize = 5;
-/// Turns from here on are reported together.
-const LAST_TURNS: usize = 20;
 
 /// The metrics that an evaluation reports, by name: for the resources they need.
 pub fn metric_names() -> Vec<&'static str> {
@@ -47,19 +42,6 @@ pub struct Evaluated {
     /// Its scores.
     pub scores: Evaluation,
     scored: Scored,
-}
-
-/// The scores of some responses.
-#[derive(Debug, Serialize)]
-pub struct Part {
-    /// Which ones.
-    pub name: String,
-    /// How many.
-    pub responses: usize,
-    /// Scores.
-    pub scores: Vec<ScoreRow>,
-    /// Perplexity of the real responses.
-    pub perplexity: f64,
 }
 
 /// How responses are measured.
@@ -99,10 +81,14 @@ impl Evaluator {
         }
         let scored = self.suite.score(samples.iter().zip(responses).map(|(sample, row)| self.item(sample, row)))?;
         let scores = scored.rows_with_intervals(dialogues, &self.resampling)?;
+        let likelihoods: Vec<Likelihood> =
+            responses.iter().map(|row| Likelihood { nll: row.nll, tokens: row.labels }).collect();
+        let rows = |places: &[usize]| scored.rows_of_items(places);
         let named = given.iter().map(|strategy| (*strategy, strategy.name().to_owned()));
-        let by_strategy = parts(&scored, responses, named);
-        let by_turn = parts(&scored, responses, samples.iter().map(|sample| turns(sample.context.len() - 1)));
-        let perplexity = self.perplexity(dialogues, responses)?;
+        let by_strategy = parts(&likelihoods, named, rows);
+        let turns = samples.iter().map(|sample| turns_together(sample.context.len() - 1));
+        let by_turn = parts(&likelihoods, turns, rows);
+        let perplexity = perplexity_by_dialogue(&likelihoods, dialogues, &self.resampling)?;
         let source = source.to_owned();
         let scores = Evaluation { source, responses: responses.len(), scores, perplexity, by_strategy, by_turn };
         Ok(Evaluated { scores, scored })
@@ -128,45 +114,4 @@ impl Evaluator {
             false => Item::new(row.response.as_str(), reference),
         }
     }
-
-    fn perplexity(&self, dialogues: &[&str], responses: &[&ResponseRow]) -> Result<Estimate, Error> {
-        let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for (dialogue, row) in dialogues.iter().zip(responses) {
-            let sum = sums.entry(dialogue).or_default();
-            sum.0 += row.nll;
-            sum.1 += row.labels as f64;
-        }
-        let sums: Vec<(f64, f64)> = sums.into_values().collect();
-        let of = |drawn: &[usize]| {
-            let nats: f64 = drawn.iter().map(|dialogue| sums[*dialogue].0).sum();
-            let labels: f64 = drawn.iter().map(|dialogue| sums[*dialogue].1).sum();
-            (labels > 0.0).then(|| (nats / labels).exp())
-        };
-        let found = self.resampling.estimate(sums.len(), of);
-        found.ok_or_else(|| Error::Setting("there is no response to take a perplexity of".to_owned()))
-    }
-}
-
-/// The name of the turns that are reported with this one, behind a key to order them by.
-fn turns(turn: usize) -> (usize, String) {
-    if turn >= LAST_TURNS {
-        return (LAST_TURNS, format!("turns {LAST_TURNS} and later"));
-    }
-    let first = turn / TURNS_TOGETHER * TURNS_TOGETHER;
-    (first, format!("turns {first} to {}", first + TURNS_TOGETHER - 1))
-}
-
-/// Scores by key, which comes with a name.
-fn parts<K: Ord>(scored: &Scored, responses: &[&ResponseRow], keys: impl Iterator<Item = (K, String)>) -> Vec<Part> {
-    let mut places: BTreeMap<K, (String, Vec<usize>)> = BTreeMap::new();
-    for (place, (key, name)) in keys.enumerate() {
-        places.entry(key).or_insert((name, Vec::new())).1.push(place);
-    }
-    let part = |(name, places): (String, Vec<usize>)| {
-        let nats: f64 = places.iter().map(|place| responses[*place].nll).sum();
-        let labels: usize = places.iter().map(|place| responses[*place].labels).sum();
-        let perplexity = (nats / labels as f64).exp();
-        Part { name, responses: places.len(), scores: scored.rows_of_items(&places), perplexity }
-    };
-    places.into_values().map(part).collect()
 }

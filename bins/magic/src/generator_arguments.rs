@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use command_line::{Failure, Machine, at_least_one};
+use command_line::{Failure, Machine, MetricTables, at_least_one};
 use llm_runtime::EarlyStopping;
 use magic::{Profile, Strategy, Truncate};
 use seq2seq::search::{DecodingOptions, VarietyRanking};
@@ -55,24 +55,9 @@ pub(crate) struct Eval {
     #[command(flatten)]
     pub(crate) decoding: Decoding,
     #[command(flatten)]
-    pub(crate) tables: Tables,
+    pub(crate) tables: MetricTables,
     #[command(flatten)]
     pub(crate) machine: Machine,
-}
-
-/// Tables that are not part of the program.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Tables of the metrics")]
-pub(crate) struct Tables {
-    /// Folder of NLTK's data, for its sentence splitter [default: where NLTK looks for it]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) nltk_data: Option<PathBuf>,
-    /// Folder of METEOR 1.5, for its paraphrases [default: SOLACE_METEOR]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) meteor: Option<PathBuf>,
-    /// Folder of WordNet 3.0's database [default: SOLACE_WORDNET]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) wordnet: Option<PathBuf>,
 }
 
 /// How responses are decoded.

@@ -61,7 +61,7 @@ pub use contraction::{LetterCase, expand_contractions};
 pub use dialogue::{Author, Dialogue, SampleRule, Turn};
 pub use encoding::{EncodingOptions, SampleEncoder, Truncate};
 pub use error::Error;
-pub use evaluation::{Evaluated, Evaluation, Evaluator, Part, metric_names};
+pub use evaluation::{Evaluated, Evaluation, Evaluator, metric_names};
 pub use example_fitting::{encode_dropping_turns, encode_proportionally};
 pub use generator_folder::{
     GENERATOR_FOLDER, GeneratorSettings, Profile, ResponseGenerator, SETTINGS_FILE, generator_folder, save_generator,

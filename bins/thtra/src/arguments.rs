@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use command_line::Common;
+use command_line::{Common, at_least_one};
 use thtra::{Layout, Lengths, SplitRule};
 
+use crate::align_arguments::{Align, Candidates};
+use crate::answer_arguments::{Chat, Eval, Infer};
 use crate::helpfulness_arguments::Helpfulness;
+use crate::run_arguments::Run;
 use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
@@ -29,6 +32,13 @@ pub(crate) enum Command {
     TrainSituation(TrainSituation),
     TrainBaseline(TrainBaseline),
     Helpfulness(Helpfulness),
+    Infer(Infer),
+    Eval(Eval),
+    Chat(Chat),
+    Candidates(Candidates),
+    Align(Align),
+    Run(Run),
+    Demo(Demo),
     /// Print shell completions
     Completions {
         /// Which shell
@@ -65,14 +75,18 @@ pub(crate) struct Process {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   thtra prepare --data-dir data --tokenizer blenderbot_small-90M --out prepared
-  thtra prepare --tokenizer blenderbot_small-90M --layouts strat --max-input-length 256")]
+  thtra prepare --tokenizer blenderbot_small-90M --layouts strat --max-input-length 256
+  thtra prepare --learn-tokenizer 4000 --out prepared-4000")]
 pub(crate) struct Prepare {
     /// Folder with train.txt, valid.txt and test.txt (see `thtra process`)
     #[arg(long, default_value = "data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// Folder with BlenderBot-small's vocab.json and merges.txt: the pretrained model's, or that of a model trained from it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tokenizer: PathBuf,
+    #[arg(long, required_unless_present = "learn_tokenizer", value_name = "DIR")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Learn a tokenizer of about so many tokens from train.txt instead, for models that begin with nothing; it goes to DIR/tokenizer
+    #[arg(long, conflicts_with = "tokenizer", value_parser = at_least_one(), value_name = "TOKENS")]
+    pub(crate) learn_tokenizer: Option<usize>,
     /// Where the samples go
     #[arg(long, default_value = "prepared", value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -89,8 +103,28 @@ pub(crate) struct Prepare {
     pub(crate) lengths: LengthOptions,
 }
 
-/// How many tokens may stay.
+/// Show what the three stages are good for, on built-in dialogues
+///
+/// A small BlenderBot-small learns from nothing: stage 1 also reads what the seeker says next, stage 2 also tells the situation, and beside them a model learns for as
+/// long without both. Models of helpfulness learn from the seekers' ratings, and in stage 3 the model is aligned to them. One table tells what each is worth.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  thtra demo
+  thtra demo --seeds 1 --steps 200 --samples 60")]
+pub(crate) struct Demo {
+    /// Repeat all trainings with so many seeds
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub(crate) seeds: u64,
+    /// Steps of each of the first two stages
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub(crate) steps: u64,
+    /// Training samples that get candidates in the third stage
+    #[arg(long, default_value_t = 200, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) samples: usize,
+}
+
+/// How many tokens may stay.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct LengthOptions {
     /// Tokens that the encoder reads at most; the oldest give way
     #[arg(long, default_value_t = Lengths::default().max_input_length, value_name = "N")]

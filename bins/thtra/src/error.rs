@@ -86,6 +86,9 @@ pub enum Error {
     /// A file could not be written whole, or its rows could not be read.
     #[error(transparent)]
     Rows(#[from] strategy_prompting::Error),
+    /// A score could not be computed.
+    #[error(transparent)]
+    Metrics(#[from] esc_metrics::Error),
     /// A file could not be hashed.
     #[error(transparent)]
     Hash(#[from] llm_runtime::Error),

@@ -29,39 +29,65 @@
 //! assert_eq!((exchanges.len(), exchanges[0].response.as_str(), exchanges[0].score), (1, "What happened?", 4));
 //! ```
 
+mod align_objective;
+mod answering;
 mod batching;
+mod candidates;
+mod conversation;
 mod dialogue;
 mod error;
+mod evaluation;
 mod feedback;
+mod generations;
 mod helpfulness_data;
 mod helpfulness_folder;
+mod model_folder;
 mod objective;
 mod part;
 mod prepared;
+mod ranking_data;
 mod responder;
 mod sample;
 mod scorer_context;
 mod stage;
 mod strategy;
+mod strategy_mode;
 mod tokenizer;
 mod white_space;
 
+pub use align_objective::{
+    AlignBatch, AlignDataset, AlignLimits, AlignObjective, BLEU_4, HELPFULNESS, HeldOutAnswers, HeldOutQuestion,
+    Select, WORTH,
+};
+pub use answering::{Answer, Answerer, Question, StrategyPrediction, candidate_options, sampling_options};
 pub use batching::{SampleBatch, SampleDataset, bucketed};
+pub use candidates::{
+    CANDIDATE_ROWS, CANDIDATES_FILE, CandidateMaker, CandidateRow, CandidateScorer, CandidateStrategies, SCORE_ROWS,
+    SCORES_FILE, SampleInDialogue, ScoreRow, context_text, place_id,
+};
+pub use conversation::{Conversation, Exchange};
 pub use dialogue::{Author, Dialogue, Turn};
 pub use error::Error;
+pub use evaluation::{
+    Compared, Evaluated, Evaluation, Evaluator, Helpfulness, SampleScoreRow, StrategyScores, metric_names,
+};
 pub use feedback::{HELPFUL_LABEL, RATERS, RatedExchange, UNHELPFUL_LABEL, rated_exchanges, records_of};
+pub use generations::{GENERATION_ROWS, Generation, Inference, QuestionSet, read_generations};
 pub use helpfulness_data::{
     DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_split, record_file,
     write_split,
 };
 pub use helpfulness_folder::{ENCODER_FOLDER, helpfulness_folder, open_helpfulness};
+pub use model_folder::TrainedModel;
 pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
+pub use ranking_data::{RankingRule, ranking_data};
 pub use responder::{MODEL_FOLDER, Responder, Size};
 pub use sample::{DecoderStream, Encoded, EncodedDialogues, Layout, Lengths, Sample, SampleCounts};
 pub use scorer_context::{ContextTurn, ScorerContext};
 pub use stage::Stage;
 pub use strategy::Strategy;
-pub use tokenizer::DialogueTokenizer;
+pub use strategy_mode::StrategyMode;
+pub use tokenizer::{DialogueTokenizer, TOKENIZER_FOLDER};
 pub use white_space::normalised;

@@ -4,8 +4,12 @@ use std::path::Path;
 
 use seq2seq::{AddedTokenKind, Seq2SeqTokenizer, TokenizerKind};
 
+use crate::dialogue::Dialogue;
 use crate::error::Error;
 use crate::strategy::Strategy;
+
+/// Where `thtra prepare` puts a tokenizer that it learned, within its folder.
+pub const TOKENIZER_FOLDER: &str = "tokenizer";
 
 /// The word whose token stands before what the seeker will say next.
 const LOOK_AHEAD_WORD: &str = "Prediction";
@@ -25,6 +29,20 @@ impl DialogueTokenizer {
     /// It can't be read, is another kind of tokenizer, or has some strategies but not all in their order.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         Self::new(Seq2SeqTokenizer::open(folder)?).map_err(|problem| Error::format(folder, problem))
+    }
+
+    /// Learns one of about `size` tokens from all texts of dialogues, for a model that begins with nothing. The word behind [`Self::look_ahead`] is among them.
+    ///
+    /// # Errors
+    /// The texts can't be learned from.
+    pub fn learn(dialogues: &[Dialogue], size: usize) -> Result<Self, Error> {
+        // Twice: what occurs once is not learned.
+        let mut texts = vec![LOOK_AHEAD_WORD, LOOK_AHEAD_WORD];
+        for dialogue in dialogues {
+            texts.push(&dialogue.situation);
+            texts.extend(dialogue.turns.iter().map(|turn| turn.text.as_str()));
+        }
+        Self::new(Seq2SeqTokenizer::learn_blenderbot_small(&texts, size)?).map_err(Error::Setting)
     }
 
     /// Adds the strategies' tokens to a tokenizer that does not have them.

@@ -131,6 +131,11 @@ pub(crate) fn conversation(number: usize) -> Value {
 
 /// Writes a tokenizer of BlenderBot-small's kind: letters, digits, marks, and the word `prediction`.
 pub(crate) fn write_tokenizer(folder: &Path) {
+    write_tokenizer_of(folder, 0);
+}
+
+/// Writes the same with words that mean nothing, so that there are so many tokens at least.
+pub(crate) fn write_tokenizer_of(folder: &Path, tokens: usize) {
     std::fs::create_dir_all(folder).unwrap();
     let mut pieces: Vec<String> =
         ["__null__", "__start__", "__end__", "__unk__", "__newln__"].map(str::to_owned).into();
@@ -138,6 +143,7 @@ pub(crate) fn write_tokenizer(folder: &Path) {
         pieces.extend([letter.to_string(), format!("{letter}@@")]);
     }
     pieces.extend([".", ",", "!", "?", "(", ")", "'", "prediction"].map(str::to_owned));
+    pieces.extend((pieces.len()..tokens).map(|number| format!("word{number}")));
     let ids: Map<String, Value> = pieces.into_iter().enumerate().map(|(id, piece)| (piece, json!(id))).collect();
     std::fs::write(folder.join("vocab.json"), Value::Object(ids).to_string()).unwrap();
     let word = "prediction";

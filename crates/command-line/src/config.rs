@@ -33,14 +33,27 @@ pub(crate) fn merge(words: Vec<OsString>, command: &clap::Command) -> Result<Vec
     let at = collect_own(file, &table, &words, at, command, &mut options)?;
     options.retain(|(name, _)| !is_given(&words, name));
     let mut merged = words;
-    let values = options.into_iter().flat_map(|(name, values)| {
-        values.into_iter().map(move |value| match value {
-            Some(value) => OsString::from(format!("--{name}={value}")),
-            None => OsString::from(format!("--{name}")),
-        })
-    });
-    merged.splice(at + 1..at + 1, values);
+    merged.splice(at + 1..at + 1, in_words(options).map(OsString::from));
     Ok(merged)
+}
+
+/// The options of a table as words of a command line. `file` is where it stands, for the error.
+///
+/// # Errors
+/// A value is no text, number, truth value or list of them.
+pub fn option_words(file: &Path, table: &Table) -> Result<Vec<String>, Failure> {
+    let mut options = Vec::new();
+    collect(file, table, &[], &mut options)?;
+    Ok(in_words(options).collect())
+}
+
+fn in_words(options: Options) -> impl Iterator<Item = String> {
+    options.into_iter().flat_map(|(name, values)| {
+        values.into_iter().map(move |value| match value {
+            Some(value) => format!("--{name}={value}"),
+            None => format!("--{name}"),
+        })
+    })
 }
 
 /// Adds what the file says for the subcommand at `at`, and for the one within it. Gives the place of the innermost.

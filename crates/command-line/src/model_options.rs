@@ -41,6 +41,15 @@ pub struct Machine {
     pub hub_cache: Option<PathBuf>,
 }
 
+impl Machine {
+    /// The same options as words, for a process of its own.
+    pub fn words(&self) -> Vec<String> {
+        let endpoint = self.hub_endpoint.as_ref().map(|url| format!("--hub-endpoint={url}"));
+        let cache = self.hub_cache.as_ref().map(|folder| format!("--hub-cache={}", folder.display()));
+        std::iter::once(format!("--device={}", self.device)).chain(endpoint).chain(cache).collect()
+    }
+}
+
 /// A model that generates, and its limits.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model and machine")]

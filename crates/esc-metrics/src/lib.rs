@@ -41,6 +41,7 @@
 pub mod agreement;
 pub mod bertscore;
 pub mod bleu;
+pub mod breakdown;
 mod chrf;
 mod cider;
 pub mod classification;
@@ -72,6 +73,7 @@ mod scorer;
 pub mod significance;
 mod stem;
 mod suite;
+pub mod text_table;
 pub mod tokenize;
 mod unigram_f1;
 

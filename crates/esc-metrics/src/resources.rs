@@ -1,5 +1,6 @@
 //! Tables that belong to other projects: where they lie, and which metrics read them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::embedding::WordVectors;
 use crate::error::Error;
 use crate::meteor::{Meteor, MeteorResources, MeteorVariant, WordNet};
 use crate::named::METRICS;
+use crate::suite::STAND_IN;
 use crate::tokenize::{NltkWords, PunktParameters, Tokenizer, Twice};
 
 /// The sentence splitter's tables and WordNet in NLTK's data folder.
@@ -65,6 +67,28 @@ impl Resources {
             wordnet: if reads_wordnet { folders.wordnet()?.map(Arc::new) } else { None },
             vectors: None,
         })
+    }
+
+    /// With word vectors of a file in GloVe's text format. Such files are large, so only the words of these texts are kept.
+    ///
+    /// # Errors
+    /// The file can't be read, or is damaged.
+    pub fn with_vectors_for<S: AsRef<str>>(
+        self,
+        file: &Path,
+        texts: impl IntoIterator<Item = S>,
+    ) -> Result<Self, Error> {
+        let tokenizer = self.embedding_words();
+        let mut words = BTreeSet::from([STAND_IN.to_owned()]);
+        for text in texts {
+            tokenizer.tokenize(text.as_ref(), &mut |word| {
+                if !words.contains(word) {
+                    words.insert(word.to_owned());
+                }
+            });
+        }
+        let vectors = WordVectors::read_for(file, words.iter().map(String::as_str))?;
+        Ok(Self { vectors: Some(Arc::new(vectors)), ..self })
     }
 
     /// NLTK's words of the lower-cased text.

@@ -478,6 +478,26 @@ fn learning_joins_what_is_frequent_and_gives_the_same_every_time() {
     assert!(error.contains("261"), "{error}");
 }
 
+#[test]
+fn a_vocabulary_of_blenderbots_kind_is_learned_and_kept() {
+    let learned = || Seq2SeqTokenizer::learn_blenderbot_small(&SENTENCES, 90).unwrap();
+    let tokenizer = learned();
+    assert_eq!(tokenizer.kind(), TokenizerKind::BlenderbotSmall);
+    let special = tokenizer.special();
+    assert_eq!((special.pad, special.bos, special.eos, special.unk), (0, 1, 2, Some(3)));
+    assert!(tokenizer.vocabulary_size() <= 90);
+    let ids = tokenizer.encode("Alone, hard days.").unwrap();
+    assert_eq!(ids.len(), 5, "frequent words are single tokens");
+    assert_eq!(tokenizer.decode_text(&ids), "alone , hard days .");
+    // Letters that were seen can be put together anew, others are unknown.
+    assert_eq!(tokenizer.decode_text(&tokenizer.encode("dohar").unwrap()), "dohar");
+    assert_eq!(tokenizer.encode("zq").unwrap(), [3, 3]);
+    for again in [learned(), saved_and_opened(&tokenizer)] {
+        assert_eq!(again.sha256(), tokenizer.sha256());
+        assert_eq!(again.encode(SENTENCES[1]).unwrap(), tokenizer.encode(SENTENCES[1]).unwrap());
+    }
+}
+
 /// Texts with what tokenizers look at: marks, blanks of all kinds, special tokens, several scripts.
 fn texts_of_all_kinds() -> impl Strategy<Value = String> {
     let parts = prop_oneof![

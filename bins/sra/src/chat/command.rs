@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use command_line::terminal::meant;
+
 /// What `/help` says.
 pub(crate) const HELP: &str = "\
 /strategy                the strategies by number
@@ -106,25 +108,8 @@ fn command(name: &str, argument: &str) -> Result<Command, String> {
 }
 
 fn unknown(name: &str) -> String {
-    let closest = NAMES.iter().min_by_key(|known| distance(known, name));
-    let hint = match closest {
-        Some(known) if distance(known, name) <= known.len() / 2 => format!(" Did you mean /{known}?"),
-        _ => String::new(),
-    };
+    let hint = meant(&NAMES, name).map_or_else(String::new, |known| format!(" Did you mean /{known}?"));
     format!("there is no command /{name}.{hint} /help lists them; //{name} sends it as text")
-}
-
-/// Letters that one word has and the other has not, order aside: swapped letters are the commonest slip.
-fn distance(left: &str, right: &str) -> usize {
-    let mut missing: Vec<char> = right.to_lowercase().chars().collect();
-    let mut extra = 0;
-    for letter in left.chars() {
-        match missing.iter().position(|other| *other == letter) {
-            Some(at) => drop(missing.swap_remove(at)),
-            None => extra += 1,
-        }
-    }
-    extra.max(missing.len())
 }
 
 #[cfg(test)]

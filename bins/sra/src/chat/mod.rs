@@ -1,17 +1,17 @@
 //! `sra chat`: a conversation at the terminal, each answer by a strategy of one's choice.
 //!
 //! From the inside out: [`command`] understands a line, [`state`] is the chat and what lines do to it, [`mod@file`] keeps it;
-//! [`answer`] asks the model, [`input`] and [`view`] are the terminal. This file puts them together.
+//! [`answer`] asks the model, [`view`] and [`command_line::terminal`] are the screen. This file puts them together.
 
 pub(crate) mod answer;
 pub(crate) mod command;
 mod file;
-pub(crate) mod input;
 pub(crate) mod state;
 pub(crate) mod view;
 
 use std::process::ExitCode;
 
+use command_line::terminal::{self, Line, Screen};
 use command_line::{AnyModel, Delivery, Failure, Format, interrupt};
 use llm_runtime::{GenerationOptions, Prompt, Request, TextModel};
 use strategy_prompting::SystemRole;
@@ -20,9 +20,7 @@ use crate::arguments::Chat as Options;
 use crate::chat::answer::Answered;
 use crate::chat::command::Command;
 use crate::chat::file::{Autosave, SavedChat};
-use crate::chat::input::Line;
 use crate::chat::state::{Chat, Question, Start, Step};
-use crate::chat::view::View;
 use crate::continuation;
 
 pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure> {
@@ -32,7 +30,7 @@ pub(crate) fn run(options: &Options, format: Format) -> Result<ExitCode, Failure
     let autosave = options.save.as_deref().map(Autosave::begin).transpose().map_err(Failure::wrong_use)?;
     let model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Streamed)?;
     model.check(&generation)?;
-    let view = View::new(format);
+    let view = Screen::new(format);
     interrupt::listen();
     Session { chat, model, generation, autosave, view }.run()
 }
@@ -49,7 +47,7 @@ struct Session {
     model: AnyModel,
     generation: GenerationOptions,
     autosave: Option<Autosave>,
-    view: View,
+    view: Screen,
 }
 
 /// Whether the chat goes on.
@@ -67,7 +65,7 @@ impl Session {
                 return Ok(ExitCode::from(interrupt::EXIT_CODE));
             }
             self.view.prompt(&format!("[{}] you", self.chat.strategy_or_none()))?;
-            let next = match interrupt::end_at_once_during(input::read_line)? {
+            let next = match interrupt::end_at_once_during(terminal::read_line)? {
                 Line::End => {
                     self.view.part()?;
                     Next::End
@@ -146,7 +144,7 @@ impl Session {
             Ok(answered) => self.keep(question, seed, answered),
             Err(problem) => {
                 self.chat.leave_unanswered(question);
-                self.view.break_off()?;
+                self.view.end_text("")?;
                 self.tell(Err(problem))
             }
         }
@@ -161,7 +159,7 @@ impl Session {
     fn keep(&mut self, question: Question, seed: u64, answered: Answered) -> Result<Next, Failure> {
         answered.log();
         let answer = self.chat.answer(&answered.completion, seed);
-        self.view.end_answer(&question, &answer, &answered.completion)?;
+        view::end_answer(&mut self.view, &question, &answer, &answered.completion)?;
         if answer.text.is_empty() {
             self.chat.leave_unanswered(question);
             return self.tell(Err("the answer is empty and was not kept; /retry asks again".to_owned()));

@@ -1,16 +1,17 @@
 //! A blind comparison at the terminal: answer 1, answer 2, and which is better.
 
-use command_line::{Failure, Format, interrupt};
 use std::process::ExitCode;
+
+use command_line::terminal::{Line, Screen, read_line};
+use command_line::{Failure, Format, interrupt};
 
 use super::duel::{Beginning, Duel, Model, Side};
 use super::models::Models;
 use super::preferences::{Liked, Preferences};
 use crate::chat::answer;
 use crate::chat::command::{self, Command};
-use crate::chat::input::{self, Line};
 use crate::chat::state::{Answer, Question, Step};
-use crate::chat::view::View;
+use crate::chat::view::end_text;
 
 /// What `/help` says.
 const HELP: &str = "\
@@ -38,7 +39,7 @@ pub(super) fn run(
     format: Format,
 ) -> Result<ExitCode, Failure> {
     let duel = beginning.duel(preferences.next_chat()).map_err(Failure::Usage)?;
-    let mut session = Session { beginning, duel, models, preferences, view: View::new(format) };
+    let mut session = Session { beginning, duel, models, preferences, view: Screen::new(format) };
     let code = session.run()?;
     session.preferences.print(format)?;
     Ok(code)
@@ -50,7 +51,7 @@ struct Session {
     duel: Duel,
     models: Models,
     preferences: Preferences,
-    view: View,
+    view: Screen,
 }
 
 /// Whether the chat goes on.
@@ -82,7 +83,7 @@ impl Session {
     fn read(&mut self, who: &str) -> Result<Option<String>, Failure> {
         loop {
             self.view.prompt(who)?;
-            match interrupt::end_at_once_during(input::read_line)? {
+            match interrupt::end_at_once_during(read_line)? {
                 Line::Text(line) => return Ok(Some(line.trim().to_owned())),
                 Line::NotText => self.view.problem("that line is not UTF-8 text; nothing was sent")?,
                 Line::End => {
@@ -178,12 +179,12 @@ impl Session {
         let answered = match answered {
             Ok(answered) => answered,
             Err(problem) => {
-                self.view.break_off()?;
+                self.view.end_text("")?;
                 return Ok(Err(problem));
             }
         };
         let answer = self.duel.answer(model, &answered.completion, seed);
-        self.view.end_text(answer.finish_reason)?;
+        end_text(&mut self.view, answer.finish_reason)?;
         match answer.text.is_empty() {
             true => Ok(Err("it is empty, and neither was kept; /retry asks again".to_owned())),
             false => Ok(Ok(answer)),

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::arguments::ScoreArguments;
 use super::files::{Row, add_references, read_rows};
 use super::report::{ComparisonReport, MetricRow, Outcome, Part, ScoreReport, Units, notes};
-use crate::embedding::WordVectors;
 use crate::error::Error;
 use crate::interval::Resampling;
 use crate::metric::Metric;
 use crate::named::METRICS;
 use crate::resources::{ResourceFolders, Resources};
-use crate::suite::{STAND_IN, Scored, Suite};
+use crate::suite::{Scored, Suite};
 
 impl ScoreArguments {
     /// Reads, scores and, if asked to, compares; by metrics of the program's own too.
@@ -105,10 +104,8 @@ impl ScoreArguments {
         };
         let resources = Resources::find_for(&metrics, &folders)?;
         let Some(file) = &self.vectors else { return Ok(resources) };
-        // Files of word vectors are large, so only the words that occur are kept.
-        let words = words_of(systems, &resources);
-        let vectors = WordVectors::read_for(file, words.iter().map(String::as_str))?;
-        Ok(Resources { vectors: Some(Arc::new(vectors)), ..resources })
+        let rows = systems.iter().copied().flatten();
+        resources.with_vectors_for(file, rows.flat_map(|row| row.references.iter().chain([&row.hypothesis])))
     }
 
     fn report(&self, hypotheses: &Path, rows: &[Row], scored: &Scored) -> Result<ScoreReport, Error> {
@@ -186,19 +183,4 @@ fn refuse_repetitions(path: &Path, rows: usize, ids: usize) -> Result<(), Error>
 fn unanswered(path: &Path, id: &str, other: &Path) -> Error {
     let problem = format!("no response for `{id}`, which {} answers: compare answers to the same", other.display());
     Error::Resource { path: path.to_owned(), problem }
-}
-
-/// All words of the systems' responses and references, and the one that stands for an empty response.
-fn words_of(systems: &[&[Row]], resources: &Resources) -> BTreeSet<String> {
-    let tokenizer = resources.embedding_words();
-    let mut words = BTreeSet::from([STAND_IN.to_owned()]);
-    let rows = systems.iter().copied().flatten();
-    for text in rows.flat_map(|row| row.references.iter().chain([&row.hypothesis])) {
-        tokenizer.tokenize(text, &mut |word| {
-            if !words.contains(word) {
-                words.insert(word.to_owned());
-            }
-        });
-    }
-    words
 }

@@ -19,10 +19,33 @@ pub fn decode(
     ids: DecodingIds,
     options: &DecodingOptions,
 ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
+    go_on_decoding(model, rows, ids, options, 0)
+}
+
+/// [`decode`] with a model that has read the first `read` ids of each prompt: the rest of the prompt may depend on the logits that it gave for
+/// them.
+///
+/// # Errors
+/// As [`decode`], or nothing of the prompts is left to be read.
+pub fn go_on_decoding(
+    model: &mut dyn StepModel,
+    rows: &[DecodingRow],
+    ids: DecodingIds,
+    options: &DecodingOptions,
+    read: usize,
+) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
     options.validate()?;
     check_rows(rows, ids, options, model.vocabulary_size())?;
+    if let Some(row) = rows.first()
+        && row.prompt.len() <= read
+    {
+        let length = row.prompt.len();
+        let problem =
+            format!("the model has read {read} ids, and the prompts have {length}: one has to be left at least");
+        return Err(Seq2SeqError::Invalid(problem));
+    }
     // On a thread of the pool: it works while others wake, and a step has a hundred small tasks for them.
-    rayon::scope(|_| search_all(model, rows, ids, options))
+    rayon::scope(|_| search_all(model, rows, ids, options, read))
 }
 
 /// Steps until all searches are over.
@@ -31,9 +54,10 @@ fn search_all(
     rows: &[DecodingRow],
     ids: DecodingIds,
     options: &DecodingOptions,
+    read: usize,
 ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
     let mut searches: Vec<Box<dyn RowSearch>> = rows.iter().map(|row| search(options, row, ids)).collect();
-    let mut logits = read_prompts(model, rows)?;
+    let mut logits = read_prompts(model, rows, read)?;
     loop {
         let sequences: Vec<&[f32]> = logits.chunks_exact(model.vocabulary_size()).collect();
         let next = advance(&mut searches, &sequences)?;
@@ -93,10 +117,10 @@ fn check_rows(
     Ok(())
 }
 
-/// The logits behind the prompts.
-fn read_prompts(model: &mut dyn StepModel, rows: &[DecodingRow]) -> Result<Vec<f32>, Seq2SeqError> {
+/// The logits behind the prompts, of which so many ids have been read.
+fn read_prompts(model: &mut dyn StepModel, rows: &[DecodingRow], read: usize) -> Result<Vec<f32>, Seq2SeqError> {
     let mut logits = Vec::new();
-    for place in 0..rows.first().map_or(0, |row| row.prompt.len()) {
+    for place in read..rows.first().map_or(0, |row| row.prompt.len()) {
         let ids: Vec<u32> = rows.iter().map(|row| row.prompt[place]).collect();
         logits = step(model, &ids)?;
     }

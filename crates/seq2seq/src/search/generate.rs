@@ -6,7 +6,7 @@ use candle_core::DType;
 use llm_runtime::Linear;
 use training::Pass;
 
-use super::{Decoded, DecodingIds, DecodingOptions, DecodingRow, StepModel, decode};
+use super::{Decoded, DecodingIds, DecodingOptions, DecodingRow, StepModel, go_on_decoding};
 use crate::{Decoder, DecoderCache, HiddenStates, Seq2SeqConfig, Seq2SeqError, Seq2SeqModel, TokenBatch};
 
 /// A decoder with a head, at work on outputs over a memory.
@@ -69,6 +69,15 @@ impl Seq2SeqModel {
         self.generate_over(&self.encoder().forward(&inputs, &Pass::evaluation())?, rows, options)
     }
 
+    /// Begins an output over what the encoder made of each row, to be asked for logits ([`StepModel::step`]) and to be gone on with
+    /// ([`Self::generate_from`]).
+    ///
+    /// # Errors
+    /// As [`Decoder::start`].
+    pub fn begin(&self, memory: &HiddenStates) -> Result<CachedDecoder<'_>, Seq2SeqError> {
+        CachedDecoder::new(self.decoder(), self.head(), self.config().vocabulary_size, memory)
+    }
+
     /// Decodes answers to what the encoder made of each row.
     ///
     /// # Errors
@@ -79,14 +88,28 @@ impl Seq2SeqModel {
         rows: &[DecodingRow],
         options: &DecodingOptions,
     ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
-        if rows.len() != memory.sequences() {
-            let problem = format!("{} rows to decode over a memory of {} sequences", rows.len(), memory.sequences());
+        self.generate_from(self.begin(memory)?, rows, options)
+    }
+
+    /// Decodes the rest of answers that have been begun: the rows' prompts begin with the ids that `begun` has read, and are longer.
+    ///
+    /// # Errors
+    /// There are not as many rows as outputs, nothing of the prompts is left, the longest answer is longer than the model takes, or as
+    /// [`decode`](super::decode).
+    pub fn generate_from(
+        &self,
+        mut begun: CachedDecoder<'_>,
+        rows: &[DecodingRow],
+        options: &DecodingOptions,
+    ) -> Result<Vec<Vec<Decoded>>, Seq2SeqError> {
+        let (outputs, read) = (begun.cache.rows(), begun.cache.length());
+        if rows.len() != outputs {
+            let problem = format!("{} rows to decode over a memory of {outputs} sequences", rows.len());
             return Err(Seq2SeqError::Invalid(problem));
         }
         self.check_lengths(rows, options)?;
-        let config = self.config();
-        let mut model = CachedDecoder::new(self.decoder(), self.head(), config.vocabulary_size, memory)?;
-        decode(&mut model, rows, DecodingIds { eos: config.eos_id, pad: config.pad_id }, options)
+        let ids = DecodingIds { eos: self.config().eos_id, pad: self.config().pad_id };
+        go_on_decoding(&mut begun, rows, ids, options, read)
     }
 
     /// The last new id is never read.

@@ -35,7 +35,7 @@ mod independent;
 mod options;
 mod rules;
 
-pub use decode::decode;
+pub use decode::{decode, go_on_decoding};
 pub use generate::CachedDecoder;
 pub use options::{DecodingOptions, VarietyRanking};
 

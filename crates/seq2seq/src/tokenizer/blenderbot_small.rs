@@ -13,9 +13,9 @@ use super::pair_merges::PairMerges;
 use crate::Seq2SeqError;
 
 /// Stands for a newline that follows a word.
-const NEWLINE: &str = "__newln__";
+pub(super) const NEWLINE: &str = "__newln__";
 /// Says that the word goes on.
-const CONTINUED: &str = "@@";
+pub(super) const CONTINUED: &str = "@@";
 
 /// The vocabulary, the merges, and the tokens that are matched before them.
 #[derive(Clone)]
@@ -138,7 +138,7 @@ impl BlenderbotSmall {
 ///
 /// A mark of `.,!?()` begins a new piece and keeps what follows it; an apostrophe stands alone, and the blank that the reference sets
 /// behind it swallows a newline.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     words(text).flat_map(|(word, newline)| {
         let mut pieces = Vec::new();
         let mut start = 0;

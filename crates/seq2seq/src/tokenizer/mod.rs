@@ -125,6 +125,15 @@ impl Seq2SeqTokenizer {
         learn::byte_pairs(texts, size)
     }
 
+    /// Learns BlenderBot-small's kind of vocabulary from texts: `__null__ __start__ __end__ __unk__ __newln__`, the letters there are, within words and at
+    /// their ends, and the most frequent pairs, up to `size` tokens (more only if letters alone are more). The same texts give the same vocabulary.
+    ///
+    /// # Errors
+    /// The texts can't be learned from.
+    pub fn learn_blenderbot_small(texts: &[&str], size: usize) -> Result<Self, Seq2SeqError> {
+        learn::blenderbot_small(texts, size)
+    }
+
     fn assemble(
         core: Core,
         roles: Roles,

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use llm_runtime::tokenizer::Merge;
 
 /// What the last character of a word carries, so that `er` at the end is not `er` in the middle.
-const END_OF_WORD: &str = "</w>";
+pub(super) const END_OF_WORD: &str = "</w>";
 
 /// Pairs of symbols that become one symbol. A symbol need not be in the vocabulary.
 #[derive(Clone, Default)]

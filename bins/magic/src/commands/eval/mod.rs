@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, interrupt, print_json};
+use command_line::{Failure, Format, MetricTables, interrupt, print_json};
 use esc_metrics::classification::{Averaged, ClassificationReport, Labelled};
 use esc_metrics::interval::Resampling;
 use esc_metrics::{ComparedRow, ResourceFolders, Resources};
@@ -23,7 +23,7 @@ use strategy_prompting::RowFile;
 
 use self::answering::Answering;
 use self::round::Round;
-use crate::generator_arguments::{Eval, Tables};
+use crate::generator_arguments::Eval;
 
 const RESPONSES: &str = "responses.jsonl";
 const METRICS: &str = "metrics.json";
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
 }
 
 fn evaluator(options: &Eval) -> Result<(Evaluator, Resampling), Failure> {
-    let Tables { nltk_data, meteor, wordnet } = &options.tables;
+    let MetricTables { nltk_data, meteor, wordnet } = &options.tables;
     let folders = ResourceFolders { nltk_data: nltk_data.clone(), meteor: meteor.clone(), wordnet: wordnet.clone() };
     let resources = Resources::find_for(&metric_names(), &folders)?;
     let usual = Resampling::default();
