@@ -28,6 +28,9 @@ pub(crate) struct Candidates {
     /// Folder with train.txt (see `thtra process`)
     #[arg(long, default_value = "data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
+    /// Samples of `thtra prepare`, made of these dialogues; otherwise they are made now
+    #[arg(long, conflicts_with_all = ["max_input_length", "max_decoder_input_length"], value_name = "DIR")]
+    pub(crate) prepared: Option<PathBuf>,
     /// Where candidates and scores go
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -72,7 +75,7 @@ pub(crate) struct Scorer {
     pub(crate) helpfulness: Option<PathBuf>,
     /// Folder of the BERT below it, if it is not where it was
     #[arg(long, requires = "helpfulness", value_name = "DIR")]
-    pub(crate) encoder: Option<PathBuf>,
+    pub(crate) helpfulness_encoder: Option<PathBuf>,
     /// What it reads before a response: all that the seeker said in one go, the last turn, or the last three
     #[arg(
         long,

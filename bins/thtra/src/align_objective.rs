@@ -324,7 +324,7 @@ fn held_out_batch(batch: Result<AlignBatch, TrainingError>) -> Result<SampleBatc
 
 fn too_high(loss: f64, limit: f64) -> TrainingError {
     let problem = format!(
-        "the held-out loss is {loss:.3} nats per token, above the limit of {limit}: the model forgets how to speak; lower the learning rate or \
+        "the held-out loss is {loss:.3} nats per token, above the limit of {limit}: begin with a model that is trained, lower the learning rate or \
          the ranking's weight, or lengthen the warm-up"
     );
     TrainingError::Objective(problem.into())

@@ -38,8 +38,7 @@ pub(crate) enum Command {
     Candidates(Candidates),
     Align(Align),
     Run(Run),
-    /// demo
-    Demo,
+    Demo(Demo),
     /// Print shell completions
     Completions {
         /// Which shell
@@ -102,6 +101,26 @@ pub(crate) struct Prepare {
     pub(crate) layouts: Vec<Layout>,
     #[command(flatten)]
     pub(crate) lengths: LengthOptions,
+}
+
+/// Show what the three stages are good for, on built-in dialogues
+///
+/// A small BlenderBot-small learns from nothing: stage 1 also reads what the seeker says next, stage 2 also tells the situation, and beside them a model learns for as
+/// long without both. Models of helpfulness learn from the seekers' ratings, and in stage 3 the model is aligned to them. One table tells what each is worth.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  thtra demo
+  thtra demo --seeds 1 --steps 200 --samples 60")]
+pub(crate) struct Demo {
+    /// Repeat all trainings with so many seeds
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub(crate) seeds: u64,
+    /// Steps of each of the first two stages
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub(crate) steps: u64,
+    /// Training samples that get candidates in the third stage
+    #[arg(long, default_value_t = 200, value_parser = at_least_one(), value_name = "N")]
+    pub(crate) samples: usize,
 }
 
 /// How many tokens may stay.

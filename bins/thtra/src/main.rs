@@ -37,7 +37,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Candidates(options) => commands::candidates::run(options, format),
         Command::Align(options) => commands::align::run(options, format),
         Command::Run(options) => commands::run::run(options, &arguments.common),
-        Command::Demo => commands::demo::run(format),
+        Command::Demo(options) => commands::demo::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "thtra", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -5,17 +5,26 @@ use crate::program::said;
 #[test]
 fn help_names_every_subcommand() {
     let help = said(&["--help"]);
-    for name in ["process", "prepare", "completions"] {
+    for name in ["process", "prepare", "candidates", "align", "completions"] {
         assert!(help.contains(name), "{name}");
     }
 }
 
 #[test]
 fn every_command_shows_examples_of_itself() {
-    for name in ["process", "prepare"] {
+    for name in ["process", "prepare", "candidates", "align"] {
         let help = said(&[name, "--help"]);
         let (_, examples) = help.split_once("Example").unwrap_or_default();
         assert!(examples.contains(&format!("thtra {name}")), "{name}: {help}");
+    }
+}
+
+#[test]
+fn every_command_about_helpfulness_shows_examples_of_itself() {
+    for name in ["train", "eval", "score", "import"] {
+        let help = said(&["helpfulness", name, "--help"]);
+        let (_, examples) = help.split_once("Example").unwrap_or_default();
+        assert!(examples.contains(&format!("thtra helpfulness {name}")), "{name}: {help}");
     }
 }
 

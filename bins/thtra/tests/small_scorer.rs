@@ -31,7 +31,7 @@ pub(crate) fn scorer(encoder: &Path, seed: u64) -> TrainableHelpfulness {
     let config = HelpfulnessConfig { network, ..HelpfulnessConfig::preference(LabelTable::published(2).unwrap()) };
     let pupil = TrainableHelpfulness::fresh(encoder, config, seed).unwrap();
     for (name, variable) in pupil.parameters.iter() {
-        let values = training::normal_values(seed, name, variable.elem_count(), 1.0);
+        let values = training::normal_values(seed, name, variable.elem_count(), 0.5);
         variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu).unwrap()).unwrap();
     }
     pupil

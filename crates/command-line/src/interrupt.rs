@@ -2,11 +2,17 @@
 //!
 //! In a chat Ctrl-C ends the answer that is being made, and the chat while a line is waited for.
 
+use std::io;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static TERMINATED: AtomicBool = AtomicBool::new(false);
 static ENDS_AT_ONCE: AtomicBool = AtomicBool::new(false);
+
+/// How often somebody looks whether a process has ended.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Exit code of an interrupted job.
 pub const EXIT_CODE: u8 = 130;
@@ -52,6 +58,27 @@ pub fn end_at_once_during<T>(wait: impl FnOnce() -> T) -> T {
     let waited = wait();
     ENDS_AT_ONCE.store(false, Ordering::SeqCst);
     waited
+}
+
+/// Waits for a process that does a part of the job. A SIGTERM is passed on to it; Ctrl-C at a terminal reaches it by itself.
+///
+/// # Errors
+/// The system can't say how it ended.
+pub fn wait_for(child: &mut Child) -> io::Result<ExitStatus> {
+    let mut passed_on = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if TERMINATED.load(Ordering::Relaxed) && !passed_on {
+            passed_on = true;
+            if let Ok(process) = libc::pid_t::try_from(child.id()) {
+                // SAFETY: the process is a child that nobody has waited for, so that its number is still its own.
+                unsafe { libc::kill(process, libc::SIGTERM) };
+            }
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 extern "C" fn note(signal: libc::c_int) {

@@ -1,4 +1,4 @@
-//! Simulated raters divide in a known way. Which losses find it? Ten seeds, and a diagram of each loss in a temporary folder.
+//! Simulated raters divide in a known way. Which losses find it? Ten seeds, and a diagram of each loss among the temporary files.
 //!
 //! `cargo run --release -p helpfulness --example known_disagreement`
 
@@ -23,8 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// How far a model is from the truth, its Brier score, and its calibration error.
 fn judge(loss: PreferenceLoss, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
-    let folder = std::env::temp_dir().join("solace-known-disagreement");
-    let encoder = FrozenEncoder::create(&folder, &Simulation::words(), 48, seed, &Device::Cpu)?;
+    let encoder = FrozenEncoder::fresh(&Simulation::words(), 48, seed, &Device::Cpu)?;
     let labels = LabelTable::published(2)?;
     let mut config = HelpfulnessConfig::preference(labels.clone());
     config.network = NetworkOptions { prefix_length: 3, hidden: 24, prefix_dropout: 0.1, ..config.network };
@@ -48,6 +47,7 @@ fn judge(loss: PreferenceLoss, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
     };
     let distance = forecasts.iter().zip(&unseen).map(apart).sum::<f64>() / unseen.len() as f64;
     let report = CalibrationReport::new(&forecasts, 10)?;
-    report.figure(&format!("Trained with {loss}")).write(folder.join(loss.name()), &[charts::Format::Svg])?;
+    let diagram = std::env::temp_dir().join(format!("solace-reliability-{loss}"));
+    report.figure(&format!("Trained with {loss}")).write(diagram, &[charts::Format::Svg])?;
     Ok([distance, report.brier, report.calibration_error])
 }

@@ -18,6 +18,8 @@ pub struct FrozenEncoder {
     encoder: Arc<TextEncoder>,
     tokenizer: EncoderTokenizer,
     origin: Option<Origin>,
+    /// Of one that was drawn.
+    seed: Option<u64>,
 }
 
 /// Where it was read.
@@ -25,6 +27,12 @@ pub struct FrozenEncoder {
 struct Origin {
     folder: PathBuf,
     sha256: String,
+}
+
+impl Origin {
+    fn of(folder: &Path) -> Result<Self, HelpfulnessError> {
+        Ok(Self { folder: folder.to_owned(), sha256: weights_sha256(folder)? })
+    }
 }
 
 impl FrozenEncoder {
@@ -46,31 +54,37 @@ impl FrozenEncoder {
             let problem = format!("`{name}` is not whole: the folder lacks trained values");
             return Err(HelpfulnessError::file(folder, problem));
         }
-        let origin = Origin { folder: folder.to_owned(), sha256: weights_sha256(folder)? };
-        Ok(Self { origin: Some(origin), ..Self::new(encoder, tokenizer) })
+        Ok(Self { origin: Some(Origin::of(folder)?), ..Self::new(encoder, tokenizer) })
     }
 
-    /// Writes a folder with a small encoder that knows nothing, whose pieces are learned from `texts`, and opens it. A model on top of it learns
-    /// from words alone, without anything that would have to be fetched.
+    /// A small encoder that knows nothing, with values drawn from `seed` and pieces learned from `texts`. A model on top of it learns from words alone,
+    /// without anything that would have to be fetched. See [`Self::keep_in`].
     ///
     /// # Errors
-    /// A text can't be split into words, or a file can't be written.
-    pub fn create(
-        folder: &Path,
-        texts: &[&str],
-        longest: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self, HelpfulnessError> {
+    /// A text can't be split into words, or `longest` is 0.
+    pub fn fresh(texts: &[&str], longest: usize, seed: u64, device: &Device) -> Result<Self, HelpfulnessError> {
         let tokenizer = EncoderTokenizer::word_piece(&learn_pieces(texts, PIECES)?)?;
         let tiny = EncoderConfig::tiny(tokenizer.vocabulary_size(), tokenizer.padding().unwrap_or(0));
-        write_fresh_encoder(folder, &EncoderConfig { max_positions: longest, ..tiny }, &tokenizer, seed)?;
-        Self::open(folder, device)
+        let config = EncoderConfig { max_positions: longest, ..tiny };
+        let encoder = TextEncoder::load(&EncoderWeights::fresh(&config, device, seed), &config, device)?;
+        Ok(Self { seed: Some(seed), ..Self::new(encoder, tokenizer) })
+    }
+
+    /// Writes the folder of an encoder that was made by [`Self::fresh`], so that models on top of it can be opened again. Others stay where they are.
+    ///
+    /// # Errors
+    /// A file can't be written.
+    pub fn keep_in(&mut self, folder: &Path) -> Result<(), HelpfulnessError> {
+        if let Some(seed) = self.seed {
+            write_fresh_encoder(folder, self.encoder.config(), &self.tokenizer, seed)?;
+            self.origin = Some(Origin::of(folder)?);
+        }
+        Ok(())
     }
 
     /// Of an encoder in memory.
     pub fn new(encoder: TextEncoder, tokenizer: EncoderTokenizer) -> Self {
-        Self { encoder: Arc::new(encoder), tokenizer, origin: None }
+        Self { encoder: Arc::new(encoder), tokenizer, origin: None, seed: None }
     }
 
     /// The encoder.

@@ -12,15 +12,11 @@
 //!     AnyModel, Exchange, FrozenEncoder, HelpfulnessConfig, LabelTable, NetworkOptions, PreferenceDataset, PreferenceLoss, PreferenceObjective,
 //!     Simulation, TrainableHelpfulness,
 //! };
-//! use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder, learn_pieces};
 //! use training::{Control, Trainer, TrainerOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A BERT would be opened: FrozenEncoder::open(folder, &device).
-//! let tokenizer = EncoderTokenizer::word_piece(&learn_pieces(&Simulation::words(), 200)?)?;
-//! let shape = EncoderConfig { hidden_size: 16, ..EncoderConfig::tiny(tokenizer.vocabulary_size(), 0) };
-//! let encoder = TextEncoder::load(&EncoderWeights::fresh(&shape, &Device::Cpu, 1), &shape, &Device::Cpu)?;
-//! let encoder = FrozenEncoder::new(encoder, tokenizer);
+//! let encoder = FrozenEncoder::fresh(&Simulation::words(), 64, 1, &Device::Cpu)?;
 //!
 //! let labels = LabelTable::published(2)?;
 //! let mut config = HelpfulnessConfig::preference(labels.clone());

@@ -15,15 +15,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use candle_core::{D, Device, Tensor};
+use esc_metrics::correlation::spearman;
 use llm_runtime::LinearLoader;
 use serde::{Deserialize, Serialize};
 use text_encoder::{EncoderTokenizer, TextEncoder};
-use training::{Dataset, LossParts, Metric, Objective, Pass, TrainingError};
+use training::{Batches, Dataset, LossParts, Metric, Objective, Pass, SetScores, TrainingError};
 
 use crate::score::{ResponseScorer, Score};
 use crate::{
     EncodedExchange, Exchange, ExchangeLayout, HelpfulnessError, HelpfulnessRecord, LabelTable, NetworkOptions,
-    ResponseNetwork,
+    ResponseNetwork, SPEARMAN,
 };
 
 /// Where the trained part's names begin in a file.
@@ -371,10 +372,15 @@ impl OrdinalObjective {
         Self { model, ratings: ratings.max(1) }
     }
 
-    fn likelihood(&self, batch: &[RatedExample], pass: &Pass) -> Result<Tensor, HelpfulnessError> {
+    /// `log P` of all ratings, `[batch, ratings]`.
+    fn log_distribution(&self, batch: &[RatedExample], pass: &Pass) -> Result<Tensor, HelpfulnessError> {
         let inputs: Vec<&EncodedExchange> = batch.iter().map(|example| &example.input).collect();
         let raters: Vec<Option<usize>> = batch.iter().map(|example| example.rater).collect();
-        let log_distribution = self.model.log_distribution(&inputs, &raters, pass)?;
+        self.model.log_distribution(&inputs, &raters, pass)
+    }
+
+    /// `−log P` of the ratings that were given, summed up.
+    fn cost(&self, log_distribution: &Tensor, batch: &[RatedExample]) -> Result<Tensor, HelpfulnessError> {
         let steps = self.model.options.ratings;
         if let Some(example) = batch.iter().find(|example| example.rating >= steps) {
             let problem = format!("a rating of {}: the scale has {steps} steps", example.rating + 1);
@@ -390,13 +396,27 @@ impl Objective for OrdinalObjective {
     type Batch = Vec<RatedExample>;
 
     fn loss(&self, batch: &Vec<RatedExample>, pass: &Pass) -> Result<LossParts, TrainingError> {
-        let likelihood = self.likelihood(batch, pass)?;
+        let cost = self.cost(&self.log_distribution(batch, pass)?, batch)?;
         let weight = batch.len() as f64;
-        let sum = f64::from(likelihood.detach().to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+        let sum = f64::from(cost.to_scalar::<f32>()?);
         let penalty = (self.model.penalty()? * (weight / self.ratings as f64))?;
         let tokens = batch.iter().map(|example| example.input.token_count()).sum();
         let metrics = vec![Metric { name: RATING_LOSS, sum, weight }];
-        Ok(LossParts { sum: (likelihood + penalty)?, weight, tokens, metrics })
+        Ok(LossParts { sum: (cost + penalty)?, weight, tokens, metrics })
+    }
+
+    /// The loss is that of the ratings alone: the raters' priors have nothing to say about held-out ones.
+    fn evaluate(&self, batches: Batches<'_, Vec<RatedExample>>) -> Result<SetScores, TrainingError> {
+        let (mut loss, mut ratings) = (0.0, Vec::new());
+        for batch in batches {
+            let batch = batch?;
+            let log_distribution = self.log_distribution(&batch, &Pass::evaluation())?;
+            loss += f64::from(self.cost(&log_distribution, &batch)?.to_scalar::<f32>()?);
+            let expected = log_distribution.exp()?.to_vec2::<f32>()?.into_iter().map(|row| f64::from(score_of(row).rating));
+            ratings.extend(expected.zip(batch.iter().map(|example| example.rating as f64)));
+        }
+        let correlation = spearman(&ratings).map(|value| (SPEARMAN.to_owned(), value));
+        Ok(SetScores { loss: loss / ratings.len() as f64, metrics: correlation.into_iter().collect() })
     }
 }
 

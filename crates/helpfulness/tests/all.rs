@@ -4,5 +4,6 @@ mod golden_align;
 mod golden_helpfulness;
 mod learning;
 mod models;
+mod published;
 mod sequences;
 mod small;

@@ -53,8 +53,8 @@ pub(crate) fn run(options: &Align, format: Format) -> Result<ExitCode, Failure> 
     let scorer = OpenScorer::open(&options.scorer, &device)?;
     let folder = hugging_face_folder(&options.base, &options.machine)?;
     let responder = Responder::open(&folder, options.trainer().seed, &device)?;
-    let settings = settings(options, &folder, scorer.as_ref())?;
     let sets = Sets::read(options, &responder)?;
+    let settings = settings(options, &folder, scorer.as_ref())?;
     let mut objective = objective(options, &settings, &sets, &responder, scorer.as_ref())?;
     let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();

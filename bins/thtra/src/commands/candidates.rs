@@ -9,8 +9,9 @@ use llm_runtime::{sha256_of_files, weights_sha256};
 use serde::Serialize;
 use strategy_prompting::RowFile;
 use thtra::{
-    CANDIDATE_ROWS, CANDIDATES_FILE, CandidateMaker, CandidateRow, CandidateScorer, Dialogue, EncodedDialogues, Layout,
-    Part, Responder, SCORE_ROWS, Sample, SampleInDialogue, ScoreRow, place_id,
+    CANDIDATE_ROWS, CANDIDATES_FILE, CandidateMaker, CandidateRow, CandidateScorer, Dialogue, DialogueTokenizer,
+    EncodedDialogues, Layout, Lengths, Part, Prepared, Responder, SCORE_ROWS, Sample, SampleInDialogue, ScoreRow,
+    Wanted, place_id,
 };
 
 use super::scorer::{OpenScorer, short};
@@ -58,14 +59,28 @@ impl Task {
         let folder = hugging_face_folder(&options.model, &options.machine)?;
         // Nothing is drawn: a model without strategies has nothing to say about them.
         let responder = Responder::open(&folder, 0, device)?;
-        let lengths = options.lengths.lengths();
-        let mut samples =
-            EncodedDialogues::new(&responder.tokenizer, &dialogues)?.lay_out(Layout::Strat, lengths).samples;
+        let (lengths, mut samples) = Self::samples(options, &responder.tokenizer, &dialogues)?;
         samples.truncate(options.limit.unwrap_or(usize::MAX));
         let (model, data) = (short(weights_sha256(&folder)?), short(sha256_of_files(&[&path])?));
         let [reads, says] = [lengths.max_input_length, lengths.max_decoder_input_length];
         let made_by = format!("model {model}, dialogues {data}, at most {reads} and {says} tokens");
         Ok(Self { responder, dialogues, samples, made_by })
+    }
+
+    /// All training samples, and how many tokens of them could stay.
+    fn samples(
+        options: &Candidates,
+        tokenizer: &DialogueTokenizer,
+        dialogues: &[Dialogue],
+    ) -> Result<(Lengths, Vec<Sample>), Failure> {
+        let Some(prepared) = &options.prepared else {
+            let lengths = options.lengths.lengths();
+            let encoded = EncodedDialogues::new(tokenizer, dialogues)?.lay_out(Layout::Strat, lengths);
+            return Ok((lengths, encoded.samples));
+        };
+        let wanted = Wanted { data_dir: Some(&options.data_dir), tokenizer: Some(tokenizer), lengths: None };
+        let prepared = Prepared::open(prepared, wanted)?;
+        Ok((prepared.meta().lengths, prepared.read(Part::Train, Layout::Strat)?))
     }
 
     fn in_dialogue<'a>(&'a self, sample: &'a Sample) -> Option<SampleInDialogue<'a>> {

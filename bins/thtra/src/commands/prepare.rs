@@ -22,7 +22,9 @@ pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure
     let prepared = Prepared::create(&options.out, &options.data_dir, &tokenizer, lengths, &options.layouts, &mut done)?;
     progress.finish();
     if options.learn_tokenizer.is_some() {
-        tokenizer.tokenizer().save(&options.out.join(TOKENIZER_FOLDER))?;
+        let folder = options.out.join(TOKENIZER_FOLDER);
+        std::fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+        tokenizer.tokenizer().save(&folder)?;
     }
     match format {
         Format::Json => print_json(prepared.meta())?,

@@ -18,7 +18,7 @@ impl OpenScorer {
     /// `None` where none is named.
     pub(crate) fn open(options: &Scorer, device: &Device) -> Result<Option<Self>, Failure> {
         let Some(folder) = &options.helpfulness else { return Ok(None) };
-        let model = open_helpfulness(folder, options.encoder.as_deref(), device)?;
+        let model = open_helpfulness(folder, options.helpfulness_encoder.as_deref(), device)?;
         let folder = helpfulness_folder(folder);
         let sha256 = sha256_of_files(&[folder.join("helpfulness.json"), folder.join("helpfulness.safetensors")])?;
         Ok(Some(Self { model, name: format!("helpfulness {}", short(sha256)) }))

@@ -1,5 +1,7 @@
 //! Byte pairs learned from texts, for models that begin from nothing.
 
+use std::collections::BTreeSet;
+
 use llm_runtime::tokenizer::{Merge, Vocabulary, byte_level_json};
 use serde_json::{Map, Value};
 use tokenizers::models::bpe::{BPE, BpeTrainer, BpeTrainerBuilder};
@@ -53,13 +55,14 @@ pub(super) fn byte_pairs(texts: &[&str], size: usize) -> Result<Seq2SeqTokenizer
 
 /// Learns BlenderBot-small's kind of vocabulary of about `size` tokens: all letters there are, within words and at their ends, have their place in any case.
 pub(super) fn blenderbot_small(texts: &[&str], size: usize) -> Result<Seq2SeqTokenizer, Seq2SeqError> {
+    // The trainer numbers last letters as it meets them, in no order: it is told of them before.
+    let last_letters = last_letters(texts);
+    let first: Vec<&str> = FIRST_OF_BLENDERBOT.into_iter().chain(last_letters.iter().map(String::as_str)).collect();
     let trainer = BpeTrainer::builder()
         .vocab_size(size)
-        .special_tokens(special(&FIRST_OF_BLENDERBOT))
+        .special_tokens(special(&first))
         .end_of_word_suffix(END_OF_WORD.to_owned());
-    let model = train(trainer, texts, |text| {
-        Ok(pieces(text).filter(|piece| *piece != NEWLINE).map(str::to_lowercase).collect())
-    })?;
+    let model = train(trainer, texts, |text| Ok(lower_pieces(text).collect()))?;
     let mut vocabulary = Vocabulary::default();
     for (id, piece) in learned_pieces(&model)? {
         match (piece.strip_suffix(END_OF_WORD), FIRST_OF_BLENDERBOT.contains(&piece)) {
@@ -76,6 +79,16 @@ pub(super) fn blenderbot_small(texts: &[&str], size: usize) -> Result<Seq2SeqTok
         vocabulary.id(FIRST_OF_BLENDERBOT[3]).ok_or_else(|| invalid("a learned vocabulary has no `__unk__`"))?;
     let core = BlenderbotSmall::new(vocabulary, merges, unknown, &added);
     Seq2SeqTokenizer::assemble(Core::BlenderbotSmall(Box::new(core)), roles, added, Map::new())
+}
+
+fn lower_pieces(text: &str) -> impl Iterator<Item = String> {
+    pieces(text).filter(|piece| *piece != NEWLINE).map(str::to_lowercase)
+}
+
+/// The letters at the ends of words, as the trainer spells them.
+fn last_letters(texts: &[&str]) -> BTreeSet<String> {
+    let pieces = texts.iter().flat_map(|text| lower_pieces(text));
+    pieces.filter_map(|piece| Some(format!("{}{END_OF_WORD}", piece.chars().next_back()?))).collect()
 }
 
 fn special(tokens: &[&str]) -> Vec<TrainerToken> {

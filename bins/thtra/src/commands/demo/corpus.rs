@@ -4,33 +4,38 @@ use std::path::Path;
 
 use command_line::Failure;
 use demo_corpus::{Generator, Labels, Manner, Split};
-use esconv_data::Conversation;
-use thtra::{Dialogue, DialogueTokenizer, EncodedDialogues, Layout, Lengths, Sample};
+use helpfulness::HelpfulnessRecord;
+use thtra::{Dialogue, DialogueTokenizer, EncodedDialogues, Layout, Lengths, Sample, records_of};
 
+const TRAIN_DIALOGUES: u64 = 400;
+const VALID_DIALOGUES: u64 = 30;
+const TEST_DIALOGUES: u64 = 60;
 /// Tokens of the vocabulary, enough for whole words.
 const VOCABULARY: usize = 1100;
-
 /// What encoders read of these short dialogues, and what decoders say.
 pub(super) const LENGTHS: Lengths = Lengths { max_input_length: 64, max_decoder_input_length: 40 };
 
-/// Dialogues to learn from and dialogues to be answered.
+/// Dialogues to learn from, to choose by and to be answered.
 pub(super) struct DemoCorpus {
     pub(super) tokenizer: DialogueTokenizer,
     pub(super) train: Side,
-    pub(super) held_out: Side,
+    pub(super) valid: Side,
+    pub(super) test: Side,
 }
 
-/// Dialogues of one side.
+/// Dialogues, and what their seekers thought of the replies.
 pub(super) struct Side {
-    pub(super) conversations: Vec<Conversation>,
     pub(super) dialogues: Vec<Dialogue>,
+    pub(super) records: Vec<HelpfulnessRecord>,
 }
 
 impl DemoCorpus {
-    pub(super) fn new(train: u64, held_out: u64) -> Result<Self, Failure> {
-        let train = Side::new(Split::Train, train)?;
+    pub(super) fn new() -> Result<Self, Failure> {
+        let train = Side::new(Split::Train, 0..TRAIN_DIALOGUES)?;
         let tokenizer = DialogueTokenizer::learn(&train.dialogues, VOCABULARY)?;
-        Ok(Self { tokenizer, train, held_out: Side::new(Split::Heldout, held_out)? })
+        let valid = Side::new(Split::Heldout, 0..VALID_DIALOGUES)?;
+        let test = Side::new(Split::Heldout, VALID_DIALOGUES..VALID_DIALOGUES + TEST_DIALOGUES)?;
+        Ok(Self { tokenizer, train, valid, test })
     }
 
     pub(super) fn samples(&self, side: &Side, layout: Layout) -> Result<Vec<Sample>, Failure> {
@@ -39,11 +44,13 @@ impl DemoCorpus {
 }
 
 impl Side {
-    fn new(split: Split, count: u64) -> Result<Self, Failure> {
+    fn new(split: Split, numbers: std::ops::Range<u64>) -> Result<Self, Failure> {
         let generator = Generator::new(demo_corpus::SEED)?.with_manner(Manner::Responsive);
         let conversation = |number| generator.conversation_with(split.index(number), Labels::Esconv8).conversation;
-        let conversations: Vec<Conversation> = (0..count).map(conversation).collect();
+        let conversations: Vec<_> = numbers.map(conversation).collect();
         let dialogues = Dialogue::of_corpus(Path::new("the built-in dialogues"), &conversations)?;
-        Ok(Self { conversations, dialogues })
+        let numbered = conversations.iter().enumerate();
+        let records = numbered.flat_map(|(number, conversation)| records_of(number, conversation)).collect();
+        Ok(Self { dialogues, records })
     }
 }

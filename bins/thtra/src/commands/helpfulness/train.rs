@@ -66,20 +66,16 @@ pub(crate) fn run(options: &HelpfulnessTrain, format: Format) -> Result<ExitCode
         labels: records.labels.clone(),
         trainer,
     };
-    // What can be wrong about the encoder that is there is told before a run's folder is.
-    let device = options.machine.device.open()?;
-    let base = base.map(|folder| FrozenEncoder::open(&folder, &device)).transpose()?;
-    let run = open_run(&options.out, options.resume, &settings)?;
-    let folder = run.path().join(MODEL_FOLDER);
+    let (device, seed) = (options.machine.device.open()?, settings.trainer.seed);
     let encoder = match base {
-        Some(base) => base,
-        None => {
-            let (longest, seed) = (settings.layout.longest, settings.trainer.seed);
-            FrozenEncoder::create(&folder.join(ENCODER_FOLDER), &records.texts(), longest, seed, &device)?
-        }
+        Some(folder) => FrozenEncoder::open(&folder, &device)?,
+        None => FrozenEncoder::fresh(&records.texts(), settings.layout.longest, seed, &device)?,
     };
     let sets = Sets::new(&settings, &records, &encoder)?;
-    let pupil = TrainableHelpfulness::fresh(encoder, sets.config(&settings, &records), settings.trainer.seed)?;
+    let mut pupil = TrainableHelpfulness::fresh(encoder, sets.config(&settings, &records), seed)?;
+    let run = open_run(&options.out, options.resume, &settings)?;
+    let folder = run.path().join(MODEL_FOLDER);
+    pupil.model.encoder.keep_in(&folder.join(ENCODER_FOLDER))?;
     interrupt::listen();
     let summary = Lesson { options, settings: &settings, pupil: &pupil, run: &run }.learn(&sets)?;
     pupil.save(&folder)?;

@@ -59,15 +59,16 @@ pub(crate) fn run(options: &Run, common: &Common) -> Result<ExitCode, Failure> {
         tell(common, &format!("{place}: {}", command_line_of(stage)));
         let begun = Instant::now();
         let status = work(stage, options, common, out)?;
-        if interrupt::was_asked() || status.code() == Some(i32::from(interrupt::EXIT_CODE)) {
+        if status.success() {
+            record.add(stage, begun.elapsed().as_secs_f64())?;
+        }
+        if interrupt::was_asked_to_end() || status.code() == Some(i32::from(interrupt::EXIT_CODE)) {
             eprintln!("interrupted: the same command goes on");
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
         if !status.success() {
-            let message = format!("{} failed ({status}); its message is above", stage.name);
-            return Err(Failure::work(message));
+            return Err(Failure::work(format!("{} failed ({status}); its message is above", stage.name)));
         }
-        record.add(stage, begun.elapsed().as_secs_f64())?;
     }
     let compared = comparison::read(out, preset.models(), &stages, &record)?;
     match common.format {
@@ -94,7 +95,8 @@ fn work(stage: &Stage, options: &Run, common: &Common, out: &Path) -> Result<Exi
     if stage.resumes {
         command.args(options.machine.words());
     }
-    command.status().map_err(Failure::work)
+    let mut child = command.spawn().map_err(Failure::work)?;
+    interrupt::wait_for(&mut child).map_err(Failure::work)
 }
 
 /// As one could write it in a shell.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use command_line::{Failure, option_words};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::preset::Preset;
 use super::{HELPFULNESS, LOOK_AHEAD, SITUATION};
@@ -95,7 +95,9 @@ impl Wanted<'_> {
             ("--helpfulness", self.folder(HELPFULNESS)),
             ("--out", self.candidates_of(name)),
         ];
-        self.stage(&format!("candidates-{name}"), &["candidates"], wired, table, true)
+        let mut stage = self.stage(&format!("candidates-{name}"), &["candidates"], wired, table, true)?;
+        stage.words.extend(self.lengths()?);
+        Ok(stage)
     }
 
     fn align(&self, name: &str, table: &Table) -> Result<Stage, Failure> {
@@ -114,6 +116,7 @@ impl Wanted<'_> {
         let test = self.out.join("data").join(thtra::Part::Test.file()).display().to_string();
         let wired = [("--model", self.folder(name)), ("--data", test), ("--out", self.folder(&format!("eval/{name}")))];
         let mut stage = self.stage(&format!("eval-{name}"), &["eval"], wired, &self.preset.eval, true)?;
+        stage.words.extend(self.lengths()?);
         if self.preset.helpfulness.is_some() {
             stage.words.extend(["--helpfulness".to_owned(), self.folder(HELPFULNESS)]);
         }
@@ -122,6 +125,13 @@ impl Wanted<'_> {
             stage.words.extend(["--against".to_owned(), before]);
         }
         Ok(stage)
+    }
+
+    /// How many tokens may stay: where dialogues are laid out anew, as many as in the prepared samples.
+    fn lengths(&self) -> Result<Vec<String>, Failure> {
+        let is_length = |(name, _): &(&String, &Value)| name.starts_with("max-");
+        let own = self.preset.prepare.iter().filter(is_length).map(|(name, value)| (name.clone(), value.clone()));
+        option_words(&self.preset.file, &own.collect())
     }
 
     /// What a first training begins with.
