@@ -111,6 +111,24 @@ impl<'a> Answerer<'a> {
         &self.options
     }
 
+    /// Says what is wrong with the options before anything is answered.
+    ///
+    /// # Errors
+    /// An option makes no sense, or the longest answer is longer than the model takes.
+    pub fn check(&self) -> Result<(), Error> {
+        self.options.validate().map_err(Seq2SeqError::from)?;
+        let (longest, prompt) = (self.options.max_new_tokens, 1 + usize::from(self.mode.is_some()));
+        // The last new id is never read.
+        let most = (self.responder.model.model.config().max_positions + 1).saturating_sub(prompt);
+        if longest <= most {
+            return Ok(());
+        }
+        let problem = format!(
+            "an answer of {longest} tokens: behind the {prompt} that it begins with the model has places for {most}"
+        );
+        Err(Error::Setting(problem))
+    }
+
     /// Answers questions, all at once. An answer does not depend on the questions beside it.
     ///
     /// # Errors
@@ -120,8 +138,7 @@ impl<'a> Answerer<'a> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
-        // Refused before anything is computed.
-        self.options.validate().map_err(Seq2SeqError::from)?;
+        self.check()?;
         let model = &self.responder.model.model;
         let bos = self.responder.tokenizer.bos();
         let inputs = TokenBatch::of(questions.iter().map(|question| question.encoder_ids));

@@ -49,9 +49,8 @@ pub(crate) fn run(options: &Chat, format: Format) -> Result<ExitCode, Failure> {
     let lengths = options.lengths.lengths();
     lengths.check().map_err(Failure::wrong_use)?;
     let model = options.trained.open(&options.machine.device.open()?)?;
-    let screen = Screen::new(format);
     interrupt::listen();
-    Session {
+    let session = Session {
         model: &model,
         options,
         decoding,
@@ -59,9 +58,10 @@ pub(crate) fn run(options: &Chat, format: Format) -> Result<ExitCode, Failure> {
         conversation: Conversation::default(),
         followed: None,
         answers: 0,
-        screen,
-    }
-    .run()
+        screen: Screen::new(format),
+    };
+    session.answerer(session.decoding.clone()).0.check()?;
+    session.run()
 }
 
 /// A chat with everything around it.
