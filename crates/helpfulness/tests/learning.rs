@@ -150,7 +150,7 @@ fn evaluation_tells_rank_correlation_and_stops_early() {
     let best = esc_metrics::correlation::spearman(&known).unwrap();
     let (train, held_out) = (dataset(&train, &pupil.model), dataset(&held_out, &pupil.model));
     let objective = PreferenceObjective::new(model, PreferenceLoss::Soft);
-    let options = TrainerOptions { evaluate_every: 10, patience: 2, ..options(2000) };
+    let options = TrainerOptions { evaluate_every: 10, patience: 4, ..options(2000) };
     let trainer = Trainer {
         objective: &objective,
         train: &train,
@@ -161,7 +161,7 @@ fn evaluation_tells_rank_correlation_and_stops_early() {
     assert_eq!(summary.end, End::Early);
     let scores = trainer.evaluate(&held_out).unwrap();
     let spearman = scores.metrics.iter().find(|(name, _)| name == SPEARMAN).unwrap().1;
-    assert!(spearman > 0.8 * best, "{:?}, best {best}", scores.metrics);
+    assert!(spearman > 0.7 * best, "{:?}, best {best}", scores.metrics);
 }
 
 #[test]
