@@ -172,7 +172,7 @@ impl Texts {
             response: text_of(tokenizer, &response)?,
             situation: dialogue.map_or_else(String::new, |dialogue| dialogue.situation.clone()),
             context: context.into_iter().next().map_or_else(String::new, |turn| turn.text),
-            input_sha256: sha256_of(&format!("{ids:?} {:?} {response:?}", sample.labels)),
+            input_sha256: sha256_of(format!("{ids:?} {:?} {response:?}", sample.labels)),
         })
     }
 }
