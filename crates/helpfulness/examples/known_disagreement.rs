@@ -32,11 +32,11 @@ fn judge(loss: PreferenceLoss, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
     let AnyModel::Preference(model) = &pupil.model.model else { return Err("another model".into()) };
 
     let simulation = Simulation::new(0.8, seed);
-    let (train, unseen) = (simulation.records("training", 60, 8), simulation.records("unseen", 60, 6));
+    let (train, unseen) = (simulation.records("training", 80, 8), simulation.records("unseen", 60, 6));
     let (layout, tokenizer) = (&pupil.model.config.layout, pupil.model.encoder.tokenizer());
     let train = PreferenceDataset::of_records(train.iter().map(|known| &known.record), &labels, layout, tokenizer)?;
     let objective = PreferenceObjective::new(model.clone(), loss);
-    let options = TrainerOptions { max_steps: Some(90), batch: 16, learning_rate: 4e-3, ..TrainerOptions::default() };
+    let options = TrainerOptions { max_steps: Some(80), batch: 16, learning_rate: 1e-2, ..TrainerOptions::default() };
     let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
     trainer.run(&pupil.parameters, None, false, &mut |_| Ok(Control::Continue))?;
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::Device;
-use llm_runtime::weights_sha256;
-use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder, learn_pieces, write_fresh_encoder};
+use candle_core::{Device, Tensor};
+use llm_runtime::{Embedding, Linear, LinearLoader, weights_sha256};
+use text_encoder::{EncoderConfig, EncoderTokenizer, EncoderWeights, TextEncoder, learn_pieces, write_encoder};
 
 use crate::HelpfulnessError;
 
@@ -65,8 +65,8 @@ impl FrozenEncoder {
     pub fn fresh(texts: &[&str], longest: usize, seed: u64, device: &Device) -> Result<Self, HelpfulnessError> {
         let tokenizer = EncoderTokenizer::word_piece(&learn_pieces(texts, PIECES)?)?;
         let tiny = EncoderConfig::tiny(tokenizer.vocabulary_size(), tokenizer.padding().unwrap_or(0));
-        let config = EncoderConfig { max_positions: longest, ..tiny };
-        let encoder = TextEncoder::load(&EncoderWeights::fresh(&config, device, seed), &config, device)?;
+        let config = EncoderConfig { max_positions: longest, initializer_range: 0.02, ..tiny };
+        let encoder = TextEncoder::load(&Drawn::new(&config, device, seed), &config, device)?;
         Ok(Self { seed: Some(seed), ..Self::new(encoder, tokenizer) })
     }
 
@@ -76,7 +76,8 @@ impl FrozenEncoder {
     /// A file can't be written.
     pub fn keep_in(&mut self, folder: &Path) -> Result<(), HelpfulnessError> {
         if let Some(seed) = self.seed {
-            write_fresh_encoder(folder, self.encoder.config(), &self.tokenizer, seed)?;
+            let config = self.encoder.config();
+            write_encoder(folder, config, &self.tokenizer, &Drawn::new(config, &Device::Cpu, seed))?;
             self.origin = Some(Origin::of(folder)?);
         }
         Ok(())
@@ -105,5 +106,38 @@ impl FrozenEncoder {
     /// The folder that it was opened from; none for one in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.origin.as_ref().map(|origin| origin.folder.as_path())
+    }
+}
+
+/// Fresh values of an encoder that nothing trains: what a token is has to be louder than where it stands, or what is trained on top hears places.
+struct Drawn(EncoderWeights);
+
+/// How loud places and kinds of tokens are beside words.
+const PLACES: f64 = 0.1;
+
+impl Drawn {
+    fn new(config: &EncoderConfig, device: &Device, seed: u64) -> Self {
+        Self(EncoderWeights::fresh(config, device, seed))
+    }
+}
+
+impl LinearLoader for Drawn {
+    fn linear(&self, name: &str, from: usize, to: usize) -> Result<Arc<dyn Linear>, llm_runtime::Error> {
+        self.0.linear(name, from, to)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, llm_runtime::Error> {
+        self.0.tensor(name, shape)
+    }
+
+    fn embedding(&self, name: &str, vocabulary: usize, width: usize) -> Result<Embedding, llm_runtime::Error> {
+        match self.0.embedding(name, vocabulary, width)? {
+            Embedding::Dense(table) if !name.ends_with("word_embeddings") => Ok(Embedding::Dense((table * PLACES)?)),
+            other => Ok(other),
+        }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
     }
 }

@@ -412,7 +412,8 @@ impl Objective for OrdinalObjective {
             let batch = batch?;
             let log_distribution = self.log_distribution(&batch, &Pass::evaluation())?;
             loss += f64::from(self.cost(&log_distribution, &batch)?.to_scalar::<f32>()?);
-            let expected = log_distribution.exp()?.to_vec2::<f32>()?.into_iter().map(|row| f64::from(score_of(row).rating));
+            let expected =
+                log_distribution.exp()?.to_vec2::<f32>()?.into_iter().map(|row| f64::from(score_of(row).rating));
             ratings.extend(expected.zip(batch.iter().map(|example| example.rating as f64)));
         }
         let correlation = spearman(&ratings).map(|value| (SPEARMAN.to_owned(), value));

@@ -139,9 +139,8 @@ fn normal(random: &mut impl Rng) -> f64 {
 
 fn response(kind: usize, random: &mut impl Rng) -> String {
     let telling = TELLING[kind][random.random_range(0..2)];
-    let before = random.random_range(0..3);
-    let text = [words(random, before), telling.to_owned(), words(random, 3 - before)].join(" ");
-    text.trim().to_owned()
+    let filler = words(random, 1);
+    if random.random() { format!("{telling} {filler}") } else { format!("{filler} {telling}") }
 }
 
 fn words(random: &mut impl Rng, count: usize) -> String {

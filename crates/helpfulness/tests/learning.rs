@@ -1,12 +1,13 @@
 //! Training: it resumes to the bit, stops early, and learns what simulated raters know.
 
 use helpfulness::{
-    Forecast, HelpfulnessModel, HelpfulnessRecord, OrdinalObjective, PreferenceDataset, PreferenceLoss,
-    PreferenceObjective, RatedDataset, SPEARMAN, SimulatedRecord, Simulation, TrainableHelpfulness, brier_score,
+    AnyModel, Forecast, HelpfulnessConfig, HelpfulnessModel, HelpfulnessRecord, OrdinalObjective, PreferenceDataset,
+    PreferenceLoss, PreferenceObjective, RatedDataset, SPEARMAN, SimulatedRecord, Simulation, TrainableHelpfulness,
+    brier_score,
 };
 use training::{Control, End, Objective, Parameters, RunDir, TrainEvent, Trainer, TrainerOptions};
 
-use crate::small::{labels, ordinal, preference, values};
+use crate::small::{labels, learner, preference, values};
 
 fn bits(parameters: &Parameters) -> Vec<u64> {
     parameters.iter().flat_map(|(_, variable)| values(variable.as_tensor())).map(f64::to_bits).collect()
@@ -26,7 +27,7 @@ fn options(steps: u64) -> TrainerOptions {
     TrainerOptions {
         max_steps: Some(steps),
         batch: 16,
-        learning_rate: 4e-3,
+        learning_rate: 1e-2,
         evaluation_batch: 64,
         divergence_factor: 0.0,
         ..TrainerOptions::default()
@@ -35,7 +36,8 @@ fn options(steps: u64) -> TrainerOptions {
 
 /// Trains d-PM's network with a loss.
 fn taught(records: &[SimulatedRecord], loss: PreferenceLoss, seed: u64, steps: u64) -> TrainableHelpfulness {
-    let (pupil, model) = preference(seed);
+    let pupil = learner(HelpfulnessConfig::preference(labels()), seed);
+    let AnyModel::Preference(model) = pupil.model.model.clone() else { panic!("another model") };
     let train = dataset(records, &pupil.model);
     let (objective, options) = (PreferenceObjective::new(model, loss), options(steps));
     let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
@@ -44,9 +46,12 @@ fn taught(records: &[SimulatedRecord], loss: PreferenceLoss, seed: u64, steps: u
 }
 
 fn taught_ordinal(records: &[SimulatedRecord], seed: u64, steps: u64) -> TrainableHelpfulness {
-    let raters = ratings(records, &preference(seed).0.model).raters().to_vec();
-    let (pupil, model) = ordinal(seed, raters);
+    let mut raters: Vec<String> = records.iter().map(|simulated| simulated.record.conversation_name()).collect();
+    raters.dedup();
+    let pupil = learner(HelpfulnessConfig::ordinal(labels(), raters), seed);
+    let AnyModel::Ordinal(model) = pupil.model.model.clone() else { panic!("another model") };
     let train = ratings(records, &pupil.model);
+    assert_eq!(train.raters(), model.raters());
     let (objective, options) = (OrdinalObjective::new(model, train.examples().len()), options(steps));
     let trainer = Trainer { objective: &objective, train: &train, evaluation: Vec::new(), options: &options };
     trainer.run(&pupil.parameters, None, false, &mut |_| Ok(Control::Continue)).unwrap();
@@ -69,34 +74,26 @@ fn outcome(pupil: &TrainableHelpfulness, records: &[SimulatedRecord], simulation
     Outcome { distance: distances / records.len() as f64, brier: brier_score(&forecasts).unwrap() }
 }
 
-/// Over ten seeds, both models that estimate how annotators divide find it within 0.05 on average, and have a better Brier score with raters who were never
-/// seen than the same network taught the majority's vote. d-PM's own loss looks for one class: it is further away, which is recorded here.
+/// Over ten seeds, both models that estimate how annotators divide are within 0.08 of it on average over responses, and have a better Brier score with
+/// raters who were never seen than the same network taught the majority's vote. d-PM's own loss looks for one class: it is further away than all of them.
 #[test]
 fn simulated_disagreement_is_found_and_beats_the_majority_vote() {
     for seed in 0..10 {
         let simulation = Simulation::new(0.8, seed);
-        let (train, unseen) = (simulation.records("training", 60, 8), simulation.records("unseen", 60, 6));
-        let of = |pupil: &TrainableHelpfulness| outcome(pupil, &unseen, &simulation);
-        let majority = of(&taught(&train, PreferenceLoss::Majority, seed, 90));
-        let soft = of(&taught(&train, PreferenceLoss::Soft, seed, 90));
-        let ordinal = of(&taught_ordinal(&train, seed, 90));
-        let implicit = of(&taught(&train, PreferenceLoss::Rq, seed, 90));
-        println!(
-            "seed {seed}: distance soft {:.3} ordinal {:.3} majority {:.3} rq {:.3}; Brier {:.3} {:.3} {:.3} {:.3}",
-            soft.distance,
-            ordinal.distance,
-            majority.distance,
-            implicit.distance,
-            soft.brier,
-            ordinal.brier,
-            majority.brier,
-            implicit.brier
-        );
-        for (name, model) in [("soft", &soft), ("ordinal", &ordinal)] {
-            assert!(model.distance < 0.05, "seed {seed}, {name}: {}", model.distance);
-            assert!(model.brier < majority.brier, "seed {seed}, {name}: {} and {}", model.brier, majority.brier);
+        let (train, unseen) = (simulation.records("training", 80, 8), simulation.records("unseen", 60, 6));
+        let of = |pupil: TrainableHelpfulness| outcome(&pupil, &unseen, &simulation);
+        let majority = of(taught(&train, PreferenceLoss::Majority, seed, 80));
+        let soft = of(taught(&train, PreferenceLoss::Soft, seed, 80));
+        let ordinal = of(taught_ordinal(&train, seed, 80));
+        let implicit = of(taught(&train, PreferenceLoss::Rq, seed, 80));
+        for (name, model) in [("soft", &soft), ("ordinal", &ordinal), ("majority", &majority), ("rq", &implicit)] {
+            println!("seed {seed}, {name}: distance {:.3}, Brier {:.3}", model.distance, model.brier);
         }
-        assert!(implicit.distance > soft.distance, "seed {seed}: {}", implicit.distance);
+        for (name, model) in [("soft", &soft), ("ordinal", &ordinal)] {
+            assert!(model.distance < 0.08, "seed {seed}, {name}: {}", model.distance);
+            assert!(model.brier < majority.brier, "seed {seed}, {name}: {} and {}", model.brier, majority.brier);
+            assert!(model.distance < implicit.distance, "seed {seed}, {name}: {}", implicit.distance);
+        }
     }
 }
 
@@ -139,10 +136,21 @@ fn an_interrupted_run_ends_with_the_same_bits() {
 fn evaluation_tells_rank_correlation_and_stops_early() {
     let simulation = Simulation::new(0.5, 2);
     let (train, held_out) = (simulation.records("training", 40, 6), simulation.records("held out", 20, 6));
-    let (pupil, model) = preference(2);
+    let pupil = learner(HelpfulnessConfig::preference(labels()), 2);
+    let AnyModel::Preference(model) = pupil.model.model.clone() else { panic!("another model") };
+    // What can be had: raters are severe or not, and the same response is rated differently.
+    let known: Vec<(f64, f64)> = held_out
+        .iter()
+        .map(|simulated| {
+            let annotations = labels().classes_of(&simulated.record.responses[0].annotations).unwrap();
+            let helpful = annotations.iter().filter(|class| **class == Some(0)).count();
+            (simulation.helpful_share(simulated.kind), helpful as f64)
+        })
+        .collect();
+    let best = esc_metrics::correlation::spearman(&known).unwrap();
     let (train, held_out) = (dataset(&train, &pupil.model), dataset(&held_out, &pupil.model));
     let objective = PreferenceObjective::new(model, PreferenceLoss::Soft);
-    let options = TrainerOptions { evaluate_every: 10, patience: 2, learning_rate: 1e-2, ..options(2000) };
+    let options = TrainerOptions { evaluate_every: 10, patience: 2, ..options(2000) };
     let trainer = Trainer {
         objective: &objective,
         train: &train,
@@ -153,14 +161,14 @@ fn evaluation_tells_rank_correlation_and_stops_early() {
     assert_eq!(summary.end, End::Early);
     let scores = trainer.evaluate(&held_out).unwrap();
     let spearman = scores.metrics.iter().find(|(name, _)| name == SPEARMAN).unwrap().1;
-    assert!(spearman > 0.5, "{:?}", scores.metrics);
+    assert!(spearman > 0.8 * best, "{:?}, best {best}", scores.metrics);
 }
 
 #[test]
 fn the_ordinal_model_finds_who_is_severe() {
     let records = Simulation::new(1.0, 4).records("training", 12, 30);
     let pupil = taught_ordinal(&records, 4, 150);
-    let helpfulness::AnyModel::Ordinal(model) = &pupil.model.model else { panic!("another model") };
+    let AnyModel::Ordinal(model) = &pupil.model.model else { panic!("another model") };
     let found = model.severities().unwrap();
     let pairs: Vec<(f64, f64)> = (0..found.len())
         .map(|rater| {

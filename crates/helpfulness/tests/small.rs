@@ -22,6 +22,12 @@ pub(crate) fn encoder(seed: u64) -> FrozenEncoder {
     FrozenEncoder::new(TextEncoder::load(&weights, &config, &Device::Cpu).unwrap(), tokenizer)
 }
 
+/// One whose words can be told apart by what learns on top of it.
+pub(crate) fn learner(config: HelpfulnessConfig, seed: u64) -> TrainableHelpfulness {
+    let encoder = FrozenEncoder::fresh(&Simulation::words(), 48, seed, &Device::Cpu).unwrap();
+    TrainableHelpfulness::fresh(encoder, small(config), seed).unwrap()
+}
+
 pub(crate) fn small(config: HelpfulnessConfig) -> HelpfulnessConfig {
     let network = NetworkOptions { prefix_length: 3, hidden: 24, prefix_dropout: 0.1, ..config.network };
     let mut config = HelpfulnessConfig { network, ..config };

@@ -73,7 +73,7 @@ pub use error::EncoderError;
 pub use inference::ReadingOptions;
 pub use objective::{ACCURACY, ClassificationBatch, ClassificationDataset, ClassificationObjective, MACRO_F1};
 pub use prefix::{LayerPrefix, Prefixes};
-pub use pretrained::{Prediction, SentenceEncoder, TextClassifier, TrainableClassifier, write_fresh_encoder};
+pub use pretrained::{Prediction, SentenceEncoder, TextClassifier, TrainableClassifier, write_encoder};
 pub use scoring::ScoringEncoder;
 pub use tokenizer::EncoderTokenizer;
 pub use vocabulary::learn_pieces;

@@ -229,19 +229,17 @@ fn of_length_one(vector: Vec<f32>) -> Vec<f32> {
     vector.into_iter().map(|value| (f64::from(value) / length) as f32).collect()
 }
 
-/// Writes a Hugging Face folder of an encoder that knows nothing, with values drawn from `seed`: to be trained, or to be kept as it is below
-/// something that is trained.
+/// Writes a Hugging Face folder of an encoder without a head, whose values `weights` gives.
 ///
 /// # Errors
 /// The configuration makes no sense, or a file can't be written.
-pub fn write_fresh_encoder(
+pub fn write_encoder(
     folder: &Path,
     config: &EncoderConfig,
     tokenizer: &EncoderTokenizer,
-    seed: u64,
+    weights: &dyn llm_runtime::LinearLoader,
 ) -> Result<(), EncoderError> {
-    let weights = EncoderWeights::fresh(config, &Device::Cpu, seed);
-    let variables = VariableLoader::new(&weights);
+    let variables = VariableLoader::new(weights);
     TextEncoder::load(&variables, config, &Device::Cpu)?;
     write_folder(folder, config, &[], tokenizer, &variables.into_parameters())
 }
