@@ -78,11 +78,19 @@ def nlg_eval(said, meant):
     return found
 
 
+def json_lines(path):
+    with path.open() as lines:
+        return [json.loads(line) for line in lines]
+
+
 def main(folder):
     worst = 0.0
+    # A file of answers may hold more than were scored.
+    places = [(row["sample_id"], row["turn"]) for row in json_lines(folder / "metrics_list.jsonl")]
     for evaluation in json.loads((folder / "metrics.json").read_text())["evaluations"]:
         mode = evaluation["mode"] or "none"
-        rows = [json.loads(line) for line in (folder / FILES.get(mode, "generations.jsonl")).open()]
+        answers = {(row["sample_id"], row["turn"]): row for row in json_lines(folder / FILES.get(mode, "generations.jsonl"))}
+        rows = [answers[place] for place in places]
         said, meant = ([words(row[name]) for row in rows] for name in ("generation", "response"))
         theirs = thu_coai(said, meant) | nlg_eval(said, meant)
         theirs["perplexity"] = math.exp(sum(row["loss"] for row in rows) / sum(row["token_num"] for row in rows))

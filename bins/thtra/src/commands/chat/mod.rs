@@ -140,7 +140,10 @@ impl Session<'_> {
         let ids = self.encoder_ids(&self.conversation, &said)?;
         let (answerer, mode) = self.answerer(self.decoding.clone());
         let answer = first(answerer.answer(&[self.question(&ids)])?)?;
-        let text = answer.responses.first().map_or(Ok(String::new()), |best| answerer.text(&best.ids))?;
+        let text = match answer.responses.first() {
+            Some(best) => answerer.text(&best.ids)?,
+            None => String::new(),
+        };
         self.answers += 1;
         if text.is_empty() {
             return self.tell(Err("the answer is empty and was not kept; say it again for another one".to_owned()));
