@@ -111,6 +111,24 @@ impl<'a> Answerer<'a> {
         &self.options
     }
 
+    /// Says what is wrong with the options before anything is answered.
+    ///
+    /// # Errors
+    /// An option makes no sense, or the longest answer is longer than the model takes.
+    pub fn check(&self) -> Result<(), Error> {
+        self.options.validate().map_err(Seq2SeqError::from)?;
+        let (longest, prompt) = (self.options.max_new_tokens, 1 + usize::from(self.mode.is_some()));
+        // The last new id is never read.
+        let most = (self.responder.model.model.config().max_positions + 1).saturating_sub(prompt);
+        if longest <= most {
+            return Ok(());
+        }
+        let problem = format!(
+            "an answer of {longest} tokens: behind the {prompt} that it begins with the model has places for {most}"
+        );
+        Err(Error::Setting(problem))
+    }
+
     /// Answers questions, all at once. An answer does not depend on the questions beside it.
     ///
     /// # Errors
@@ -120,8 +138,7 @@ impl<'a> Answerer<'a> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
-        // Refused before anything is computed.
-        self.options.validate().map_err(Seq2SeqError::from)?;
+        self.check()?;
         let model = &self.responder.model.model;
         let bos = self.responder.tokenizer.bos();
         let inputs = TokenBatch::of(questions.iter().map(|question| question.encoder_ids));
@@ -163,25 +180,17 @@ impl<'a> Answerer<'a> {
     ) -> Result<StrategyPrediction, Error> {
         let first = self.responder.tokenizer.first_strategy() as usize;
         let logits = logits.get(first..first + Strategy::ALL.len()).unwrap_or_default().to_vec();
-        let generator = match mode {
-            StrategyMode::Sample => Some(seeded_stream(self.options.seed, &format!("strategy/{}", question.stream))),
-            _ => None,
-        };
         let chosen = match mode {
             StrategyMode::Given(strategy) => strategy,
             StrategyMode::Gold => question.gold.ok_or_else(|| {
                 Error::Setting(format!("question {row} has no annotated strategy: the mode `gold` needs one"))
             })?,
-            StrategyMode::Argmax | StrategyMode::Sample => {
-                let mut chain = ProcessorChain::new();
-                if generator.is_some() {
-                    chain.push(TopP { top_p: STRATEGY_TOP_P, min_tokens_to_keep: 1 });
-                }
-                let mut sampler = Sampler::with_processors(chain, generator);
-                let failed = |problem: SamplingError| Seq2SeqError::Decoding { row, problem };
-                let place = sampler.sample(&mut logits.clone(), &[]).map_err(failed)?;
-                // One of eight logits.
-                Strategy::ALL.get(place as usize).copied().unwrap_or(Strategy::Others)
+            StrategyMode::Argmax => picked(row, &logits, Sampler::with_processors(ProcessorChain::new(), None))?,
+            StrategyMode::Sample => {
+                let mut likely = ProcessorChain::new();
+                likely.push(TopP { top_p: STRATEGY_TOP_P, min_tokens_to_keep: 1 });
+                let generator = seeded_stream(self.options.seed, &format!("strategy/{}", question.stream));
+                picked(row, &logits, Sampler::with_processors(likely, Some(generator)))?
             }
         };
         Ok(StrategyPrediction { chosen, logits })
@@ -198,6 +207,14 @@ impl StrategyPrediction {
     pub fn probabilities(&self) -> Vec<f32> {
         log_softmax(&self.logits).into_iter().map(f32::exp).collect()
     }
+}
+
+/// The strategy that a sampler picks by the logits of all eight.
+fn picked(row: usize, logits: &[f32], mut sampler: Sampler) -> Result<Strategy, Error> {
+    let failed = |problem: SamplingError| Seq2SeqError::Decoding { row, problem };
+    let place = sampler.sample(&mut logits.to_vec(), &[]).map_err(failed)?;
+    // One of eight logits.
+    Ok(Strategy::ALL.get(place as usize).copied().unwrap_or(Strategy::Others))
 }
 
 /// The text of ids up to the first EOS. An unknown token stays to be seen; what begins or pads a sequence does not.

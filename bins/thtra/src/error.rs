@@ -79,19 +79,33 @@ pub enum Error {
     Setting(String),
     /// Records could not be read or written, or a helpfulness model can't be built or asked.
     #[error(transparent)]
-    Helpfulness(#[from] helpfulness::HelpfulnessError),
+    Helpfulness(Box<helpfulness::HelpfulnessError>),
     /// The tokenizer could not be read or used.
     #[error(transparent)]
     Tokenizer(#[from] seq2seq::Seq2SeqError),
     /// A file could not be written whole, or its rows could not be read.
     #[error(transparent)]
-    Rows(#[from] strategy_prompting::Error),
+    Rows(Box<strategy_prompting::Error>),
     /// A score could not be computed.
     #[error(transparent)]
     Metrics(#[from] esc_metrics::Error),
     /// A file could not be hashed.
     #[error(transparent)]
     Hash(#[from] llm_runtime::Error),
+}
+
+// The largest ones are boxed, so that a result without an error stays small.
+
+impl From<strategy_prompting::Error> for Error {
+    fn from(error: strategy_prompting::Error) -> Self {
+        Self::Rows(Box::new(error))
+    }
+}
+
+impl From<helpfulness::HelpfulnessError> for Error {
+    fn from(error: helpfulness::HelpfulnessError) -> Self {
+        Self::Helpfulness(Box::new(error))
+    }
 }
 
 impl Error {

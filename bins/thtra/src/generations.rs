@@ -172,7 +172,7 @@ impl Texts {
             response: text_of(tokenizer, &response)?,
             situation: dialogue.map_or_else(String::new, |dialogue| dialogue.situation.clone()),
             context: context.into_iter().next().map_or_else(String::new, |turn| turn.text),
-            input_sha256: sha256_of(&format!("{ids:?} {:?} {response:?}", sample.labels)),
+            input_sha256: sha256_of(format!("{ids:?} {:?} {response:?}", sample.labels)),
         })
     }
 }
@@ -189,7 +189,7 @@ impl<'a> Inference<'a> {
     /// With an answerer for the model: one without strategies for [`Layout::Vanilla`], where the mode has no meaning.
     ///
     /// # Errors
-    /// The vocabulary has no room for strategies.
+    /// The vocabulary has no room for strategies, or as [`Answerer::check`].
     pub fn new(
         model: &'a TrainedModel,
         mode: StrategyMode,
@@ -207,6 +207,7 @@ impl<'a> Inference<'a> {
                 (Answerer::new(responder, mode, options, seed), StageObjective::new(weights)?, Some(mode))
             }
         };
+        answerer.check()?;
         let said = serde_json::to_string(answerer.options()).map_err(|error| Error::Setting(error.to_string()))?;
         let mode_name = mode.map_or_else(|| "no strategies".into(), StrategyMode::name);
         let maker = format!("{} {mode_name} {said}", model.sha256);

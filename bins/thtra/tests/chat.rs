@@ -90,8 +90,11 @@ fn commands_show_take_back_and_keep_the_chat() {
 #[test]
 fn a_model_without_strategies_chats_without_them() {
     let place = place();
-    let (printed, complaints) =
-        chat(&place, &["--layout", "vanilla"], "I failed.\n/strategy Question\n/candidates 2\n");
+    let (printed, complaints) = chat(
+        &place,
+        &["--layout", "vanilla", "--temperature", "1000", "--top-p", "1"],
+        "I failed.\n/strategy Question\n/candidates 2\n",
+    );
     assert!(printed.starts_with("supporter> "), "{printed}");
     assert!(complaints.contains("this model knows no strategies"), "{complaints}");
 }

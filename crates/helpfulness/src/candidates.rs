@@ -128,7 +128,7 @@ mod tests {
         let sample = RankedSample { context: vec![4], gold: vec![5, 2], candidates: vec![vec![6, 7, 2]] };
         samples.push(sample.clone()).unwrap();
         assert_eq!((samples.len(), samples.lengths()), (1, vec![6]));
-        assert_eq!(samples.batch(&[0]).unwrap(), [sample.clone()]);
+        assert_eq!(samples.batch(&[0]).unwrap(), vec![sample.clone()]);
         assert!(samples.push(RankedSample { gold: vec![], ..sample.clone() }).is_err());
         assert!(samples.push(RankedSample { candidates: vec![vec![]], ..sample }).is_err());
         assert!(samples.batch(&[1]).is_err());

@@ -141,7 +141,7 @@ impl Golden {
 }
 
 #[test]
-fn golden_helpfulness_layout() {
+fn golden_thtra_helpfulness_layout() {
     let (Some(folder), Some(vocabulary)) = (folder(), data("tokenizers/bert-base-uncased")) else { return };
     let tokenizer = EncoderTokenizer::open(&vocabulary).unwrap();
     let inputs = json(&folder.join("inputs.json"));
@@ -164,7 +164,7 @@ fn golden_helpfulness_layout() {
 
 /// Hidden states of padding are compared, too: there it is made of explicit tokens that no other looks at.
 #[test]
-fn golden_helpfulness_hidden_states_and_prefixes() {
+fn golden_thtra_helpfulness_hidden_states_and_prefixes() {
     let Some(folder) = folder() else { return };
     let golden = Golden::open(folder, Mask::Own);
     let expected = tensors(&golden.folder.join("d-PM.fixed.safetensors"));
@@ -192,7 +192,7 @@ fn golden_helpfulness_hidden_states_and_prefixes() {
 }
 
 #[test]
-fn golden_helpfulness_scores_and_losses() {
+fn golden_thtra_helpfulness_scores_and_losses() {
     let Some(folder) = folder() else { return };
     let losses = json(&folder.join("losses.json"));
     for (mask, name, tolerance) in SCORES {
@@ -229,7 +229,7 @@ fn golden_helpfulness_scores_and_losses() {
 
 /// Every trained tensor has its gradient, and there are no others.
 #[test]
-fn golden_helpfulness_gradients() {
+fn golden_thtra_helpfulness_gradients() {
     let Some(folder) = folder() else { return };
     for (mask, name, tolerance) in SCORES {
         let golden = Golden::open(folder.clone(), mask);
@@ -250,7 +250,7 @@ fn golden_helpfulness_gradients() {
 
 /// The loss functions on fixed tensors: values by row, their mean, and its gradient with respect to the logits.
 #[test]
-fn golden_helpfulness_loss_functions() {
+fn golden_thtra_helpfulness_loss_functions() {
     let Some(folder) = folder() else { return };
     let golden = tensors(&folder.join("loss_functions.safetensors"));
     let losses = json(&folder.join("losses.json"));

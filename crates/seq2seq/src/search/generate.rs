@@ -81,7 +81,7 @@ impl Seq2SeqModel {
     /// Decodes answers to what the encoder made of each row.
     ///
     /// # Errors
-    /// There are not as many rows as sequences of the memory, the longest answer is longer than the model takes, or as [`decode`].
+    /// There are not as many rows as sequences of the memory, the longest answer is longer than the model takes, or as [`decode`](super::decode()).
     pub fn generate_over(
         &self,
         memory: &HiddenStates,
@@ -95,7 +95,7 @@ impl Seq2SeqModel {
     ///
     /// # Errors
     /// There are not as many rows as outputs, nothing of the prompts is left, the longest answer is longer than the model takes, or as
-    /// [`decode`](super::decode).
+    /// [`decode`](super::decode()).
     pub fn generate_from(
         &self,
         mut begun: CachedDecoder<'_>,

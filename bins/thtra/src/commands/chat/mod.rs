@@ -49,9 +49,8 @@ pub(crate) fn run(options: &Chat, format: Format) -> Result<ExitCode, Failure> {
     let lengths = options.lengths.lengths();
     lengths.check().map_err(Failure::wrong_use)?;
     let model = options.trained.open(&options.machine.device.open()?)?;
-    let screen = Screen::new(format);
     interrupt::listen();
-    Session {
+    let session = Session {
         model: &model,
         options,
         decoding,
@@ -59,9 +58,10 @@ pub(crate) fn run(options: &Chat, format: Format) -> Result<ExitCode, Failure> {
         conversation: Conversation::default(),
         followed: None,
         answers: 0,
-        screen,
-    }
-    .run()
+        screen: Screen::new(format),
+    };
+    session.answerer(session.decoding.clone()).0.check()?;
+    session.run()
 }
 
 /// A chat with everything around it.
@@ -140,7 +140,10 @@ impl Session<'_> {
         let ids = self.encoder_ids(&self.conversation, &said)?;
         let (answerer, mode) = self.answerer(self.decoding.clone());
         let answer = first(answerer.answer(&[self.question(&ids)])?)?;
-        let text = answer.responses.first().map_or(Ok(String::new()), |best| answerer.text(&best.ids))?;
+        let text = match answer.responses.first() {
+            Some(best) => answerer.text(&best.ids)?,
+            None => String::new(),
+        };
         self.answers += 1;
         if text.is_empty() {
             return self.tell(Err("the answer is empty and was not kept; say it again for another one".to_owned()));
