@@ -1,9 +1,11 @@
-"""The library's side of the bench `seq2seq`, which starts this program: decoding and training of a BART folder with transformers and torch.
+"""The library's side of the bench `encoder-decoder`, which starts this program: decoding and training of a BART folder with transformers and torch, and
+candidates of a BlenderBot-small folder.
 
-    python seq2seq_transformers.py FOLDER --task decode|train --threads 2
+    python seq2seq_transformers.py FOLDER --task decode|train|candidates --threads 2
 
 Reads requests and writes answers as lines of JSON, the first answer when the model is loaded. Decoding: `{"inputs": [[ids]], "beams": n, "new": n}`
-gives the best hypothesis' new ids. Training: the first line is the batch, `{"inputs": [[ids]], "labels": [[ids]]}`, each further line
+gives the best hypothesis' new ids. Candidates: `{"inputs": [[ids]], "prompts": [[ids]], "candidates": n, "penalty": x, "new": n, "least": n, "banned":
+[ids]}` gives the new ids of all hypotheses of a diverse beam search. Training: the first line is the batch, `{"inputs": [[ids]], "labels": [[ids]]}`, each further line
 asks for a step and is answered with loss and gradient norm. Answers have the seconds that the work took and the peak of resident memory.
 """
 
@@ -15,13 +17,13 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import BartForConditionalGeneration
+from transformers import AutoModelForSeq2SeqLM
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--task", choices=["decode", "train"], required=True)
+    parser.add_argument("--task", choices=["decode", "train", "candidates"], required=True)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -54,6 +56,41 @@ def decode(model):
         answer(seconds=time.perf_counter() - started, ids=found[:, 1:].tolist())
 
 
+def candidates(model):
+    model.eval()
+    answer(name=f"transformers {transformers.__version__}, torch {torch.__version__}")
+    pad, eos = model.config.pad_token_id, model.config.eos_token_id
+    for request in requests():
+        rows, count = request["inputs"], request["candidates"]
+        longest = max(len(row) for row in rows)
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        prompts = torch.tensor(request["prompts"])
+        started = time.perf_counter()
+        with torch.inference_mode():
+            found = model.generate(
+                ids,
+                attention_mask=mask,
+                decoder_input_ids=prompts,
+                do_sample=False,
+                num_beams=count,
+                num_beam_groups=count,
+                num_return_sequences=count,
+                diversity_penalty=request["penalty"],
+                length_penalty=1.0,
+                min_length=request["least"],
+                max_length=prompts.shape[1] + request["new"],
+                forced_eos_token_id=eos,
+                bad_words_ids=[[id] for id in request["banned"]],
+            )
+        seconds = time.perf_counter() - started
+        answer(seconds=seconds, ids=[until(row, eos) for row in found[:, prompts.shape[1] :].tolist()])
+
+
+def until(ids, eos):
+    return ids[: ids.index(eos) + 1] if eos in ids else ids
+
+
 def train(model):
     model.train()
     answer(name=f"torch {torch.__version__}, transformers {transformers.__version__}")
@@ -74,8 +111,8 @@ def train(model):
 def main():
     options = arguments()
     torch.set_num_threads(options.threads)
-    model = BartForConditionalGeneration.from_pretrained(options.folder)
-    {"decode": decode, "train": train}[options.task](model)
+    model = AutoModelForSeq2SeqLM.from_pretrained(options.folder)
+    {"decode": decode, "train": train, "candidates": candidates}[options.task](model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-//! `encoder-decoder`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU.
+//! `encoder-decoder`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU; and one of BlenderBot-small's shape
+//! that makes candidates by diverse beam search, beside transformers.
 //!
 //! Random weights of a fixed seed are written as a Hugging Face folder that all sides load. Each side, ours too, is a process of its own
 //! that answers requests, so that peaks of memory are its own; sides take turns within each round, so that a change of the machine's
@@ -7,7 +8,7 @@
 mod ours;
 mod side;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use candle_core::Device;
@@ -21,7 +22,7 @@ use side::{Answer, Request, Side};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// An encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU
+/// Encoder–decoders of known shapes beside transformers, torch and CTranslate2, on the CPU
 #[derive(Debug, Parser)]
 #[command(name = "encoder-decoder", version)]
 struct Arguments {
@@ -34,7 +35,10 @@ struct Arguments {
     /// Where the random model is written, unless it is there already
     #[arg(long, default_value = "target/bart-base-shape")]
     folder: PathBuf,
-    /// What is measured
+    /// As --folder, for the model that makes candidates
+    #[arg(long, default_value = "target/blenderbot-small-shape")]
+    candidates_folder: PathBuf,
+    /// What is measured: decode, train (of BART-base's shape), candidates (of BlenderBot-small's)
     #[arg(long, value_delimiter = ',', default_values_t = [Task::Decode, Task::Train])]
     tasks: Vec<Task>,
     /// Inputs that are decoded together
@@ -52,6 +56,18 @@ struct Arguments {
     /// Examples of a training step
     #[arg(long, default_value_t = 4)]
     training_batch: usize,
+    /// Candidates of each context, one from each group of the search
+    #[arg(long, default_value_t = 10)]
+    candidates: usize,
+    /// Contexts that candidates are made for together
+    #[arg(long, default_value_t = 8)]
+    candidates_batch: usize,
+    /// Tokens of the mean context; they differ by up to a fifth
+    #[arg(long, default_value_t = 130)]
+    candidates_source: usize,
+    /// New tokens of a candidate at most
+    #[arg(long, default_value_t = 40)]
+    candidates_new: usize,
     /// Measured rounds
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -71,6 +87,7 @@ struct Arguments {
 enum Task {
     Decode,
     Train,
+    Candidates,
 }
 
 impl std::fmt::Display for Task {
@@ -78,6 +95,7 @@ impl std::fmt::Display for Task {
         f.write_str(match self {
             Self::Decode => "decode",
             Self::Train => "train",
+            Self::Candidates => "candidates",
         })
     }
 }
@@ -103,7 +121,7 @@ struct Row {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.answer {
-        Some(task) => ours::answer(task, &arguments.folder, arguments.threads),
+        Some(task) => ours::answer(task, arguments.folder_of(task), arguments.threads),
         None => measure(&arguments).and_then(|rows| print(&arguments, &rows)),
     };
     match done {
@@ -115,16 +133,33 @@ fn main() -> ExitCode {
     }
 }
 
+impl Arguments {
+    fn folder_of(&self, task: Task) -> &Path {
+        match task {
+            Task::Decode | Task::Train => &self.folder,
+            Task::Candidates => &self.candidates_folder,
+        }
+    }
+
+    fn check(&self) -> Outcome<()> {
+        let Self { rounds, source, new, candidates, candidates_batch, candidates_source, candidates_new, .. } = self;
+        let sizes = [rounds, source, new, candidates, candidates_batch, candidates_source, candidates_new];
+        if sizes.into_iter().any(|size| *size == 0) {
+            return Err("rounds, batches, candidates, source and new tokens must be at least 1".into());
+        }
+        Ok(())
+    }
+}
+
 fn measure(arguments: &Arguments) -> Outcome<Vec<Row>> {
-    if arguments.rounds == 0 || arguments.new == 0 || arguments.source == 0 {
-        return Err("rounds, source and new tokens must be at least 1".into());
-    }
-    if !arguments.folder.join("model.safetensors").is_file() {
-        let model = TrainableSeq2Seq::fresh(&bart_base(), 1, &Device::Cpu)?;
-        model.save(&arguments.folder)?;
-    }
+    arguments.check()?;
     let mut rows = Vec::new();
     for task in &arguments.tasks {
+        let folder = arguments.folder_of(*task);
+        if !folder.join("model.safetensors").is_file() {
+            let shape = if *task == Task::Candidates { blenderbot_small() } else { bart_base() };
+            TrainableSeq2Seq::fresh(&shape, 1, &Device::Cpu)?.save(folder)?;
+        }
         match task {
             Task::Decode => {
                 for batch in &arguments.batches {
@@ -140,6 +175,11 @@ fn measure(arguments: &Arguments) -> Outcome<Vec<Row>> {
                 let lesson = Request::Lesson { inputs, labels };
                 sides.iter_mut().try_for_each(|side| side.send(&lesson))?;
                 rows.extend(compare(arguments, *task, arguments.training_batch, sides, &Request::Step {})?);
+            }
+            Task::Candidates => {
+                let request = candidates_request(arguments);
+                let batch = arguments.candidates_batch;
+                rows.extend(compare(arguments, *task, batch, sides(arguments, *task)?, &request)?);
             }
         }
     }
@@ -161,6 +201,44 @@ fn bart_base() -> Seq2SeqConfig {
     }
 }
 
+/// The ids of BlenderBot-small's own tokens; eight strategies come behind them.
+const BLENDERBOT_VOCABULARY: u32 = 54_944;
+const STRATEGIES: u32 = 8;
+
+fn blenderbot_small() -> Seq2SeqConfig {
+    let stack = StackConfig { layers: 8, heads: 16, inner_width: 2048 };
+    let vocabulary = (BLENDERBOT_VOCABULARY + STRATEGIES) as usize;
+    Seq2SeqConfig {
+        width: 512,
+        encoder: stack,
+        decoder: stack,
+        max_positions: 512,
+        scale_embedding: true,
+        initializer_range: 0.02,
+        ..Seq2SeqConfig::tiny(Architecture::BlenderbotSmall, vocabulary)
+    }
+}
+
+/// Contexts of several lengths; behind each one's first id a strategy is given, and no strategy is to be said after it.
+fn candidates_request(arguments: &Arguments) -> Request {
+    let Arguments { candidates, candidates_batch, candidates_source, candidates_new, .. } = *arguments;
+    let mut generator = ChaCha8Rng::seed_from_u64(3);
+    let shortest = (candidates_source * 4 / 5).max(1);
+    let mut inputs = random_ids(candidates_batch, candidates_source * 6 / 5, 1);
+    inputs.iter_mut().for_each(|ids| ids.truncate(generator.random_range(shortest..=candidates_source * 6 / 5)));
+    let strategies = BLENDERBOT_VOCABULARY..BLENDERBOT_VOCABULARY + STRATEGIES;
+    let prompts = strategies.clone().cycle().map(|strategy| vec![1, strategy]).take(candidates_batch).collect();
+    Request::Candidates {
+        inputs,
+        prompts,
+        candidates,
+        penalty: 4.0,
+        new: candidates_new,
+        least: 10,
+        banned: strategies.collect(),
+    }
+}
+
 /// Ids that mean nothing special.
 fn random_ids(rows: usize, length: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -171,12 +249,13 @@ fn random_ids(rows: usize, length: usize, seed: u64) -> Vec<Vec<u32>> {
 fn sides(arguments: &Arguments, task: Task) -> Outcome<Vec<Side>> {
     let threads = arguments.threads.to_string();
     let mut own = Command::new(std::env::current_exe()?);
-    own.arg("--answer").arg(task.to_string()).arg("--folder").arg(&arguments.folder).args(["--threads", &threads]);
+    own.arg("--answer").arg(task.to_string()).args(["--threads", &threads]);
+    own.arg("--folder").arg(&arguments.folder).arg("--candidates-folder").arg(&arguments.candidates_folder);
     let mut sides = vec![Side::start(own, arguments.threads)?];
     let Some(python) = &arguments.python else { return Ok(sides) };
     let peer = |program: &str| {
         let mut command = Command::new(python);
-        command.arg(arguments.peers.join(program)).arg(&arguments.folder).args(["--threads", &threads]);
+        command.arg(arguments.peers.join(program)).arg(arguments.folder_of(task)).args(["--threads", &threads]);
         command
     };
     let mut transformers = peer("seq2seq_transformers.py");
@@ -247,11 +326,13 @@ fn agreement(ours: &Answer, other: &Answer) -> String {
 
 fn print(arguments: &Arguments, rows: &[Row]) -> Outcome<()> {
     let Arguments { source, new, beams, rounds, threads, .. } = arguments;
-    println!("{source} tokens to {new}, {beams} beams, {threads} threads, medians of {rounds}");
-    println!("task    batch  seconds  ratio  cpu s  ratio       peak  side");
+    println!("{threads} threads, medians of {rounds}; decode: {source} tokens to {new}, {beams} beams");
+    let Arguments { candidates, candidates_source, candidates_new, .. } = arguments;
+    println!("candidates: {candidates_source} tokens to {candidates_new}, {candidates} groups of one beam");
+    println!("task        batch  seconds  ratio  cpu s  ratio       peak  side");
     for row in rows {
         println!(
-            "{:<6}  {:>5}  {:>7.3}  {:>5.2}  {:>5.1}  {:>5.2}  {:>9}  {}  {}",
+            "{:<10}  {:>5}  {:>7.3}  {:>5.2}  {:>5.1}  {:>5.2}  {:>9}  {}  {}",
             row.task.to_string(),
             row.batch,
             row.median_seconds,

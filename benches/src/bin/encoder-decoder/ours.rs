@@ -19,6 +19,7 @@ pub(crate) fn answer(task: Task, folder: &Path, threads: usize) -> Outcome<()> {
     set_threads(threads)?;
     match task {
         Task::Decode => decode(&Seq2SeqModel::open(folder, &Device::Cpu)?),
+        Task::Candidates => candidates(&Seq2SeqModel::open(folder, &Device::Cpu)?),
         Task::Train => train(&TrainableSeq2Seq::open(folder, &Device::Cpu)?),
     }
 }
@@ -54,6 +55,37 @@ fn decode(model: &Seq2SeqModel) -> Outcome<()> {
         let found = model.generate(&rows, &options)?;
         let seconds = started.elapsed().as_secs_f64();
         let ids = found.into_iter().filter_map(|found| Some(found.into_iter().next()?.ids)).collect();
+        say(Answer { seconds, ids, ..Answer::default() })?;
+    }
+    Ok(())
+}
+
+fn candidates(model: &Seq2SeqModel) -> Outcome<()> {
+    ready()?;
+    while let Some(request) = next_request()? {
+        let Request::Candidates { inputs, prompts, candidates, penalty, new, least, banned } = request else {
+            return Err("not a request for candidates".into());
+        };
+        let options = DecodingOptions {
+            beam_width: candidates,
+            beam_groups: candidates,
+            num_return_sequences: candidates,
+            diversity_penalty: penalty,
+            max_new_tokens: new,
+            min_length: least,
+            forced_last_id: Some(model.config().eos_id),
+            bad_words: banned.into_iter().map(|id| vec![id]).collect(),
+            ..DecodingOptions::default()
+        };
+        let started = Instant::now();
+        let rows: Vec<DecodingRow> = inputs
+            .into_iter()
+            .zip(prompts)
+            .map(|(encoder_ids, prompt)| DecodingRow { prompt, encoder_ids, stream: 0 })
+            .collect();
+        let found = model.generate(&rows, &options)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let ids = found.into_iter().flatten().map(|found| found.ids).collect();
         say(Answer { seconds, ids, ..Answer::default() })?;
     }
     Ok(())

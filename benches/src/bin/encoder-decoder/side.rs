@@ -20,6 +20,23 @@ pub(crate) enum Request {
         /// New tokens.
         new: usize,
     },
+    /// All candidates, by diverse beam search with one beam in a group.
+    Candidates {
+        /// What the encoder reads, of several lengths.
+        inputs: Vec<Vec<u32>>,
+        /// What each decoder has said before.
+        prompts: Vec<Vec<u32>>,
+        /// Beams, groups, and hypotheses that are given.
+        candidates: usize,
+        /// Taken off for each earlier group that chose an id.
+        penalty: f32,
+        /// New tokens at most; the last possible one ends the output.
+        new: usize,
+        /// Tokens before the end at least, those of the prompt included.
+        least: usize,
+        /// What is never said.
+        banned: Vec<u32>,
+    },
     /// The batch of all training steps; nothing is answered.
     Lesson {
         /// What the encoder reads.
@@ -41,7 +58,7 @@ pub(crate) struct Answer {
     pub(crate) seconds: f64,
     /// Of all processors, during the work.
     pub(crate) cpu_seconds: f64,
-    /// The best outputs' new tokens.
+    /// The best outputs' new tokens, or those of all candidates.
     pub(crate) ids: Vec<Vec<u32>>,
     /// Before the step.
     pub(crate) loss: Option<f64>,
