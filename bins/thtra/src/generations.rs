@@ -74,12 +74,12 @@ fn generation_id(dialogue: usize, turn: usize, input_sha256: &str) -> String {
     format!("{dialogue} {turn} {input_sha256}")
 }
 
-/// Reads generations that are whole: one for each sample that it holds.
+/// Reads generations, one for each sample, in the order of the samples: files have them as they were made, which is by length.
 ///
 /// # Errors
 /// The file can't be read, a line is none, there is none at all, or rows are of different models or modes.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, Error> {
-    let rows = read_rows(path, GENERATION_ROWS)?;
+    let mut rows = read_rows(path, GENERATION_ROWS)?;
     let Some(first) = rows.first() else {
         return Err(Error::format(path, "holds no generation: make some with `thtra infer`"));
     };
@@ -87,6 +87,7 @@ pub fn read_generations(path: &Path) -> Result<Vec<Generation>, Error> {
     if let Some(line) = rows.iter().position(is_other) {
         return Err(Error::line(path, line + 1, "made by another model, or in another way, than the first one"));
     }
+    rows.sort_by_key(|row| (row.sample_id, row.turn));
     Ok(rows)
 }
 

@@ -1,4 +1,4 @@
-//! ThTra's data: dialogues, their parts, helpfulness records, and the samples that a model is trained on.
+//! ThTra: from a corpus to a model that looks ahead, knows the situation and is aligned to helpfulness, and to what it is worth.
 //!
 //! ThTra trains BlenderBot-small in three stages to answer in an emotional support conversation. In the first it also reads what the seeker will
 //! say next, and so learns what answers lead to; in the second it has to tell the seeker's situation beside the answer; in the third, answers that
@@ -7,10 +7,13 @@
 //! [2106.01144](https://arxiv.org/abs/2106.01144)); the third stage is that of "Aligning Language Models with Human Preferences via a Bayesian
 //! Approach" (NeurIPS 2023, arXiv [2310.05782](https://arxiv.org/abs/2310.05782)).
 //!
-//! This crate holds what the stages read and write, without a model: [`SplitRule`] makes the [`Part`]s of a corpus, [`Dialogue`]s are its
-//! lines, [`rated_exchanges`] finds what seekers thought of the support, [`HelpfulnessData`] keeps that by parts and looks for leaks,
-//! [`EncodedDialogues`] lays dialogues out as [`Sample`]s, [`Prepared`] keeps these in files, and [`SampleDataset`] hands them to a trainer. The program
-//! `thtra` puts it on the command line.
+//! This crate holds what the stages are made of; the program `thtra` puts it on the command line.
+//!
+//! - Data: [`SplitRule`] makes the [`Part`]s of a corpus, [`Dialogue`]s are its lines, [`rated_exchanges`] finds what seekers thought of the support,
+//!   [`HelpfulnessData`] keeps that by parts and looks for leaks, [`EncodedDialogues`] lays dialogues out as [`Sample`]s, [`Prepared`] keeps these in files.
+//! - Stages 1 and 2: [`SampleDataset`] and [`StageObjective`] train a [`Responder`].
+//! - Stage 3: [`CandidateMaker`] and [`CandidateScorer`] make what [`ranking_data`] puts in order, and [`AlignObjective`] learns from it.
+//! - Answers: [`Answerer`] chooses a strategy ([`StrategyMode`]) and speaks, [`Conversation`] keeps a chat, [`Evaluator`] says what answers are worth.
 //!
 //! ```
 //! use esconv_data::{Conversation, Speaker, Utterance};

@@ -222,6 +222,12 @@ fn a_file_of_answers_is_scored_as_they_were() {
     let compared = again["comparison"]["scores"].as_array().unwrap();
     assert!(compared.iter().any(|row| row["first"] != row["second"]));
     assert_eq!(other.len(), 12);
+    // A file has its rows as they were made, which is not the order of the samples.
+    let (answered_here, _) = evaluated(&place, "beside", &["--no-gold", "--seed", "5", "--against", &file]);
+    let mirrored = &answered_here["comparison"]["scores"];
+    for (row, mirrored) in compared.iter().zip(mirrored.as_array().unwrap()) {
+        assert_eq!((&row["first"], &row["second"]), (&mirrored["second"], &mirrored["first"]));
+    }
     let some = inferred(&place, "some.jsonl", &["--limit", "5"]).len();
     let told = complaint(&["eval", "--generations", &file, "--out", &out, "--against", &place.name("some.jsonl")], 1);
     assert!(some == 5 && told.contains("answer different samples"), "{told}");
