@@ -74,7 +74,7 @@ fn outcome(pupil: &TrainableHelpfulness, records: &[SimulatedRecord], simulation
     Outcome { distance: distances / records.len() as f64, brier: brier_score(&forecasts).unwrap() }
 }
 
-/// Over ten seeds, both models that estimate how annotators divide are within 0.08 of it on average over responses, and have a better Brier score with
+/// Over ten seeds, both models that estimate how annotators divide are within 0.06 of it on average over responses, and have a better Brier score with
 /// raters who were never seen than the same network taught the majority's vote. d-PM's own loss looks for one class: it is further away.
 #[test]
 fn simulated_disagreement_is_found_and_beats_the_majority_vote() {
@@ -90,21 +90,21 @@ const SEEDS_OF_RQ: u64 = 2;
 
 fn disagreement_is_found(seed: u64) {
     let simulation = Simulation::new(0.8, seed);
-    let (train, unseen) = (simulation.records("training", 80, 8), simulation.records("unseen", 60, 6));
+    let (train, unseen) = (simulation.records("training", 120, 8), simulation.records("unseen", 60, 6));
     let of = |name: &str, pupil: TrainableHelpfulness| {
         let outcome = outcome(&pupil, &unseen, &simulation);
         println!("seed {seed}, {name}: distance {:.3}, Brier {:.3}", outcome.distance, outcome.brier);
         outcome
     };
-    let majority = of("majority", taught(&train, PreferenceLoss::Majority, seed, 80));
-    let soft = of("soft", taught(&train, PreferenceLoss::Soft, seed, 80));
-    let ordinal = of("ordinal", taught_ordinal(&train, seed, 80));
+    let majority = of("majority", taught(&train, PreferenceLoss::Majority, seed, 120));
+    let soft = of("soft", taught(&train, PreferenceLoss::Soft, seed, 120));
+    let ordinal = of("ordinal", taught_ordinal(&train, seed, 120));
     for (name, model) in [("soft", &soft), ("ordinal", &ordinal)] {
-        assert!(model.distance < 0.08, "seed {seed}, {name}: {}", model.distance);
+        assert!(model.distance < 0.06, "seed {seed}, {name}: {}", model.distance);
         assert!(model.brier < majority.brier, "seed {seed}, {name}: {} and {}", model.brier, majority.brier);
     }
     if seed < SEEDS_OF_RQ {
-        let implicit = of("rq", taught(&train, PreferenceLoss::Rq, seed, 80));
+        let implicit = of("rq", taught(&train, PreferenceLoss::Rq, seed, 120));
         assert!(implicit.distance > soft.distance.max(ordinal.distance), "seed {seed}: {}", implicit.distance);
     }
 }
