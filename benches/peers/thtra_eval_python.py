@@ -18,7 +18,8 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 
-FILES = {"argmax": "generations.jsonl", "gold": "generations_gold.jsonl"}
+# What counts, and the oracle beside it.
+FILES = ["generations.jsonl", "generations_gold.jsonl"]
 
 
 def words(text):
@@ -78,6 +79,21 @@ def nlg_eval(said, meant):
     return found
 
 
+def likeliest(row, names, k):
+    order = sorted(range(len(names)), key=lambda place: (-row["distribution"][place], place))
+    return [names[place] for place in order[:k]]
+
+
+def macro_f1(meant, said):
+    """Over all strategies that occur, annotated or predicted."""
+    pairs = list(zip(meant, said))
+    scores = []
+    for name in sorted(set(meant) | set(said)):
+        right = sum(one == name == other for one, other in pairs)
+        scores.append(2 * right / (meant.count(name) + said.count(name)))
+    return mean(scores)
+
+
 def json_lines(path):
     with path.open() as lines:
         return [json.loads(line) for line in lines]
@@ -87,9 +103,9 @@ def main(folder):
     worst = 0.0
     # A file of answers may hold more than were scored.
     places = [(row["sample_id"], row["turn"]) for row in json_lines(folder / "metrics_list.jsonl")]
-    for evaluation in json.loads((folder / "metrics.json").read_text())["evaluations"]:
+    for number, evaluation in enumerate(json.loads((folder / "metrics.json").read_text())["evaluations"]):
         mode = evaluation["mode"] or "none"
-        answers = {(row["sample_id"], row["turn"]): row for row in json_lines(folder / FILES.get(mode, "generations.jsonl"))}
+        answers = {(row["sample_id"], row["turn"]): row for row in json_lines(folder / FILES[number])}
         rows = [answers[place] for place in places]
         said, meant = ([words(row[name]) for row in rows] for name in ("generation", "response"))
         theirs = thu_coai(said, meant) | nlg_eval(said, meant)
@@ -97,9 +113,12 @@ def main(folder):
         ours = {row["name"]: row["value"] for row in evaluation["scores"]}
         ours["perplexity"] = evaluation["perplexity"]["value"]
         if evaluation["strategies"]:
-            theirs["top-1"] = mean(row["top1"] == row["strategy"] for row in rows)
-            theirs["top-3"] = mean(row["strategy"] in row["top3"] for row in rows)
-            ours |= {f"top-{k}": evaluation["strategies"]["top_k"][k - 1]["mean"] for k in (1, 3)}
+            names = [one["name"] for one in evaluation["strategies"]["report"]["classes"]]
+            for k in range(1, 6):
+                theirs[f"top-{k}"] = mean(row["strategy"] in likeliest(row, names, k) for row in rows)
+                ours[f"top-{k}"] = evaluation["strategies"]["top_k"][k - 1]["mean"]
+            theirs["macro-f1"] = macro_f1([row["strategy"] for row in rows], [row["top1"] for row in rows])
+            ours["macro-f1"] = evaluation["strategies"]["report"]["macro_f1"]
         for name, value in ours.items():
             if name not in theirs:
                 print(f"{mode:<8} {name:<20} {value:>12.6f}  passed over")

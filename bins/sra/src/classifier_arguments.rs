@@ -97,7 +97,7 @@ pub(crate) struct ClassifierLoop {
     /// Peak learning rate [default: 5e-5; tiny: 3e-3]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
-    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS
+    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt, noam or warmup-stable-decay:STEPS
     #[arg(long, default_value = "linear", value_name = "SCHEDULE")]
     pub(crate) schedule: Schedule,
     /// Steps of the warm-up, or a fraction of all steps like 0.1 [default: 0; tiny: 0.1]

@@ -144,8 +144,11 @@ impl Evaluator {
             .iter()
             .map(|scored| scored.rows_with_intervals(&names, &self.resampling))
             .collect::<Result<_, _>>()?;
-        let some =
-            |places: &[usize]| merged(scored.iter().map(|scored| scored.rows_of_items(places)).collect(), score_name);
+        let some = |places: &[usize]| {
+            let mut scores = merged(scored.iter().map(|scored| scored.rows_of_items(places)).collect(), score_name);
+            scores.extend(further(rows, helpfulness.as_ref(), places));
+            scores
+        };
         let by_strategy = rows.iter().map(|row| (row.strategy, row.strategy.name().to_owned()));
         let mode = rows.first().and_then(|row| row.mode);
         let scores = Evaluation {
@@ -247,6 +250,31 @@ impl Evaluated {
             }
         })
     }
+}
+
+/// Of some generations, how many of their strategies are predicted, and how helpful they are; for the tables by strategy and turn.
+fn further(rows: &[Generation], helpfulness: Option<&Helpfulness<Vec<f64>>>, places: &[usize]) -> Vec<ScoreRow> {
+    let count = places.len() as f64;
+    let row = |name: String, value: f64| ScoreRow { name, value, interval: None, signature: "mean".into() };
+    let some = || places.iter().filter_map(|place| rows.get(*place));
+    let ranks: Vec<usize> = some().filter_map(rank_of_annotated).collect();
+    let top = |k: usize| {
+        row(format!("strategy-top-{k}"), 100.0 * ranks.iter().filter(|rank| **rank < k).count() as f64 / count)
+    };
+    let mut found: Vec<ScoreRow> =
+        if ranks.len() == places.len() { (1..=MOST_RANKS).map(top).collect() } else { Vec::new() };
+    if let Some(both) = helpfulness {
+        let sum: f64 = places.iter().filter_map(|place| both.generations.get(*place)).sum();
+        found.push(row("helpfulness".into(), sum / count));
+    }
+    found
+}
+
+/// The place of the annotated strategy among the model's, the likeliest first and equals in the order of their tokens; none of a model without strategies.
+fn rank_of_annotated(row: &Generation) -> Option<usize> {
+    let own = *row.distribution.get(row.strategy.index())?;
+    let before = |(index, share): (usize, &f32)| *share > own || (*share == own && index < row.strategy.index());
+    Some(row.distribution.iter().enumerate().filter(|(index, share)| before((*index, share))).count())
 }
 
 fn score_name(row: &mut ScoreRow) -> &mut String {

@@ -187,10 +187,10 @@ pub struct Inference<'a> {
 }
 
 impl<'a> Inference<'a> {
-    /// With an answerer for the model: one without strategies for [`Layout::Vanilla`], where the mode has no meaning.
+    /// With an answerer for the model: one without strategies for [`Layout::Vanilla`], where a mode in which the model chooses has no meaning.
     ///
     /// # Errors
-    /// The vocabulary has no room for strategies, or as [`Answerer::check`].
+    /// The vocabulary has no room for strategies, a strategy is given to a model that knows none, or as [`Answerer::check`].
     pub fn new(
         model: &'a TrainedModel,
         mode: StrategyMode,
@@ -198,6 +198,10 @@ impl<'a> Inference<'a> {
         seed: u64,
     ) -> Result<Self, Error> {
         let (responder, weights) = (&model.responder, model.responder.model.model.clone());
+        if model.layout == Layout::Vanilla && matches!(mode, StrategyMode::Gold | StrategyMode::Given(_)) {
+            let mode = mode.name();
+            return Err(Error::Setting(format!("the model knows of no strategies: it can't follow `{mode}`")));
+        }
         let (answerer, objective, mode) = match model.layout {
             Layout::Vanilla => (
                 Answerer::without_strategies(responder, options, seed),

@@ -63,7 +63,7 @@ pub(crate) struct HelpfulnessTrain {
     /// What d-pm minimises: rq, qr or combination (with the implicit posterior), soft (the annotators' shares), majority (their vote) or single (one of them) [default: rq]
     #[arg(long, value_name = "OBJECTIVE")]
     pub(crate) objective: Option<PreferenceLoss>,
-    /// Whose annotations are learned with --objective single, from 1 [default: the first there is of each response]
+    /// Whose annotations are learned with --objective single, from 1 [default: 1]; responses without that annotation are left out
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) annotator: Option<usize>,
     #[command(flatten)]
@@ -210,7 +210,7 @@ pub(crate) struct HelpfulnessLoop {
     /// Peak learning rate [default: 1e-4; with --size 3e-3]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
-    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS
+    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt, noam or warmup-stable-decay:STEPS
     #[arg(long, default_value = "linear", value_name = "SCHEDULE")]
     pub(crate) schedule: Schedule,
     /// Steps of the warm-up, or a fraction of all steps like 0.1 [default: 400; with --size 0.1]

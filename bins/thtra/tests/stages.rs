@@ -197,6 +197,16 @@ fn a_stage_tells_what_it_did_and_the_next_one_goes_on_with_its_model() {
 }
 
 #[test]
+fn numbers_that_are_none_end_a_stage_with_their_place() {
+    let place = Place::with_samples();
+    for command in [["train-lookahead"].as_slice(), &["train-situation"], &["train-baseline", "--kind", "vanilla"]] {
+        let wild = ["--learning-rate", "1e30", "--clip", "0"].map(str::to_owned).to_vec();
+        let told = complaint(&strs(&[words(&place, command, None, command[0]), wild].concat()), 1);
+        assert!(told.contains("lower the learning rate"), "{command:?}: {told}");
+    }
+}
+
+#[test]
 fn what_a_stage_cannot_begin_with_is_told() {
     let place = Place::with_samples();
     let good = words(&place, &["train-situation"], None, "run");

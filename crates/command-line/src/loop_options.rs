@@ -22,7 +22,7 @@ pub struct Loop {
     /// Peak learning rate
     #[arg(long, default_value_t = 5e-5, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: f64,
-    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt or warmup-stable-decay:STEPS
+    /// constant, linear, cosine, cosine-with-restarts:N, cosine-with-floor:SHARE, polynomial:POWER:END, inverse-sqrt, noam or warmup-stable-decay:STEPS
     #[arg(long, default_value = "cosine-with-restarts:5", value_name = "SCHEDULE")]
     pub schedule: Schedule,
     /// Steps of the warm-up, or a fraction of all steps like 0.1

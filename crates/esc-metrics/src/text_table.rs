@@ -26,13 +26,13 @@ pub fn parts_table(parts: &[Part], names: &[&str]) -> String {
     let mut text = format!("\n  {:<38} {:>6}", "", "n");
     for row in first.scores.iter().filter(is_shown) {
         // METEOR 1.5, exact, of nlg-eval: its first word is enough here.
-        let _ = write!(text, " {:>10}", row.name.split("15").next().unwrap_or_default());
+        let _ = write!(text, " {:>14}", row.name.split("15").next().unwrap_or_default());
     }
     let _ = writeln!(text, " {:>10}", "perplexity");
     for part in parts {
         let _ = write!(text, "  {:<38} {:>6}", part.name, part.responses);
         for row in part.scores.iter().filter(is_shown) {
-            let _ = write!(text, " {:>10}", shown(row.value));
+            let _ = write!(text, " {:>14}", shown(row.value));
         }
         let _ = writeln!(text, " {:>10}", shown(part.perplexity));
     }

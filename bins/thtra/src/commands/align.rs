@@ -129,7 +129,14 @@ fn candidates(options: &Align) -> Result<(Vec<CandidateRow>, Vec<ScoreRow>), Fai
         return Err(Failure::work("there are no candidates: make them with `thtra candidates`").about(&told(&path)));
     }
     candidates.truncate(options.limit.unwrap_or(usize::MAX));
-    Ok((candidates, read_rows(&options.candidates.join(&options.scores), SCORE_ROWS)?))
+    let path = options.candidates.join(&options.scores);
+    let scores = read_rows(&path, SCORE_ROWS)?;
+    let made_by = candidates.first().map(|row| row.made_by.as_str()).unwrap_or_default();
+    if scores.iter().any(|row| !row.made_by.ends_with(made_by)) {
+        let problem = "the scores are of other candidates: score these with `thtra candidates`";
+        return Err(Failure::work(problem).about(&told(&path)));
+    }
+    Ok((candidates, scores))
 }
 
 fn told(path: &Path) -> String {

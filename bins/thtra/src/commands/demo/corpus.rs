@@ -5,7 +5,7 @@ use std::path::Path;
 use command_line::Failure;
 use demo_corpus::{Generator, Labels, Manner, Split};
 use helpfulness::HelpfulnessRecord;
-use thtra::{Dialogue, DialogueTokenizer, EncodedDialogues, Layout, Lengths, Sample, records_of};
+use thtra::{Dialogue, DialogueTokenizer, EncodedDialogues, Layout, Lengths, Sample, Strategy, records_of};
 
 const TRAIN_DIALOGUES: u64 = 400;
 const VALID_DIALOGUES: u64 = 30;
@@ -36,6 +36,14 @@ impl DemoCorpus {
         let valid = Side::new(Split::Heldout, 0..VALID_DIALOGUES)?;
         let test = Side::new(Split::Heldout, VALID_DIALOGUES..VALID_DIALOGUES + TEST_DIALOGUES)?;
         Ok(Self { tokenizer, train, valid, test })
+    }
+
+    /// How many of a hundred test samples have the commonest strategy: what a model gets right that always names it.
+    pub(super) fn commonest(&self) -> f64 {
+        let strategies = || self.test.dialogues.iter().flat_map(Dialogue::targets).map(|(_, strategy)| strategy);
+        let of = |wanted: Strategy| strategies().filter(|strategy| *strategy == wanted).count();
+        let most = Strategy::ALL.into_iter().map(of).max().unwrap_or(0);
+        100.0 * most as f64 / strategies().count() as f64
     }
 
     pub(super) fn samples(&self, side: &Side, layout: Layout) -> Result<Vec<Sample>, Failure> {

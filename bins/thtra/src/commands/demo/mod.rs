@@ -45,6 +45,8 @@ struct Trial {
 #[derive(Serialize)]
 struct Found {
     trials: Vec<Trial>,
+    /// Share of the commonest strategy, in percent.
+    commonest_strategy: f64,
     seconds: f64,
 }
 
@@ -65,7 +67,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::work)?;
     let demo = Demonstration { corpus: DemoCorpus::new()?, folder: folder.path(), options };
     let Some(trials) = demo.trials()? else { return Ok(ExitCode::from(interrupt::EXIT_CODE)) };
-    let found = Found { trials, seconds: begun.elapsed().as_secs_f64() };
+    let found = Found { trials, commonest_strategy: demo.corpus.commonest(), seconds: begun.elapsed().as_secs_f64() };
     match format {
         Format::Json => print_json(&found)?,
         Format::Text => print(&found),
@@ -204,7 +206,10 @@ fn print(found: &Found) {
             spread(&|worth| worth.unhelpful, 1),
         );
     }
-    println!("\nstrategies are the models' own choice among eight (chance 12.5 %); {:.0} s", found.seconds);
+    println!(
+        "\nstrategies are the models' own choice among eight (chance 12.5 %, the commonest one {:.1} %); {:.0} s",
+        found.commonest_strategy, found.seconds
+    );
 }
 
 /// Mean and standard deviation, for tables: `12.3 ± 0.4`; of one value there is no deviation.

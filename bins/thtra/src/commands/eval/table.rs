@@ -9,7 +9,7 @@ use thtra::{Compared, Evaluation, StrategyMode, StrategyScores};
 use super::Report;
 
 /// Scores that are shown of each strategy and turn; all are in the file.
-const SHOWN: [&str; 6] = ["bleu-2", "bleu-4", "rouge-l", "meteor", "distinct-2", "f1"];
+const SHOWN: [&str; 8] = ["bleu-2", "bleu-4", "rouge-l", "meteor", "distinct-2", "f1", "strategy-top-1", "helpfulness"];
 
 pub(super) fn print(report: &Report, path: &Path) {
     if let [first, oracle] = report.evaluations.as_slice() {

@@ -96,7 +96,7 @@ impl Wanted<'_> {
             ("--out", self.candidates_of(name)),
         ];
         let mut stage = self.stage(&format!("candidates-{name}"), &["candidates"], wired, table, true)?;
-        stage.words.extend(self.lengths()?);
+        stage.words.extend(self.lengths(table)?);
         Ok(stage)
     }
 
@@ -116,7 +116,7 @@ impl Wanted<'_> {
         let test = self.out.join("data").join(thtra::Part::Test.file()).display().to_string();
         let wired = [("--model", self.folder(name)), ("--data", test), ("--out", self.folder(&format!("eval/{name}")))];
         let mut stage = self.stage(&format!("eval-{name}"), &["eval"], wired, &self.preset.eval, true)?;
-        stage.words.extend(self.lengths()?);
+        stage.words.extend(self.lengths(&self.preset.eval)?);
         if self.preset.helpfulness.is_some() {
             stage.words.extend(["--helpfulness".to_owned(), self.folder(HELPFULNESS)]);
         }
@@ -127,9 +127,9 @@ impl Wanted<'_> {
         Ok(stage)
     }
 
-    /// How many tokens may stay: where dialogues are laid out anew, as many as in the prepared samples.
-    fn lengths(&self) -> Result<Vec<String>, Failure> {
-        let is_length = |(name, _): &(&String, &Value)| name.starts_with("max-");
+    /// How many tokens may stay: where dialogues are laid out anew, as many as in the prepared samples, unless the stage says otherwise.
+    fn lengths(&self, stage: &Table) -> Result<Vec<String>, Failure> {
+        let is_length = |(name, _): &(&String, &Value)| name.starts_with("max-") && !stage.contains_key(*name);
         let own = self.preset.prepare.iter().filter(is_length).map(|(name, value)| (name.clone(), value.clone()));
         option_words(&self.preset.file, &own.collect())
     }

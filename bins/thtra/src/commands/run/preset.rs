@@ -94,6 +94,10 @@ impl Preset {
         if let Some(name) = self.models().find(|name| !is_folder_name(name)) {
             return Err(format!("`{name}` is to be the name of a folder: expected letters, digits and hyphens"));
         }
+        let names: Vec<&str> = self.models().collect();
+        if let Some((_, twice)) = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name)) {
+            return Err(format!("`{twice}` is the name of two models: each has a folder of its own"));
+        }
         if self.models().next().is_none() {
             return Err("there is nothing to train: expected [train-lookahead] or [baselines]".into());
         }
@@ -109,9 +113,10 @@ impl Preset {
 }
 
 fn is_folder_name(name: &str) -> bool {
-    const TAKEN: [&str; 5] = ["data", "prepared", "eval", "logs", super::HELPFULNESS];
+    const TAKEN: [&str; 7] = ["process", "prepare", "data", "prepared", "eval", super::LOGS, super::HELPFULNESS];
     let is_fine = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-    !name.is_empty() && name.chars().all(is_fine) && !TAKEN.contains(&name)
+    let is_of_a_stage = name.starts_with("candidates-") || name.starts_with("eval-");
+    !name.is_empty() && name.chars().all(is_fine) && !TAKEN.contains(&name) && !is_of_a_stage
 }
 
 #[cfg(test)]
@@ -146,6 +151,8 @@ mod tests {
             (&format!("{start}[train-situation]"), "[train-lookahead], which is missing"),
             (&format!("{start}[alignments.a]"), "need [train-situation]"),
             (&format!("{start}[baselines.data]"), "`data` is to be the name of a folder"),
+            (&format!("{start}[baselines.eval-joint]"), "`eval-joint` is to be the name of a folder"),
+            (&format!("{start}[train-lookahead]\n[baselines.look-ahead]"), "`look-ahead` is the name of two models"),
             (&format!("{start}[tune]"), "unknown field `tune`"),
         ] {
             let told = told(text);
