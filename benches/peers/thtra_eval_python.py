@@ -1,9 +1,9 @@
 """Scores what `thtra infer` or `thtra eval` has written with the tools that the published evaluations use, and says how far our numbers are from theirs.
 
-    python benches/peers/thtra_eval_python.py eval_result
+    python benches/peers/thtra_eval_python.py eval_result [glove.6B.300d.txt]
 
 Needs nltk with its punkt data, and pycocoevalcap (METEOR needs Java). `thtra eval` has to find METEOR's and WordNet's tables (docs/src/metrics.md), else its METEOR is
-another one and is passed over.
+another one and is passed over. Embedding metrics are computed here by nlg-eval's rules, with the vectors that `thtra eval --glove` was given.
 """
 import json
 import math
@@ -79,6 +79,39 @@ def nlg_eval(said, meant):
     return found
 
 
+def word_vectors(path):
+    """Of a file in GloVe's text format; a word that it lacks has the mean of all."""
+    rows = [line.split(" ") for line in path.read_text().splitlines()]
+    vectors = {row[0]: [float(value) for value in row[1:]] for row in rows if len(row) > 2}
+    unknown = [mean(column) for column in zip(*vectors.values())]
+    return lambda words: [vectors.get(word, unknown) for word in words]
+
+
+def cosine(left, right):
+    dot = sum(one * other for one, other in zip(left, right))
+    return dot / math.sqrt(sum(one * one for one in left) * sum(other * other for other in right))
+
+
+def extreme(column):
+    low, high = min(column), max(column)
+    if low == 0:
+        return 0.0
+    return high if low > 0 or high > -low else low
+
+
+def embeddings(said, meant, vectors):
+    """The line of nlg-eval."""
+    pairs = [(vectors(one), vectors(other)) for one, other in zip(said, meant) if one and other]
+    total = lambda rows: [sum(column) for column in zip(*rows)]
+    extrema = lambda rows: [extreme(column) for column in zip(*rows)]
+    best = lambda left, right: mean(max(cosine(one, other) for other in right) for one in left)
+    return {
+        "embedding-average": mean(cosine(total(one), total(other)) for one, other in pairs),
+        "embedding-extrema": mean(cosine(extrema(one), extrema(other)) for one, other in pairs),
+        "embedding-greedy": mean((best(one, other) + best(other, one)) / 2 for one, other in pairs),
+    }
+
+
 def likeliest(row, names, k):
     order = sorted(range(len(names)), key=lambda place: (-row["distribution"][place], place))
     return [names[place] for place in order[:k]]
@@ -99,8 +132,9 @@ def json_lines(path):
         return [json.loads(line) for line in lines]
 
 
-def main(folder):
+def main(folder, glove=None):
     worst = 0.0
+    vectors = word_vectors(glove) if glove else None
     # A file of answers may hold more than were scored.
     places = [(row["sample_id"], row["turn"]) for row in json_lines(folder / "metrics_list.jsonl")]
     for number, evaluation in enumerate(json.loads((folder / "metrics.json").read_text())["evaluations"]):
@@ -109,6 +143,8 @@ def main(folder):
         rows = [answers[place] for place in places]
         said, meant = ([words(row[name]) for row in rows] for name in ("generation", "response"))
         theirs = thu_coai(said, meant) | nlg_eval(said, meant)
+        if vectors:
+            theirs |= embeddings(said, meant, vectors)
         theirs["perplexity"] = math.exp(sum(row["loss"] for row in rows) / sum(row["token_num"] for row in rows))
         ours = {row["name"]: row["value"] for row in evaluation["scores"]}
         ours["perplexity"] = evaluation["perplexity"]["value"]
@@ -129,4 +165,4 @@ def main(folder):
     print(f"at most {worst:.1e} apart")
 
 
-main(pathlib.Path(sys.argv[1]))
+main(*map(pathlib.Path, sys.argv[1:3]))

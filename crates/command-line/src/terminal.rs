@@ -38,8 +38,44 @@ pub fn read_line() -> Result<Line, Failure> {
     Ok(String::from_utf8(bytes).map_or(Line::NotText, Line::Text))
 }
 
+/// A line of a chat: a text, or a command behind a slash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typed<'a> {
+    /// Nothing but blanks.
+    Blank,
+    /// A text; of two slashes at its beginning one is left.
+    Text(&'a str),
+    /// `/name argument`.
+    Command {
+        /// Its name.
+        name: &'a str,
+        /// What stands behind it, without blanks around it; may be empty.
+        argument: &'a str,
+    },
+}
+
+/// Tells texts and commands apart.
+pub fn typed(line: &str) -> Typed<'_> {
+    let line = line.trim();
+    match line.strip_prefix('/') {
+        None if line.is_empty() => Typed::Blank,
+        None => Typed::Text(line),
+        Some(rest) if rest.starts_with('/') => Typed::Text(rest),
+        Some(rest) => {
+            let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            Typed::Command { name, argument: argument.trim() }
+        }
+    }
+}
+
+/// What to say of a command that there is not, given those there are; for people.
+pub fn no_such_command(commands: &[&str], name: &str) -> String {
+    let hint = meant(commands, name).map_or_else(String::new, |known| format!(" Did you mean /{known}?"));
+    format!("there is no command /{name}.{hint} /help lists them; //{name} sends it as text")
+}
+
 /// The command that a slip of the keyboard probably means, if there is one so near.
-pub fn meant<'a>(commands: &[&'a str], typed: &str) -> Option<&'a str> {
+fn meant<'a>(commands: &[&'a str], typed: &str) -> Option<&'a str> {
     let closest = commands.iter().copied().min_by_key(|known| distance(known, typed))?;
     (distance(closest, typed) <= closest.len() / 2).then_some(closest)
 }

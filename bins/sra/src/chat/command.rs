@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use command_line::terminal::meant;
+use command_line::terminal::{Typed, no_such_command, typed};
 
 /// What `/help` says.
 pub(crate) const HELP: &str = "\
@@ -67,15 +67,11 @@ const NAMES: [&str; 12] =
 
 /// Understands a line; `None` for a blank one.
 pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
-    let line = line.trim();
-    let Some(rest) = line.strip_prefix('/') else {
-        return Ok((!line.is_empty()).then(|| Command::Say(line.to_owned())));
-    };
-    if rest.starts_with('/') {
-        return Ok(Some(Command::Say(rest.to_owned())));
+    match typed(line) {
+        Typed::Blank => Ok(None),
+        Typed::Text(text) => Ok(Some(Command::Say(text.to_owned()))),
+        Typed::Command { name, argument } => command(name, argument).map(Some),
     }
-    let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    command(name, argument.trim()).map(Some)
 }
 
 fn command(name: &str, argument: &str) -> Result<Command, String> {
@@ -103,13 +99,8 @@ fn command(name: &str, argument: &str) -> Result<Command, String> {
         ("reset", _) => plain(Command::Reset),
         ("help", _) => plain(Command::Help),
         ("quit", _) => plain(Command::Quit),
-        _ => Err(unknown(name)),
+        _ => Err(no_such_command(&NAMES, name)),
     }
-}
-
-fn unknown(name: &str) -> String {
-    let hint = meant(&NAMES, name).map_or_else(String::new, |known| format!(" Did you mean /{known}?"));
-    format!("there is no command /{name}.{hint} /help lists them; //{name} sends it as text")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use command_line::terminal::meant;
+use command_line::terminal::{Typed, no_such_command, typed};
 use thtra::Strategy;
 
 /// What `/help` says.
@@ -53,15 +53,11 @@ pub(super) enum Command {
 
 /// Understands a line; `None` for a blank one.
 pub(super) fn parse(line: &str) -> Result<Option<Command>, String> {
-    let line = line.trim();
-    let Some(rest) = line.strip_prefix('/') else {
-        return Ok((!line.is_empty()).then(|| Command::Say(line.to_owned())));
-    };
-    if rest.starts_with('/') {
-        return Ok(Some(Command::Say(rest.to_owned())));
+    match typed(line) {
+        Typed::Blank => Ok(None),
+        Typed::Text(text) => Ok(Some(Command::Say(text.to_owned()))),
+        Typed::Command { name, argument } => command(name, argument).map(Some),
     }
-    let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    command(name, argument.trim()).map(Some)
 }
 
 fn command(name: &str, argument: &str) -> Result<Command, String> {
@@ -87,10 +83,7 @@ fn command(name: &str, argument: &str) -> Result<Command, String> {
         ("save!", _) => file(true),
         ("help", _) => plain(Command::Help),
         ("quit", _) => plain(Command::Quit),
-        _ => {
-            let hint = meant(&NAMES, name).map_or_else(String::new, |known| format!(" Did you mean /{known}?"));
-            Err(format!("there is no command /{name}.{hint} /help lists them; //{name} sends it as text"))
-        }
+        _ => Err(no_such_command(&NAMES, name)),
     }
 }
 

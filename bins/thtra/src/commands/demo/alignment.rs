@@ -80,7 +80,7 @@ impl Alignment<'_> {
         let options =
             AlignmentOptions { score: ScoreMode::Log, margin: 0.01, rank_weight: 0.3, ..AlignmentOptions::default() };
         // What holds on a few validation dialogues holds only about on others.
-        let limits = AlignLimits { perplexity_factor: 1.07, ..AlignLimits::default() };
+        let limits = AlignLimits { perplexity_factor: 1.07, loss: f64::INFINITY };
         let model = responder.model.model.clone();
         Ok(AlignObjective::new(model, options, Select::Helpfulness, Some(answers), limits)?)
     }
