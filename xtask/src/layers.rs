@@ -26,7 +26,7 @@ const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependen
 /// The floor of a package, for all that the design names, whether it stands yet or not.
 fn floor(package: &str) -> Option<u8> {
     Some(match package {
-        "llm-runtime" | "charts" | FOR_TESTS => 0,
+        "llm-runtime" | "charts" | "mersenne-twister" | FOR_TESTS => 0,
         "esconv-data" | "esc-metrics" | "training" | "hyper-search" => 1,
         "lora" | "dpo" | "seq2seq" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" | "command-line" => 3,

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use esconv_data::Split;
+use mersenne_twister::MersenneTwister;
 use serde::{Deserialize, Serialize};
-use strategy_prompting::MersenneTwister;
 
 /// The seed of the published split.
 const SEED: u64 = 13;

@@ -52,7 +52,6 @@ mod export;
 mod instruction;
 mod journal;
 mod layout;
-mod mersenne_twister;
 mod model_names;
 mod postprocess;
 mod record;
@@ -79,7 +78,6 @@ pub use export::{
 pub use instruction::{InstructionTemplate, LabelledText, StrategyText, part};
 pub use journal::{CONTINUATIONS, ExistingRun, FAILURES, FailureRecord, Journal, MANIFEST, RunManifest};
 pub use layout::{HistoryFormat, Layout, SystemRole, build};
-pub use mersenne_twister::MersenneTwister;
 pub use model_names::ModelNames;
 pub use postprocess::{PostprocessSummary, compat_response, postprocess_file, tidy_response};
 pub use record::{CREATED_BY, ContinuationRecord, InstructionSource, Records, TornLine, read_records};

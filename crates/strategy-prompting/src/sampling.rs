@@ -8,13 +8,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use mersenne_twister::MersenneTwister;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::digest;
 use crate::error::Error;
-use crate::mersenne_twister::MersenneTwister;
 
 /// Seed of the published selections.
 pub const PYTHON_COMPAT_SEED: u64 = 11_335_577;

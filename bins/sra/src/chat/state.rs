@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use command_line::Failure;
 use esconv_data::{Strategy, StrategySet};
 use llm_runtime::{Completion, FinishReason, Message, Role};
-use strategy_prompting::{
-    Dialogue, HistoryFormat, InstructionTemplate, LabelledText, Layout, MersenneTwister, SystemRole, Turn, build,
-};
+use mersenne_twister::MersenneTwister;
+use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, LabelledText, Layout, SystemRole, Turn, build};
 
 use crate::chat::command::{Command, HELP};
 use crate::chat::file::Overwrite;

@@ -1,11 +1,9 @@
-//! MT19937, the generator of Python's `random` module (Matsumoto & Nishimura, 1998).
-//!
-//! Only for re-creating selections that were published by a Python program; everything of ours draws from ChaCha.
+//! The generator and the numbers made from its outputs.
 
 const SIZE: usize = 624;
 const MIDDLE: usize = 397;
 
-/// The Mersenne Twister with Python's ways of making numbers from its 32-bit outputs.
+/// The Mersenne Twister with the ways of Python and NumPy to make numbers from its 32-bit outputs.
 #[derive(Debug, Clone)]
 pub struct MersenneTwister {
     state: [u32; SIZE],
@@ -17,6 +15,11 @@ impl MersenneTwister {
     pub fn from_python_seed(seed: u64) -> Self {
         let (low, high) = (seed as u32, (seed >> 32) as u32);
         if high == 0 { Self::init_by_array(&[low]) } else { Self::init_by_array(&[low, high]) }
+    }
+
+    /// Seeds like NumPy's `RandomState(seed)`; [`Self::random`] is its `random_sample`.
+    pub fn from_numpy_seed(seed: u32) -> Self {
+        Self::init(seed)
     }
 
     /// Seeds by a key of 32-bit numbers; an empty key counts as `[0]`.
@@ -52,7 +55,7 @@ impl MersenneTwister {
         output ^ (output >> 18)
     }
 
-    /// Python's `random()`: a number in `[0, 1)` with 53 bits, from two outputs.
+    /// Python's `random()` and NumPy's `random_sample()`: a number in `[0, 1)` with 53 bits, from two outputs.
     pub fn random(&mut self) -> f64 {
         let high = f64::from(self.next_u32() >> 5);
         let low = f64::from(self.next_u32() >> 6);
@@ -125,6 +128,14 @@ mod tests {
         let mut generator = MersenneTwister::from_python_seed(11_335_577);
         let outputs: Vec<f64> = (0..3).map(|_| generator.random()).collect();
         assert_eq!(outputs, [0.020457811915256863, 0.5689595999559701, 0.4107178926573303]);
+    }
+
+    /// `numpy.random.RandomState(42).random_sample(3)`.
+    #[test]
+    fn numpys_fractions() {
+        let mut generator = MersenneTwister::from_numpy_seed(42);
+        let outputs: Vec<f64> = (0..3).map(|_| generator.random()).collect();
+        assert_eq!(outputs, [0.3745401188473625, 0.9507143064099162, 0.7319939418114051]);
     }
 
     #[test]

@@ -1,0 +1,24 @@
+//! The command line, word for word.
+
+use clap::{Parser, Subcommand};
+use command_line::Common;
+
+/// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
+#[derive(Debug, Parser)]
+#[command(name = "persuasion", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done; each one's help is that of its options.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print shell completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}

@@ -1,0 +1,1 @@
+//! Persuasive replies: from posts and replies to pairs, from pairs to a model, and to what it is worth.

@@ -1,0 +1,27 @@
+//! `persuasion`: DPO with LoRA on pairs of persuasive and unpersuasive replies.
+//!
+//! Each subcommand is one file under `commands` that composes crates; see the library for the parts.
+
+mod arguments;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use command_line::{Failure, run_program};
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let words = std::env::args_os().collect();
+    run_program(words, &Arguments::command(), |arguments: &Arguments| &arguments.common, run)
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "persuasion", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

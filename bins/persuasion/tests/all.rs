@@ -1,0 +1,1 @@
+//! The library and the program as a user runs it: one test binary, a module per subject.
