@@ -1,7 +1,13 @@
 //! Hyper-parameter search: samplers, pruners, and studies that several processes share.
 
 mod distribution;
+mod error;
+mod pruner;
+mod sampler;
 mod trial;
 
 pub use distribution::Distribution;
+pub use error::SearchError;
+pub use pruner::{Pruner, Verdict};
+pub use sampler::Sampler;
 pub use trial::{Direction, History, Trial, TrialState};
