@@ -2,12 +2,15 @@
 
 mod distribution;
 mod error;
+mod number;
 mod pruner;
 mod sampler;
 mod trial;
 
 pub use distribution::Distribution;
 pub use error::SearchError;
-pub use pruner::{Pruner, Verdict};
+pub use pruner::{
+    Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,
+};
 pub use sampler::Sampler;
 pub use trial::{Direction, History, Trial, TrialState};
