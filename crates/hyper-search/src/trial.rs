@@ -79,6 +79,22 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// A trial about which nothing is known yet.
+    pub fn waiting(number: u64) -> Self {
+        Self {
+            number,
+            state: TrialState::Waiting,
+            value: None,
+            parameters: Vec::new(),
+            distributions: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            system_attributes: Map::new(),
+            attributes: Map::new(),
+            started: None,
+            ended: None,
+        }
+    }
+
     /// The last step of which a value was reported, and that value.
     pub fn last_report(&self) -> Option<(u64, f64)> {
         self.reports.last_key_value().map(|(step, value)| (*step, *value))

@@ -1,1 +1,8 @@
 //! One test binary, a module per subject.
+
+mod common;
+mod golden_pruners;
+mod journals;
+mod processes;
+mod pruners;
+mod studies;
