@@ -1,12 +1,14 @@
 //! Hyper-parameter search: samplers, pruners, and studies that several processes share.
 
 mod active_trial;
+mod calendar;
 mod distribution;
 mod error;
 mod journal;
 mod ledger;
 mod number;
 mod options;
+mod optuna_journal;
 mod parameter;
 mod pruner;
 mod record;

@@ -290,7 +290,7 @@ impl Study {
         self.desk().ledger.study.as_ref().map_or(Direction::Minimize, |study| study.direction)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.shared.desk()
     }
 
@@ -386,6 +386,11 @@ impl Desk {
             return self.read();
         }
         lines.into_iter().try_for_each(|line| self.ledger.apply(line)).map_err(SearchError::Search)
+    }
+
+    /// The trial that this process got last.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.ledger.worker(&self.worker).newest
     }
 
     fn check_is_same(&self, name: Option<&str>, direction: Direction) -> Result<(), SearchError> {

@@ -3,6 +3,7 @@
 mod common;
 mod golden_pruners;
 mod journals;
+mod optuna;
 mod processes;
 mod pruners;
 mod studies;
