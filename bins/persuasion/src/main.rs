@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod prepare_arguments;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
+        Command::Prepare(options) => commands::prepare::run(options, arguments.common.format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "persuasion", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
