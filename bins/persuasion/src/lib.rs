@@ -1,1 +1,3 @@
 //! Persuasive replies: from posts and replies to pairs, from pairs to a model, and to what it is worth.
+
+pub mod report;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod report_arguments;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let format = arguments.common.format;
     match &arguments.command {
+        Command::Report(options) => commands::report::run(options, format),
+        Command::Compare(options) => commands::compare::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "persuasion", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

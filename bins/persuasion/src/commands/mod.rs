@@ -1,1 +1,4 @@
 //! What each subcommand does, one file each.
+
+pub(crate) mod compare;
+pub(crate) mod report;
