@@ -5,7 +5,10 @@
 mod arguments;
 mod commands;
 mod prepare_arguments;
+mod replies;
 mod report_arguments;
+mod train_arguments;
+mod wordings;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let format = arguments.common.format;
     match &arguments.command {
         Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::Train(options) => commands::train::run(options, format),
         Command::Report(options) => commands::report::run(options, format),
         Command::Compare(options) => commands::compare::run(options, format),
         Command::Completions { shell } => {

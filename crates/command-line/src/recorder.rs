@@ -87,9 +87,9 @@ impl<'a> Recorder<'a> {
     fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), TrainingError> {
         self.held_out = Some(evaluation.loss);
         let set = &evaluation.set;
-        tracing::info!("step {}: held-out loss of {set} {:.4}", evaluation.step, evaluation.loss);
-        let values = std::iter::once((format!("eval_{set}_loss"), evaluation.loss));
-        let metrics = evaluation.metrics.iter().map(|(name, value)| (format!("eval_{set}_{name}"), *value));
+        tracing::info!("step {}: {} {:.4}", evaluation.step, held_out_name(set, "loss"), evaluation.loss);
+        let values = std::iter::once((held_out_name(set, "loss"), evaluation.loss));
+        let metrics = evaluation.metrics.iter().map(|(name, value)| (held_out_name(set, name), *value));
         let values: Vec<(String, f64)> = values.chain(metrics).collect();
         let values: Vec<(&str, f64)> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         Ok(self.trackers.scalars(At::now(evaluation.step, evaluation.epoch), &values)?)
@@ -108,11 +108,19 @@ impl<'a> Recorder<'a> {
         }
         self.trackers.finish(u8::from(!is_good)).map_err(TrainingError::from)?;
         let events = read_events(&self.run.events_file()).map_err(TrainingError::from)?;
-        let held_out: Vec<String> = self.held_out_sets.iter().map(|set| format!("eval_{set}_loss")).collect();
+        let held_out: Vec<String> = self.held_out_sets.iter().map(|set| held_out_name(set, "loss")).collect();
         let names: Vec<&str> =
             ["loss"].into_iter().chain(held_out.iter().map(String::as_str)).chain(["learning_rate"]).collect();
         self.run.write("curve.svg", training_curve_svg(&events, &names).as_bytes())?;
         Ok(())
+    }
+}
+
+/// `eval_SET_NAME`; a single set needs no name of its own.
+fn held_out_name(set: &str, name: &str) -> String {
+    match set {
+        "" => format!("eval_{name}"),
+        set => format!("eval_{set}_{name}"),
     }
 }
 

@@ -1,0 +1,36 @@
+//! `persuasion train`: from a folder of pairs to an adapter.
+
+mod fit;
+mod report;
+mod tables;
+mod workbench;
+
+use std::process::ExitCode;
+
+use command_line::{Failure, Format, interrupt, open_run};
+use training::{Control, End};
+
+pub(crate) use self::fit::{Fitted, fit};
+pub(crate) use self::workbench::{ADAPTER, Workbench};
+use crate::train_arguments::Train;
+
+/// Folder of the trained adapter in a run.
+pub(crate) const ADAPTER_FOLDER: &str = "adapter";
+
+pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
+    let mut bench = Workbench::open(&options.setup)?;
+    let settings = bench.settings(&options.setup)?;
+    if options.dry_run {
+        report::dry_run(&bench, &settings, format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let run = open_run(&options.out, options.resume, &settings)?;
+    interrupt::listen();
+    bench.begin_adapter(&options.setup, settings.trainer.seed)?;
+    let fitted = fit(&bench, &options.setup, &settings, &run, options.resume, &mut |_| Ok(Control::Continue))?;
+    report::finished(&run, &fitted, format)?;
+    Ok(match fitted.summary.end {
+        End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
+        End::Finished | End::Early => ExitCode::SUCCESS,
+    })
+}

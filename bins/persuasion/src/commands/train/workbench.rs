@@ -1,0 +1,252 @@
+//! A model with its pairs, made ready once for one run or for all trials of a search.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use command_line::{Failure, NO_ENGINE, Progress, adapter_folder, load_pretrained, must_be_local};
+use dpo::{
+    EncodeCounts, EncodedPair, PairDataset, PairEncoder, PairFile, PreferenceOptions, PreferencePair, ReadPairs,
+    ReferenceLogProbs, read_pairs,
+};
+use llm_runtime::{Llama, PretrainedModel, sha256_of_files};
+use lora::sft::SftExample;
+use lora::{AdaptedLlama, Adapters, LoraConfig, SftDataset};
+use serde::Serialize;
+use training::{SequenceModel, TrainerOptions};
+
+use crate::train_arguments::{Method, Setup, WritingSettings};
+use crate::wordings::wording;
+
+/// Name under which the adapter is known inside a run.
+pub(crate) const ADAPTER: &str = "trained";
+/// The adapter that a run began with, as its reference.
+const REFERENCE_ADAPTER: &str = "reference";
+/// Pairs that the reference is asked about at a time.
+const REFERENCE_BATCH: usize = 4;
+
+/// What `config.toml` of a run holds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Settings {
+    pub(crate) method: Method,
+    pub(crate) model: String,
+    model_sha256: String,
+    data: String,
+    data_sha256: String,
+    init_adapter: Option<String>,
+    reference_model: Option<String>,
+    limit: Option<usize>,
+    val_limit: Option<usize>,
+    pub(crate) writing: WritingSettings,
+    pub(crate) objective: PreferenceOptions,
+    pub(crate) trainer: TrainerOptions,
+    pub(crate) lora: LoraConfig,
+}
+
+/// The pairs of one part, as texts and as tokens.
+pub(crate) struct Part {
+    /// Those that could be encoded.
+    pub(crate) pairs: Vec<PreferencePair>,
+    pub(crate) encoded: PairDataset,
+    pub(crate) counts: EncodeCounts,
+}
+
+/// A model with its pairs.
+pub(crate) struct Workbench {
+    pub(crate) loaded: PretrainedModel,
+    pub(crate) adapters: Adapters,
+    pub(crate) train: Part,
+    pub(crate) validation: Part,
+    reference_model: Option<Arc<Llama>>,
+}
+
+impl Workbench {
+    /// Loads the model, reads the pairs, and asks the reference if its answers are to be kept.
+    pub(crate) fn open(setup: &Setup) -> Result<Self, Failure> {
+        must_be_local(&setup.model, "training computes gradients through the model")?;
+        setup.objective.options().check()?;
+        setup.loop_.options(setup.method).check()?;
+        let adapters = Adapters::new();
+        let loaded = load_pretrained(&setup.model, &setup.options, NO_ENGINE, &|loader, config, device| {
+            Llama::load(&adapters.wrap(loader), config, device)
+        })?;
+        let wording = wording(&setup.writing.template, loaded.template.as_ref())?;
+        let encoder = PairEncoder::new(&loaded.tokenizer, &wording, setup.writing.encoding())?;
+        let train = Part::read(&setup.data.join("train.jsonl"), setup.limit, &encoder)?;
+        let validation = Part::read(&setup.data.join("validation.jsonl"), setup.val_limit, &encoder)?;
+        let reference_model = match &setup.reference.reference_model {
+            Some(model) => {
+                let build: llm_runtime::BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
+                Some(load_pretrained(model, &setup.options, NO_ENGINE, build)?.llama)
+            }
+            None => None,
+        };
+        let mut bench = Self { loaded, adapters, train, validation, reference_model };
+        if let Some(folder) = &setup.reference.init_adapter {
+            bench.adapters.load(REFERENCE_ADAPTER, &adapter_folder(folder))?;
+        }
+        if let (Some(folder), true) = (&setup.reference.reference_cache, bench.needs_reference(setup)) {
+            bench.ask_reference(setup, folder)?;
+        }
+        bench.warn_of_lengths();
+        Ok(bench)
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        self.loaded.llama.device()
+    }
+
+    pub(crate) fn settings(&self, setup: &Setup) -> Result<Settings, Failure> {
+        let files = ["train.jsonl", "validation.jsonl"].map(|name| setup.data.join(name));
+        let init_adapter = setup.reference.init_adapter.as_ref();
+        let lora = match &init_adapter.or(setup.lora.from_adapter.as_ref()) {
+            Some(folder) => {
+                let shape = Adapters::clone(&self.adapters);
+                shape.load("shape", &adapter_folder(folder))?;
+                let config = shape.config("shape")?;
+                shape.unload("shape")?;
+                config
+            }
+            None => setup.lora.config(),
+        };
+        Ok(Settings {
+            method: setup.method,
+            model: setup.model.clone(),
+            model_sha256: self.loaded.identity().sha256,
+            data: setup.data.display().to_string(),
+            data_sha256: sha256_of_files(&files)?,
+            init_adapter: init_adapter.map(|folder| folder.display().to_string()),
+            reference_model: setup.reference.reference_model.clone(),
+            limit: setup.limit,
+            val_limit: setup.val_limit,
+            writing: (&setup.writing).into(),
+            objective: setup.objective.options(),
+            trainer: setup.loop_.options(setup.method),
+            lora,
+        })
+    }
+
+    /// Gives the model the adapter that a run begins with, in place of one that was trained before.
+    pub(crate) fn begin_adapter(&mut self, setup: &Setup, seed: u64) -> Result<(), Failure> {
+        let given = setup.reference.init_adapter.as_ref().or(setup.lora.from_adapter.as_ref());
+        match given {
+            Some(folder) => self.adapters.load(ADAPTER, &adapter_folder(folder))?,
+            None => self.adapters.add(ADAPTER, &setup.lora.config(), seed)?,
+        }
+        Ok(())
+    }
+
+    /// What is trained.
+    pub(crate) fn policy(&self) -> Result<AdaptedLlama, Failure> {
+        Ok(AdaptedLlama::new(self.loaded.llama.clone(), &self.adapters, &[ADAPTER])?)
+    }
+
+    /// What it is held against.
+    pub(crate) fn reference(&self) -> Result<Arc<dyn SequenceModel + Send + Sync>, Failure> {
+        if let Some(model) = &self.reference_model {
+            return Ok(model.clone());
+        }
+        let is_adapted = self.adapters.names().iter().any(|name| name == REFERENCE_ADAPTER);
+        let active: &[&str] = if is_adapted { &[REFERENCE_ADAPTER] } else { &[] };
+        Ok(Arc::new(AdaptedLlama::new(self.loaded.llama.clone(), &self.adapters, active)?))
+    }
+
+    fn needs_reference(&self, setup: &Setup) -> bool {
+        setup.method == Method::Dpo && setup.objective.options().preference.needs_reference()
+    }
+
+    /// Makes the reference's answers part of the sets, from the cache where they are there.
+    fn ask_reference(&mut self, setup: &Setup, folder: &Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::work(format!("{}: {error}", folder.display())))?;
+        let identity = self.reference_identity(setup)?;
+        let model = self.reference()?;
+        for part in [&mut self.train, &mut self.validation] {
+            let pairs = part.encoded.pairs().to_vec();
+            let file = ReferenceLogProbs::file(folder, &identity, &pairs);
+            let answers = match ReferenceLogProbs::read(&file, &pairs)? {
+                Some(answers) => answers,
+                None => {
+                    let mut bar = Progress::new("reference", 0, pairs.len() as u64);
+                    let answers = ReferenceLogProbs::compute(model.as_ref(), &pairs, REFERENCE_BATCH, &mut |done| {
+                        bar.set(done as u64);
+                    })?;
+                    bar.finish();
+                    answers.write(&file)?;
+                    answers
+                }
+            };
+            part.encoded = std::mem::take(&mut part.encoded).with_reference(answers);
+        }
+        Ok(())
+    }
+
+    /// Of what the answers depend on beside the pairs: weights, their types, the device.
+    fn reference_identity(&self, setup: &Setup) -> Result<String, Failure> {
+        let own = self.loaded.identity();
+        let adapter = match &setup.reference.init_adapter {
+            Some(folder) => sha256_of_files(&[adapter_folder(folder).join(lora::WEIGHTS_FILE)])?,
+            None => String::new(),
+        };
+        let other = setup.reference.reference_model.as_deref().unwrap_or_default();
+        Ok(format!("{} {} {other} {adapter} {:?}", own.sha256, own.dtype, self.device().location()))
+    }
+
+    fn warn_of_lengths(&self) {
+        let context = self.loaded.llama.config().context_length;
+        let longest = self.train.counts.longest.max(self.validation.counts.longest);
+        if longest > context {
+            tracing::warn!(
+                "the longest prompt with its reply has {longest} tokens, the model was made for {context}: shorten with --max-length {context}"
+            );
+        }
+    }
+
+    /// What supervised methods learn from.
+    pub(crate) fn supervised(part: &Part, method: Method) -> SftDataset {
+        let mut seen = HashSet::new();
+        let mut examples = Vec::new();
+        for pair in part.encoded.pairs() {
+            let replies: &[&Vec<u32>] = match method {
+                Method::Pft => &[&pair.chosen, &pair.rejected],
+                Method::It | Method::Dpo => &[&pair.chosen],
+            };
+            for reply in replies {
+                // Pairs repeat prompts and replies; each is learned once.
+                if seen.insert((pair.prompt.clone(), (*reply).clone())) {
+                    examples.push(example(pair, reply));
+                }
+            }
+        }
+        SftDataset::new(examples)
+    }
+}
+
+fn example(pair: &EncodedPair, reply: &[u32]) -> SftExample {
+    let learned = (0..pair.prompt.len() + reply.len()).map(|place| place >= pair.prompt.len()).collect();
+    SftExample { ids: pair.prompt.iter().chain(reply).copied().collect(), learned }
+}
+
+impl Part {
+    pub(crate) fn read(path: &Path, limit: Option<usize>, encoder: &PairEncoder<'_>) -> Result<Self, Failure> {
+        let PairFile { mut pairs, .. } = read_pairs(path, &ReadPairs::default())?;
+        pairs.truncate(limit.unwrap_or(usize::MAX));
+        let (encoded, counts) = encoder.encode_all(&pairs)?;
+        if encoded.is_empty() {
+            return Err(Failure::work(format!("{}: no pair that can be used among {}", path.display(), pairs.len())));
+        }
+        if counts.prompts_cut + counts.completions_cut + counts.left_out > 0 {
+            tracing::info!(
+                "{}: {} pairs; {} posts and {} replies were cut, {} pairs left out",
+                path.display(),
+                counts.pairs,
+                counts.prompts_cut,
+                counts.completions_cut,
+                counts.left_out
+            );
+        }
+        let (places, encoded): (Vec<usize>, Vec<Arc<EncodedPair>>) = encoded.into_iter().unzip();
+        let pairs = places.into_iter().map(|place| pairs[place].clone()).collect();
+        Ok(Self { pairs, encoded: PairDataset::new(encoded), counts })
+    }
+}
