@@ -2,7 +2,9 @@
 
 mod distribution;
 mod error;
+mod normal;
 mod number;
+mod parzen;
 mod pruner;
 mod sampler;
 mod trial;
@@ -12,5 +14,8 @@ pub use error::SearchError;
 pub use pruner::{
     Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,
 };
-pub use sampler::Sampler;
+pub use sampler::{
+    CONSTRAINTS, Generator, GridAxis, GridSampler, JOINTLY, KernelWidth, RandomSampler, Sampler, SobolSampler, StartUp,
+    TpeOptions, TpeSampler,
+};
 pub use trial::{Direction, History, Trial, TrialState};

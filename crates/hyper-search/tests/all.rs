@@ -1,1 +1,4 @@
-//! One test binary, a module per subject.
+//! Tests of the crate, in one binary.
+
+mod exact;
+mod plain_study;
