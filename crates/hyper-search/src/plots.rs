@@ -61,7 +61,7 @@ impl History<'_> {
         self.parameters().into_iter().fold(figure.subtitle(self.counts()), |figure, (name, distribution)| {
             let points = || {
                 let seen = |trial: &Trial| Some((internal(trial, &name)?, trial.value?));
-                self.valued().filter_map(move |trial| seen(trial))
+                self.valued().filter_map(seen)
             };
             let (plot, x): (Plot, Axis) = match distribution {
                 Distribution::Categorical { choices } => {
