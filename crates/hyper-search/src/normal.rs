@@ -8,7 +8,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
 pub(crate) const LN_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 
 /// Beyond, an asymptotic series is as exact as a double can be.
-const FAR: f64 = -25.0;
+const FAR: f64 = -35.0;
 
 /// ln Φ(x).
 pub(crate) fn log_below(x: f64) -> f64 {

@@ -15,7 +15,7 @@ pub(crate) struct Mixture {
 impl Mixture {
     /// Of weights in any unit; each parameter has as many kernels.
     pub(crate) fn new(mut weights: Vec<f64>, parameters: Vec<Kernels>) -> Self {
-        let total: f64 = weights.iter().sum();
+        let total = sum(&weights);
         weights.iter_mut().for_each(|weight| *weight /= total);
         Self { weights, parameters }
     }
@@ -62,12 +62,8 @@ pub(crate) enum Kernels {
     Choices {
         /// The choice each kernel but the last prefers.
         preferred: Vec<usize>,
-        /// Probability of the preferred choice.
-        hit: f64,
-        /// Of any other.
-        miss: f64,
-        /// How many choices there are; the last kernel has all alike.
-        count: usize,
+        /// By preferred choice: the probability of that choice, and that of any other.
+        shares: Vec<(f64, f64)>,
     },
     /// Normal distributions on the parameter's scale, cut at its limits.
     Numbers {
@@ -91,10 +87,16 @@ pub(crate) struct Normal {
 impl Kernels {
     /// A kernel for each observed choice, and one that has all `count` alike.
     pub(crate) fn of_choices(observed: impl Iterator<Item = usize>, count: usize) -> Self {
-        let preferred: Vec<usize> = observed.collect();
+        let preferred: Vec<usize> = observed.filter(|choice| *choice < count).collect();
         let prior = 1.0 / (preferred.len() + 1) as f64;
-        let total = 1.0 + prior * count as f64;
-        Self::Choices { preferred, hit: (1.0 + prior) / total, miss: prior / total, count }
+        let shares = (0..count).map(|choice| {
+            // The sum's last digit depends on the place of the greatest addend, and ties of candidates on that digit.
+            let mut weights = vec![prior; count];
+            weights[choice] += 1.0;
+            let total = sum(&weights);
+            ((1.0 + prior) / total, prior / total)
+        });
+        Self::Choices { preferred, shares: shares.collect() }
     }
 
     /// Normal distributions with these centres and widths on `scale`. With `masses`, a point of a grid has the mass of the half steps around
@@ -115,20 +117,17 @@ impl Kernels {
     /// The internal value at a fraction of one kernel.
     fn draw(&self, kernel: usize, fraction: f64) -> f64 {
         match self {
-            Self::Choices { preferred, hit, miss, count } => {
-                let preferred = preferred.get(kernel);
+            Self::Choices { preferred, shares } => {
+                let shares_of = |preferred: &usize| shares.get(*preferred).map(|(hit, miss)| (*preferred, *hit, *miss));
+                let (preferred, hit, miss) =
+                    preferred.get(kernel).and_then(shares_of).unwrap_or((0, 1.0 / shares.len() as f64, 1.0 / shares.len() as f64));
                 let mut reached = 0.0;
-                for choice in 0..count.saturating_sub(1) {
-                    reached += match preferred {
-                        Some(preferred) if *preferred == choice => *hit,
-                        Some(_) => *miss,
-                        None => 1.0 / *count as f64,
-                    };
-                    if reached >= fraction {
-                        return choice as f64;
-                    }
-                }
-                count.saturating_sub(1) as f64
+                let passes = |choice: &usize| {
+                    reached += if *choice == preferred { hit } else { miss };
+                    reached >= fraction
+                };
+                let last = shares.len().saturating_sub(1);
+                (0..last).find(passes).unwrap_or(last) as f64
             }
             Self::Numbers { normals, scale, .. } => {
                 let (low, high) = scale.limits();
@@ -142,10 +141,13 @@ impl Kernels {
     /// Adds this parameter's logarithms to `rows` (point, kernel).
     fn add_log_densities(&self, values: &[f64], rows: &mut [Vec<f64>]) {
         match self {
-            Self::Choices { preferred, hit, miss, count } => {
-                let (hit, miss, prior) = (hit.ln(), miss.ln(), -(*count as f64).ln());
+            Self::Choices { preferred, shares } => {
+                let logs: Vec<(f64, f64)> = shares.iter().map(|(hit, miss)| (hit.ln(), miss.ln())).collect();
+                let of_kernel: Vec<(f64, f64)> = preferred.iter().filter_map(|choice| logs.get(*choice).copied()).collect();
+                let prior = (1.0 / shares.len() as f64).ln();
                 for (value, row) in values.iter().zip(rows) {
-                    let kernels = preferred.iter().map(|choice| if *choice as f64 == *value { hit } else { miss });
+                    let kernels = preferred.iter().zip(&of_kernel);
+                    let kernels = kernels.map(|(choice, (hit, miss))| if *choice as f64 == *value { *hit } else { *miss });
                     add(row, kernels.chain([prior]));
                 }
             }
@@ -202,5 +204,28 @@ fn log_sum_exp(row: &[f64]) -> f64 {
     if greatest == f64::NEG_INFINITY {
         return greatest;
     }
-    row.iter().map(|value| (value - greatest).exp()).sum::<f64>().ln() + greatest
+    let shares: Vec<f64> = row.iter().map(|value| (value - greatest).exp()).collect();
+    sum(&shares).ln() + greatest
+}
+
+/// A sum in halves, whose rounding errors grow with the logarithm of the number of addends. The order is NumPy's, since candidates that are
+/// equally good are told apart by the last digit.
+fn sum(addends: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let count = addends.len();
+    if count < LANES {
+        return addends.iter().sum();
+    }
+    if count > 128 {
+        let half = count / 2 - count / 2 % LANES;
+        return sum(&addends[..half]) + sum(&addends[half..]);
+    }
+    let (blocks, rest) = addends.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, addend)| *lane += addend);
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let whole = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    rest.iter().fold(whole, |sum, addend| sum + addend)
 }

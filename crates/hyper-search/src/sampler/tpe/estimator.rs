@@ -1,6 +1,7 @@
 //! The estimator of a group of trials.
 
 use super::KernelWidth;
+use super::order::ascending;
 use super::spaces::Space;
 use crate::distribution::Scale;
 use crate::parzen::{Kernels, Mixture};
@@ -87,8 +88,7 @@ fn masses(scale: Scale, width: KernelWidth) -> bool {
 
 /// How far the farther neighbour of each centre is; the limits are the neighbours at the ends, of a centre that is alone only.
 fn neighbour_distances(centres: &[f64], low: f64, high: f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..centres.len()).collect();
-    order.sort_by(|left, right| centres[*left].total_cmp(&centres[*right]));
+    let order = ascending(centres);
     let alone = centres.len() < 2;
     let mut distances = vec![0.0; centres.len()];
     for (rank, place) in order.iter().enumerate() {

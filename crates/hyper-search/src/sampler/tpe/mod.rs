@@ -6,6 +6,7 @@
 //! suggestions are those of Optuna, trial by trial.
 
 mod estimator;
+mod order;
 mod spaces;
 mod split;
 
