@@ -15,6 +15,8 @@ pub struct TokenStatistic {
     pub mean_logit: f32,
     /// Entropy of their softmax, nats.
     pub entropy: f32,
+    /// `ln Σ p²`: how concentrated their softmax is, 0 if on one token.
+    pub log_sum_squares: f32,
     /// The most probable token.
     pub top: u32,
 }
@@ -59,10 +61,12 @@ fn statistics(logits: &Tensor) -> Result<Vec<TokenStatistic>> {
 fn of_row(row: &[f32]) -> TokenStatistic {
     let (sum, max) = kernels::sum_of_exponentials(row);
     let log_sum = f64::from(max) + sum.ln();
-    let (mut total, mut expected, mut top) = (0.0, 0.0, 0);
+    let (mut total, mut expected, mut squares, mut top) = (0.0, 0.0, 0.0, 0);
     for (token, logit) in row.iter().enumerate() {
+        let probability = f64::from((logit - log_sum as f32).exp());
         total += f64::from(*logit);
-        expected += f64::from((logit - log_sum as f32).exp()) * f64::from(*logit);
+        expected += probability * f64::from(*logit);
+        squares += probability * probability;
         if *logit > row[top] {
             top = token;
         }
@@ -70,6 +74,7 @@ fn of_row(row: &[f32]) -> TokenStatistic {
     TokenStatistic {
         mean_logit: (total / row.len() as f64) as f32,
         entropy: (log_sum - expected) as f32,
+        log_sum_squares: squares.ln() as f32,
         top: top as u32,
     }
 }
@@ -77,9 +82,12 @@ fn of_row(row: &[f32]) -> TokenStatistic {
 fn on_device(logits: &Tensor) -> Result<Vec<TokenStatistic>> {
     let log_probs = logits.broadcast_sub(&logits.log_sum_exp(D::Minus1)?.unsqueeze(1)?)?;
     let entropies = (log_probs.exp()? * &log_probs)?.sum(D::Minus1)?.neg()?.to_vec1::<f32>()?;
+    let squares = (&log_probs * 2.0)?.log_sum_exp(D::Minus1)?.to_vec1::<f32>()?;
     let (means, tops) = (logits.mean(D::Minus1)?.to_vec1::<f32>()?, logits.argmax(D::Minus1)?.to_vec1::<u32>()?);
-    let rows = means.into_iter().zip(entropies).zip(tops);
-    Ok(rows.map(|((mean_logit, entropy), top)| TokenStatistic { mean_logit, entropy, top }).collect())
+    let rows = means.into_iter().zip(entropies).zip(squares).zip(tops);
+    let statistic =
+        |(((mean_logit, entropy), log_sum_squares), top)| TokenStatistic { mean_logit, entropy, log_sum_squares, top };
+    Ok(rows.map(statistic).collect())
 }
 
 #[cfg(test)]
@@ -95,6 +103,7 @@ mod tests {
         for (own, other) in statistics(&logits).unwrap().iter().zip(on_device(&logits).unwrap()) {
             assert!((own.mean_logit - other.mean_logit).abs() < 1e-6, "{own:?} {other:?}");
             assert!((own.entropy - other.entropy).abs() < 1e-5, "{own:?} {other:?}");
+            assert!((own.log_sum_squares - other.log_sum_squares).abs() < 1e-5, "{own:?} {other:?}");
             assert_eq!(own.top, other.top);
         }
     }
