@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::ledger::FIXED;
-use crate::parameter::{check, check_compatible, contains, internal, to_json};
+use crate::parameter::check_compatible;
 use crate::record::{Ending, Record};
 use crate::study::{Desk, Shared};
 use crate::{Distribution, SearchError, Trial};
@@ -137,26 +137,24 @@ impl ActiveTrial {
     /// If there is nothing to draw, the parameter was something else in the study before, its given value is none of the distribution's,
     /// or the journal can't be written.
     pub fn suggest(&mut self, name: &str, distribution: &Distribution) -> Result<f64, SearchError> {
-        check(name, distribution)?;
+        let distribution = distribution.clone().checked(name)?;
         let mut desk = self.shared.desk();
         if let Some(known) = desk.ledger.distribution(name) {
-            check_compatible(name, known, distribution)?;
+            check_compatible(name, known, &distribution)?;
         }
         if let Some(value) = own_value(&desk, self.number, name) {
-            return fitting(name, distribution, value);
+            return fitting(name, &distribution, value);
         }
-        let value = self.new_value(&mut desk, name, distribution)?;
-        let distribution = to_json(distribution);
+        let value = self.new_value(&mut desk, name, &distribution)?;
         self.write(&mut desk, vec![Record::Parameter { trial: self.number, name: name.into(), value, distribution }])?;
         Ok(value)
     }
 
     fn new_value(&self, desk: &mut Desk, name: &str, distribution: &Distribution) -> Result<f64, SearchError> {
         if let Some(value) = fixed_value(desk, self.number, name) {
-            let refused = || SearchError::distribution(name, format!("its given value {value} is out of its range"));
-            return internal(distribution, &value).ok_or_else(refused);
+            return distribution.internal(name, &value);
         }
-        if let Some(value) = self.joint.get(name).filter(|value| contains(distribution, **value)) {
+        if let Some(value) = self.joint.get(name).filter(|value| distribution.contains(**value)) {
             return Ok(*value);
         }
         let Desk { ledger, sampler, .. } = desk;
@@ -302,8 +300,8 @@ fn fixed_value(desk: &Desk, number: u64, name: &str) -> Option<Value> {
 }
 
 fn fitting(name: &str, distribution: &Distribution, value: f64) -> Result<f64, SearchError> {
-    if contains(distribution, value) {
+    if distribution.contains(value) {
         return Ok(value);
     }
-    Err(SearchError::distribution(name, format!("the value {value} is none of {}", to_json(distribution))))
+    Err(SearchError::distribution(name, format!("the value {value} is none of {distribution}")))
 }

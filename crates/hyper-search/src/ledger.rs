@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use crate::parameter::{external, from_json};
 use crate::record::{Ending, Goal, Line, Record, VERSION};
-use crate::{Direction, Distribution, History, Trial, TrialState};
+use crate::{Direction, Distribution, History, JOINTLY, Trial, TrialState};
 
 /// The system attribute of values that are not drawn.
 pub(crate) const FIXED: &str = "fixed_params";
@@ -125,7 +124,7 @@ impl Ledger {
             }
             Record::Claim { trial } => self.begin(trial, worker, t),
             Record::Parameter { trial, name, value, distribution } => {
-                self.set_parameter(trial, name, value, from_json(&distribution)?);
+                self.set_parameter(trial, name, value, distribution);
             }
             Record::Report { trial, step, value } => {
                 self.change(trial, |trial| {
@@ -245,6 +244,7 @@ impl Ledger {
         fixed.extend(trial.external_parameters());
         let attributes = trial.attributes.clone();
         let first = trial.system_attributes.get(RETRY_OF).cloned().unwrap_or_else(|| number.into());
+        let jointly = trial.system_attributes.get(JOINTLY).cloned();
         let retries = trial.retries() + 1;
         let again = self.add_waiting(fixed);
         self.superseded += 1;
@@ -252,6 +252,7 @@ impl Ledger {
             trial.attributes = attributes;
             trial.system_attributes.insert(RETRY_OF.into(), first);
             trial.system_attributes.insert(RETRIES.into(), retries.into());
+            trial.system_attributes.extend(jointly.map(|values| (String::from(JOINTLY), values)));
         });
     }
 }
@@ -260,7 +261,7 @@ impl Trial {
     /// The parameters by name, as the objective has seen them.
     pub fn external_parameters(&self) -> Map<String, Value> {
         let external =
-            |(name, value): &(String, f64)| Some((name.clone(), external(self.distributions.get(name)?, *value)?));
+            |(name, value): &(String, f64)| Some((name.clone(), self.distributions.get(name)?.external(*value)));
         self.parameters.iter().filter_map(external).collect()
     }
 

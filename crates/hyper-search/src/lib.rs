@@ -6,10 +6,13 @@ mod distribution;
 mod error;
 mod journal;
 mod ledger;
+mod normal;
 mod number;
 mod options;
 mod optuna_journal;
 mod parameter;
+mod parzen;
+mod plots;
 mod pruner;
 mod record;
 mod sampler;
@@ -24,6 +27,9 @@ pub use options::StudyOptions;
 pub use pruner::{
     Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,
 };
-pub use sampler::Sampler;
+pub use sampler::{
+    CONSTRAINTS, Generator, GridAxis, GridSampler, JOINTLY, KernelWidth, RandomSampler, Sampler, SobolSampler, StartUp,
+    TpeOptions, TpeSampler,
+};
 pub use study::Study;
 pub use trial::{Direction, History, Trial, TrialState};

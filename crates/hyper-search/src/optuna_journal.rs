@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use crate::calendar::{from_iso, to_iso};
 use crate::number::{as_number, as_value};
-use crate::parameter::{contains, from_json, to_json};
 use crate::record::{Ending, Record};
 use crate::study::Desk;
 use crate::{Direction, Distribution, SearchError, Study, Trial, TrialState};
@@ -83,7 +82,7 @@ fn exported(trial: &Trial) -> Value {
     let distributions: Map<String, Value> = trial
         .distributions
         .iter()
-        .map(|(name, distribution)| (name.clone(), to_json(distribution).to_string().into()))
+        .map(|(name, distribution)| (name.clone(), json!(distribution).to_string().into()))
         .collect();
     let parameters: Map<String, Value> =
         trial.parameters.iter().map(|(name, value)| (name.clone(), as_value(*value))).collect();
@@ -138,7 +137,7 @@ fn take_over(desk: &mut Desk, trial: &Trial) -> Result<usize, SearchError> {
     desk.write_at(started, vec![Record::Trial { waits: false, fixed: Map::new(), at_most: None, once: false }])?;
     let Some(number) = desk.newest() else { return Ok(0) };
     let parameters = trial.parameters.iter().filter_map(|(name, value)| {
-        let distribution = to_json(trial.distributions.get(name)?);
+        let distribution = trial.distributions.get(name)?.clone();
         Some(Record::Parameter { trial: number, name: name.clone(), value: *value, distribution })
     });
     let reports =
@@ -311,7 +310,7 @@ fn check_parameters(
 ) -> Result<(), String> {
     let unfit = parameters
         .iter()
-        .find(|(name, value)| !distributions.get(name).is_some_and(|distribution| contains(distribution, *value)));
+        .find(|(name, value)| !distributions.get(name).is_some_and(|distribution| distribution.contains(*value)));
     match unfit {
         Some((name, value)) => {
             Err(format!("the parameter `{name}` has the value {value}, which its distribution has not"))
@@ -355,7 +354,8 @@ fn value_of(line: &Value) -> Option<f64> {
 fn distribution_of(value: &Value) -> Result<Distribution, String> {
     let parsed = value.as_str().map(|text| serde_json::from_str::<Value>(&with_quoted_numbers(text)));
     let parsed = parsed.transpose().map_err(|error| format!("{value} is no distribution ({error})"))?;
-    from_json(parsed.as_ref().unwrap_or(value))
+    let parsed = parsed.unwrap_or_else(|| value.clone());
+    serde_json::from_value(parsed).map_err(|error| format!("{value} is no distribution ({error})"))
 }
 
 /// Python writes `NaN`, `Infinity` and `-Infinity`, which are not JSON; here they become strings, as our journals have them.

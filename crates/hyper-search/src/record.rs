@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::number;
+use crate::{Distribution, number};
 
 /// Journals of other versions are refused.
 pub(crate) const VERSION: u32 = 1;
@@ -44,7 +44,7 @@ pub(crate) enum Record {
     /// A waiting trial begins.
     Claim { trial: u64 },
     /// A parameter got its value.
-    Parameter { trial: u64, name: String, value: f64, distribution: Value },
+    Parameter { trial: u64, name: String, value: f64, distribution: Distribution },
     /// A value along the way.
     Report {
         trial: u64,

@@ -1,5 +1,6 @@
 //! A study: trials, shared by the processes that run them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,9 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::journal::{self, Journal};
 use crate::ledger::Ledger;
+use crate::number::as_value;
 use crate::record::{Line, Record, VERSION};
 use crate::worker::{self, SignOfLife};
-use crate::{ActiveTrial, Direction, History, Outcome, Pruner, Sampler, SearchError, StudyOptions, Trial};
+use crate::{ActiveTrial, Direction, History, JOINTLY, Outcome, Pruner, Sampler, SearchError, StudyOptions, Trial};
 
 /// A process is lost that was silent for so many intervals.
 const SILENT_INTERVALS: f64 = 3.0;
@@ -23,21 +25,15 @@ const SILENT_INTERVALS: f64 = 3.0;
 /// threads.
 ///
 /// ```
-/// use hyper_search::{SearchError, Study, StudyOptions};
-/// # use hyper_search::{Distribution, History, Sampler};
-/// # struct Middle;
-/// # impl Sampler for Middle {
-/// #     fn sample_jointly(&mut self, _: &History<'_>, _: u64) -> Result<std::collections::BTreeMap<String, f64>, SearchError> { Ok(Default::default()) }
-/// #     fn sample(&mut self, _: &History<'_>, _: u64, _: &str, _: &Distribution) -> Result<f64, SearchError> { Ok(2.0) }
-/// # }
-/// # let sampler = Middle;
+/// use hyper_search::{SearchError, Study, StudyOptions, TpeOptions, TpeSampler};
 ///
+/// let sampler = TpeSampler::new(TpeOptions::default())?;
 /// let study = Study::in_memory(StudyOptions::minimize(sampler))?;
-/// study.optimize(20, |trial| -> Result<f64, SearchError> {
+/// study.optimize(40, |trial| -> Result<f64, SearchError> {
 ///     let x = trial.float("x", -10.0..=10.0)?;
 ///     Ok((x - 2.0).powi(2))
 /// })?;
-/// assert!(study.best()?.is_some());
+/// assert!(study.best()?.and_then(|trial| trial.value).is_some_and(|value| value < 0.5));
 /// # Ok::<(), SearchError>(())
 /// ```
 pub struct Study {
@@ -220,12 +216,11 @@ impl Study {
         desk.read()?;
         self.expire_lost(&mut desk)?;
         let Some(number) = claim(&mut desk, trials)? else { return Ok(None) };
-        let Desk { ledger, sampler, .. } = &mut *desk;
-        let joint = ledger.history().map(|history| sampler.sample_jointly(&history, number)).transpose();
+        let joint = sample_jointly(&mut desk, number);
         let trial = ActiveTrial::new(Arc::clone(&self.shared), number);
         // Dropping the trial, should the sampler have failed, writes its end.
         drop(desk);
-        Ok(Some(trial.with_joint(joint?.unwrap_or_default())))
+        Ok(Some(trial.with_joint(joint?)))
     }
 
     /// Has given values tried before others are drawn; parameters that are not named are drawn. The answer is whether they were not
@@ -332,6 +327,22 @@ fn claim(desk: &mut Desk, at_most: Option<u64>) -> Result<Option<u64>, SearchErr
             return Ok(facts.newest);
         }
     }
+}
+
+/// What the sampler suggests for several parameters at once; a trial that was begun before has it already.
+fn sample_jointly(desk: &mut Desk, number: u64) -> Result<BTreeMap<String, f64>, SearchError> {
+    let known = desk.ledger.trial(number).and_then(|trial| trial.system_attributes.get(JOINTLY)?.as_object());
+    if let Some(known) = known {
+        return Ok(known.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect());
+    }
+    let Desk { ledger, sampler, .. } = &mut *desk;
+    let Some(history) = ledger.history() else { return Ok(BTreeMap::new()) };
+    let joint = sampler.sample_jointly(&history, number)?;
+    if !joint.is_empty() {
+        let value = joint.iter().map(|(name, value)| (name.clone(), as_value(*value))).collect();
+        desk.write(vec![Record::SystemAttribute { trial: number, name: JOINTLY.into(), value }])?;
+    }
+    Ok(joint)
 }
 
 /// Gives signs of life as long as this process has trials.
