@@ -4,3 +4,5 @@ mod loss_gradients;
 mod loss_properties;
 mod loss_settings;
 mod losses_golden;
+mod pair_file_problems;
+mod pair_files;

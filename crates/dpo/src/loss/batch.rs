@@ -74,24 +74,19 @@ impl PairLogProbs {
     /// The pairs, with a reference of log-probability 0 if there shall be none.
     pub(crate) fn pairs(&self, with_reference: bool) -> Result<Vec<Pair>, DpoError> {
         self.check(with_reference)?;
-        let rows = self.policy_chosen.iter().zip(&self.policy_rejected);
-        let rows = rows.zip(self.chosen_tokens.iter().zip(&self.rejected_tokens)).enumerate();
         let reference = |values: &[f64], row: usize| match with_reference {
-            true => values.get(row).copied().unwrap_or_default(),
+            true => values[row],
             false => 0.0,
         };
-        let pair =
-            |(row, ((chosen, rejected), (chosen_tokens, rejected_tokens))): (_, ((&f64, &f64), (&usize, &usize)))| {
-                Pair {
-                    policy_chosen: Dual::chosen(*chosen),
-                    policy_rejected: Dual::rejected(*rejected),
-                    reference_chosen: reference(&self.reference_chosen, row),
-                    reference_rejected: reference(&self.reference_rejected, row),
-                    chosen_tokens: *chosen_tokens as f64,
-                    rejected_tokens: *rejected_tokens as f64,
-                }
-            };
-        Ok(rows.map(pair).collect())
+        let pair = |row: usize| Pair {
+            policy_chosen: Dual::chosen(self.policy_chosen[row]),
+            policy_rejected: Dual::rejected(self.policy_rejected[row]),
+            reference_chosen: reference(&self.reference_chosen, row),
+            reference_rejected: reference(&self.reference_rejected, row),
+            chosen_tokens: self.chosen_tokens[row] as f64,
+            rejected_tokens: self.rejected_tokens[row] as f64,
+        };
+        Ok((0..self.policy_chosen.len()).map(pair).collect())
     }
 
     fn check(&self, with_reference: bool) -> Result<(), DpoError> {
