@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use command_line::Common;
 
 use crate::prepare_arguments::Prepare;
+use crate::report_arguments::{Compare, Report};
 
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
 #[derive(Debug, Parser)]
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Prepare(Box<Prepare>),
+    Report(Report),
+    Compare(Compare),
     /// Print shell completions
     Completions {
         /// Which shell
