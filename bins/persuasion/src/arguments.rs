@@ -5,6 +5,7 @@ use command_line::Common;
 
 use crate::prepare_arguments::Prepare;
 use crate::report_arguments::{Compare, Report};
+use crate::threads_arguments::Threads;
 
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
 #[derive(Debug, Parser)]
@@ -20,6 +21,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Prepare(Box<Prepare>),
+    Threads(Threads),
     Report(Report),
     Compare(Compare),
     /// Print shell completions

@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod prepare_arguments;
 mod report_arguments;
+mod threads_arguments;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let format = arguments.common.format;
     match &arguments.command {
         Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::Threads(options) => commands::threads::run(options, format),
         Command::Report(options) => commands::report::run(options, format),
         Command::Compare(options) => commands::compare::run(options, format),
         Command::Completions { shell } => {

@@ -111,11 +111,23 @@ pub(crate) fn dump(posts: usize) -> (Vec<Value>, Vec<Value>) {
         }));
         for reply in 0..4 {
             let body = words(number * 10 + reply, 22 + reply);
-            comments.push(comment(&post, &format!("c{number}_{reply}"), &format!("reader{number}_{reply}"), &top, &body));
+            comments.push(comment(
+                &post,
+                &format!("c{number}_{reply}"),
+                &format!("reader{number}_{reply}"),
+                &top,
+                &body,
+            ));
         }
         let winner = format!("t1_c{number}_0");
         comments.push(comment(&post, &format!("d{number}"), &author, &winner, "You have a point there. &#8710;"));
-        comments.push(comment(&post, &format!("b{number}"), "DeltaBot", &format!("t1_d{number}"), "Confirmed: 1 delta awarded."));
+        comments.push(comment(
+            &post,
+            &format!("b{number}"),
+            "DeltaBot",
+            &format!("t1_d{number}"),
+            "Confirmed: 1 delta awarded.",
+        ));
         comments.push(comment(&post, &format!("e{number}"), &author, &format!("t1_c{number}_1"), "I do not see why."));
     }
     (all, comments)
@@ -176,10 +188,14 @@ pub(crate) fn write_convokit(folder: &Path, posts: usize) {
                 }));
             }
         }
-        utterances.push(json!({"id": format!("x{post}"), "conversation_id": id, "reply-to": id, "user": "passer-by", "timestamp": 3,
-            "text": "Just passing.", "meta": {"success": null, "pair_ids": []}}));
-        utterances.push(json!({"id": format!("y{post}"), "conversation_id": id, "reply-to": id, "user": null, "timestamp": 3,
-            "text": null, "meta": {"success": 0, "pair_ids": pairs}}));
+        utterances.push(
+            json!({"id": format!("x{post}"), "conversation_id": id, "reply-to": id, "user": "passer-by", "timestamp": 3,
+            "text": "Just passing.", "meta": {"success": null, "pair_ids": []}}),
+        );
+        utterances.push(
+            json!({"id": format!("y{post}"), "conversation_id": id, "reply-to": id, "user": null, "timestamp": 3,
+            "text": null, "meta": {"success": 0, "pair_ids": pairs}}),
+        );
     }
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("conversations.json"), Value::Object(conversations).to_string()).unwrap();

@@ -17,7 +17,8 @@ fn groups(pairs: &[Value]) -> BTreeSet<String> {
 
 fn run(place: &Place, source: &[String], more: &[&str]) -> String {
     let out = place.name("out");
-    let words: Vec<&str> = source.iter().map(String::as_str).chain(["--out", &out]).chain(more.iter().copied()).collect();
+    let words: Vec<&str> =
+        source.iter().map(String::as_str).chain(["--out", &out]).chain(more.iter().copied()).collect();
     said(&words)
 }
 
@@ -26,7 +27,8 @@ fn a_dump_becomes_pairs_that_tell_where_they_come_from() {
     let place = Place::new();
     let (posts, comments) = dump(10);
     let told = run(&place, &write_dump(&place, &posts, &comments), &[]);
-    let [train, validation, test] = ["train", "validation", "test"].map(|part| place.pairs(&format!("out/{part}.jsonl")));
+    let [train, validation, test] =
+        ["train", "validation", "test"].map(|part| place.pairs(&format!("out/{part}.jsonl")));
     assert_eq!([train.len(), validation.len(), test.len()], [6, 2, 2], "{told}");
     let all = place.all_pairs("out");
     assert_eq!(groups(&all).len(), 10);
@@ -38,7 +40,10 @@ fn a_dump_becomes_pairs_that_tell_where_they_come_from() {
         assert_eq!(pair["post_author"], json!(format!("asker{post}")));
         assert_eq!((&pair["chosen_depth"], &pair["chosen_score"]), (&json!(1), &json!(3)));
         let prompt = pair["prompt"].as_str().unwrap();
-        assert!(prompt.starts_with(&format!("CMV: cats of kind {post} beat dogs\n\nI think so & always did")), "{prompt}");
+        assert!(
+            prompt.starts_with(&format!("CMV: cats of kind {post} beat dogs\n\nI think so & always did")),
+            "{prompt}"
+        );
     }
     let funnel = place.json("out/funnel.json");
     assert_eq!(funnel["replies"]["read"], json!(70));
@@ -198,7 +203,13 @@ fn only_replies_to_the_post_itself() {
     let place = Place::new();
     let (posts, mut comments) = dump(5);
     for number in 0..5 {
-        comments.push(comment(&format!("p{number}"), &format!("deep{number}"), "digger", &format!("t1_c{number}_1"), &words(5000 + number, 30)));
+        comments.push(comment(
+            &format!("p{number}"),
+            &format!("deep{number}"),
+            "digger",
+            &format!("t1_c{number}_1"),
+            &words(5000 + number, 30),
+        ));
     }
     let source = write_dump(&place, &posts, &comments);
     let dropped = |place: &Place| place.json("out/funnel.json")["replies"]["dropped"]["too deep in the thread"].clone();
@@ -219,7 +230,9 @@ fn pair_files_keep_their_other_fields_and_split_as_python_does() {
     let prompts = |part: &str| -> Vec<Value> {
         place.pairs(&format!("out/{part}.jsonl")).iter().map(|pair| pair["prompt"].clone()).collect()
     };
-    let twice = |topics: &[usize]| -> Vec<Value> { topics.iter().flat_map(|number| [json!(topic(*number)), json!(topic(*number))]).collect() };
+    let twice = |topics: &[usize]| -> Vec<Value> {
+        topics.iter().flat_map(|number| [json!(topic(*number)), json!(topic(*number))]).collect()
+    };
     assert_eq!(prompts("train"), twice(&[1, 3, 4, 2]));
     assert_eq!(prompts("validation"), twice(&[6]));
     assert_eq!(prompts("test"), twice(&[0, 5]));
@@ -311,7 +324,11 @@ fn the_first_form_of_winning_arguments() {
     assert_eq!(train[0]["group"], json!("q0"));
     assert_eq!(train[0]["id"], json!("q0_k0_k1"));
     assert!(train[0]["chosen"].as_str().unwrap().ends_with("\n\nAnd one thing more."));
-    run(&place, &["--input".into(), place.name("wa")], &["--split", "60-20-20", "--negatives", "random", "--per-chosen", "2"]);
+    run(
+        &place,
+        &["--input".into(), place.name("wa")],
+        &["--split", "60-20-20", "--negatives", "random", "--per-chosen", "2"],
+    );
     assert_eq!(place.all_pairs("out").len(), 24, "every winner with both that did not win");
 }
 

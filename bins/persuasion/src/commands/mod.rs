@@ -3,3 +3,4 @@
 pub(crate) mod compare;
 pub(crate) mod prepare;
 pub(crate) mod report;
+pub(crate) mod threads;
