@@ -90,11 +90,11 @@ pub(crate) fn words(number: usize, count: usize) -> String {
     format!("reply{number} {}", words.collect::<Vec<_>>().join(" "))
 }
 
-/// A comment of a dump. `parent` is `t3_post` or `t1_comment`.
+/// A comment of a dump. `parent` is `t3_post` or `t1_comment`; the earlier in the alphabet its id begins, the older it is.
 pub(crate) fn comment(post: &str, id: &str, author: &str, parent: &str, body: &str) -> Value {
     json!({
         "id": id, "author": author, "body": body, "parent_id": parent, "link_id": format!("t3_{post}"),
-        "created_utc": id.bytes().map(u64::from).sum::<u64>(), "score": 3, "permalink": "/r/made/up",
+        "created_utc": 1000 * u64::from(id.as_bytes()[0]) + id.len() as u64, "score": 3, "permalink": "/r/made/up",
     })
 }
 

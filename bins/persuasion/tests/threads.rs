@@ -20,7 +20,7 @@ fn every_answer_of_a_posts_author_is_the_end_of_a_thread() {
     let (posts, mut comments) = dump(40);
     comments.push(comment("p5", "z1", "digger", "t1_e5", "And so?"));
     let mut last = comment("p5", "zz", "asker5", "t1_z1", "Fair enough, !delta");
-    last["created_utc"] = json!("99999");
+    last["created_utc"] = json!("999999");
     comments.push(last);
     comments.push(comment("p6", "q", "asker6", "t1_c6_2", "> ∆\n\nNot from me, &#8710; is meant as a quote"));
     let source = write_dump(&place, &posts, &comments);
@@ -31,13 +31,21 @@ fn every_answer_of_a_posts_author_is_the_end_of_a_thread() {
     let number = |id: &&str| id[1..].parse::<usize>().unwrap();
     assert!(order.iter().map(number).collect::<Vec<_>>().is_sorted(), "posts come in the dump's order");
     let deep = records.iter().find(|record| record["comments_thread_leaf_comment_id"] == "zz").unwrap();
-    let ids: Vec<&Value> = deep["comments_thread"].as_array().unwrap().iter().map(|comment| &comment["comment_id"]).collect();
+    let ids: Vec<&Value> =
+        deep["comments_thread"].as_array().unwrap().iter().map(|comment| &comment["comment_id"]).collect();
     assert_eq!(ids, ["c5_1", "e5", "z1", "zz"]);
-    assert_eq!((&deep["comments_thread_root_comment_id"], &deep["comments_thread_is_delta"]), (&json!("c5_1"), &json!(true)));
+    assert_eq!(
+        (&deep["comments_thread_root_comment_id"], &deep["comments_thread_is_delta"]),
+        (&json!("c5_1"), &json!(true))
+    );
     let first = &deep["comments_thread"][1];
     assert_eq!((&first["comment_parent_id"], &first["comment_link_id"]), (&json!("t1_c5_1"), &json!("t3_p5")));
     assert_eq!(deep["submission_author"], json!("asker5"));
-    assert_eq!(std::fs::read_dir(place.path("threads.json").parent().unwrap()).unwrap().count(), 3, "nothing else is left");
+    assert_eq!(
+        std::fs::read_dir(place.path("threads.json").parent().unwrap()).unwrap().count(),
+        3,
+        "nothing else is left"
+    );
 }
 
 #[test]
@@ -45,7 +53,13 @@ fn the_published_rule_knows_fewer_signs_and_counts_quoted_ones() {
     let place = Place::new();
     let (posts, mut comments) = dump(3);
     for (number, body) in [(0, "∆ for you"), (1, "> !delta\n\nWho said that?")] {
-        comments.push(comment(&format!("p{number}"), &format!("zz{number}"), &format!("asker{number}"), &format!("t1_c{number}_2"), body));
+        comments.push(comment(
+            &format!("p{number}"),
+            &format!("zz{number}"),
+            &format!("asker{number}"),
+            &format!("t1_c{number}_2"),
+            body,
+        ));
     }
     let source = write_dump(&place, &posts, &comments);
     let is_delta = |place: &Place, leaf: &str| {
