@@ -5,6 +5,8 @@ use command_line::Common;
 
 use crate::prepare_arguments::Prepare;
 use crate::report_arguments::{Compare, Report};
+use crate::search_arguments::Search;
+use crate::threads_arguments::Threads;
 use crate::train_arguments::Train;
 
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
@@ -21,7 +23,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Prepare(Box<Prepare>),
+    Threads(Threads),
     Train(Box<Train>),
+    Search(Box<Search>),
     Report(Report),
     Compare(Compare),
     /// Print shell completions

@@ -7,6 +7,8 @@ mod commands;
 mod prepare_arguments;
 mod replies;
 mod report_arguments;
+mod search_arguments;
+mod threads_arguments;
 mod train_arguments;
 mod wordings;
 
@@ -26,7 +28,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let format = arguments.common.format;
     match &arguments.command {
         Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::Threads(options) => commands::threads::run(options, format),
         Command::Train(options) => commands::train::run(options, format),
+        Command::Search(options) => commands::search::run(options, format),
         Command::Report(options) => commands::report::run(options, format),
         Command::Compare(options) => commands::compare::run(options, format),
         Command::Completions { shell } => {

@@ -78,9 +78,9 @@ pub(crate) struct TextOptions {
     /// Take out lines that quote others
     #[arg(long)]
     pub(crate) strip_quotes: bool,
-    /// Names of a pair file's fields, where they are others
-    #[arg(long = "column", value_parser = column, value_name = "prompt|chosen|rejected=NAME")]
-    pub(crate) columns: Vec<(String, String)>,
+    /// What a pair file calls prompt, chosen, rejected, id or group, where it has other names: prompt=question
+    #[arg(long = "column", value_name = "FIELD=NAME")]
+    pub(crate) columns: Vec<String>,
 }
 
 /// Which replies become pairs.
@@ -135,12 +135,4 @@ pub(crate) struct PartOptions {
     /// Write pairs although a group, prompt or reply stands in two parts
     #[arg(long)]
     pub(crate) allow_leakage: bool,
-}
-
-fn column(text: &str) -> Result<(String, String), String> {
-    let (field, name) = text.split_once('=').ok_or("expected prompt=NAME, chosen=NAME or rejected=NAME")?;
-    if !["prompt", "chosen", "rejected"].contains(&field) {
-        return Err(format!("`{field}`: expected prompt, chosen or rejected"));
-    }
-    if name.is_empty() { Err(format!("{field}=: expected a name")) } else { Ok((field.to_owned(), name.to_owned())) }
 }

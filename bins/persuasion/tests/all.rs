@@ -1,1 +1,7 @@
 //! The library and the program as a user runs it: one test binary, a module per subject.
+
+mod cleaning;
+mod corpora;
+mod prepare;
+mod prepare_bad_input;
+mod threads;

@@ -3,4 +3,6 @@
 pub(crate) mod compare;
 pub(crate) mod prepare;
 pub(crate) mod report;
+pub(crate) mod search;
+pub(crate) mod threads;
 pub(crate) mod train;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use command_line::{Failure, Format, print_json};
+use dpo::PairColumns;
 use llm_runtime::Tokenizer;
 use persuasion::corpus::{
     Cleaning, CorpusError, Dump, Input, LEAKAGE_FILE, LeakageRule, Limits, LongerWins, Negatives, PairFileRules,
@@ -23,7 +24,7 @@ pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure
     let tokenizer = options.tokenizer.as_deref().map(Tokenizer::open).transpose()?;
     let limits = Limits { prompt: options.max_prompt_length, whole: options.max_length };
     let measure = tokenizer.as_ref().map(|tokenizer| (tokenizer, limits));
-    let prepared = Prepared::create(&input, rules(options, &input), measure, &options.out).map_err(failure)?;
+    let prepared = Prepared::create(&input, rules(options, &input)?, measure, &options.out).map_err(failure)?;
     prepared.write(&options.out)?;
     match format {
         Format::Json => print_json(&prepared)?,
@@ -32,11 +33,12 @@ pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-fn rules(options: &Prepare, input: &Input) -> PrepareRules {
+fn rules(options: &Prepare, input: &Input) -> Result<PrepareRules, Failure> {
     let (texts, filters, parts) = (&options.texts, &options.filters, &options.parts);
     let is_pairs = matches!(input, Input::Pairs(_));
     let usual = if matches!(input, Input::Reddit(_)) { Negatives::Random } else { Negatives::Given };
-    PrepareRules {
+    let columns = PairColumns::parse(&texts.columns).map_err(Failure::wrong_use)?;
+    Ok(PrepareRules {
         pairs: PairRules {
             cleaning: Cleaning {
                 is_on: !texts.no_clean,
@@ -53,10 +55,7 @@ fn rules(options: &Prepare, input: &Input) -> PrepareRules {
             per_chosen: filters.per_chosen,
             seed: parts.seed,
         },
-        pair_files: PairFileRules {
-            columns: texts.columns.iter().cloned().collect(),
-            group_by: parts.group_by.clone(),
-        },
+        pair_files: PairFileRules { columns, group_by: parts.group_by.clone() },
         bots: options.dump.bots.iter().map(|name| name.to_lowercase()).collect(),
         split: parts.split,
         split_rng: parts.split_rng,
@@ -66,7 +65,7 @@ fn rules(options: &Prepare, input: &Input) -> PrepareRules {
             (false, false) => LeakageRule::Refuse,
         },
         skip_bad: options.skip_bad,
-    }
+    })
 }
 
 fn failure(error: CorpusError) -> Failure {

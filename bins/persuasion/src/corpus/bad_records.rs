@@ -1,5 +1,6 @@
 //! Records that can't be read: each ends the work, or is counted and left out, as was asked for.
 
+use dpo::PairFile;
 use tracing::warn;
 
 use super::error::CorpusError;
@@ -8,7 +9,7 @@ use super::funnel::Stage;
 /// What is said of the first records that are left out; of the others only the number.
 const TOLD: usize = 5;
 /// Their reason in the funnel.
-const REASON: &str = "not readable";
+const REASON: &str = "bad record";
 
 /// What becomes of bad records, and what became of them.
 #[derive(Debug, Default)]
@@ -23,6 +24,22 @@ impl BadRecords {
         Self { are_skipped, skipped: 0 }
     }
 
+    /// Whether bad records are left out.
+    pub(crate) fn are_skipped(&self) -> bool {
+        self.are_skipped
+    }
+
+    /// Counts the records of a file of pairs that were left out when it was read.
+    pub(crate) fn absorb(&mut self, file: &PairFile, stage: &mut Stage) {
+        file.skipped.iter().for_each(|message| self.tell(message));
+        for (kind, count) in &file.counts {
+            for _ in 0..*count {
+                stage.read_one();
+                stage.drop_one(&format!("{REASON}: {}", kind.name()));
+            }
+        }
+    }
+
     /// What was read, or nothing if it is bad and may be left out. `stage` counts it either way.
     ///
     /// # Errors
@@ -32,27 +49,28 @@ impl BadRecords {
         read: Result<T, CorpusError>,
         stage: &mut Stage,
     ) -> Result<Option<T>, CorpusError> {
-        stage.read_one();
-        match read {
-            Ok(item) => Ok(Some(item)),
-            Err(error) => {
-                self.skip(&error.to_string(), error, stage)?;
-                Ok(None)
+        let error = match read {
+            Ok(item) => {
+                stage.read_one();
+                return Ok(Some(item));
             }
-        }
-    }
-
-    fn skip(&mut self, told: &str, error: CorpusError, stage: &mut Stage) -> Result<(), CorpusError> {
+            Err(error) => error,
+        };
         if !self.are_skipped || !error.is_of_one_record() {
             return Err(error);
         }
+        stage.read_one();
+        stage.drop_one(REASON);
+        self.tell(&error.to_string());
+        Ok(None)
+    }
+
+    fn tell(&mut self, problem: &str) {
         self.skipped += 1;
         match self.skipped {
-            ..=TOLD => warn!("left out: {told}"),
+            ..=TOLD => warn!("left out: {problem}"),
             number if number == TOLD + 1 => warn!("left out: further records (all are counted)"),
             _ => {}
         }
-        stage.drop_one(REASON);
-        Ok(())
     }
 }

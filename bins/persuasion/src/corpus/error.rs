@@ -41,6 +41,9 @@ pub enum CorpusError {
     /// Something stands in two parts.
     #[error("LEAK: {0}")]
     Leak(String),
+    /// A file of pairs could not be read or written.
+    #[error(transparent)]
+    Pairs(#[from] dpo::DpoError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] strategy_prompting::Error),

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::cleaning::normalised;
 use super::error::CorpusError;
 use super::near_duplicates::near_duplicates;
-use super::pair_file::text_of;
 use super::pair_maker::Example;
 use super::part::Part;
+use super::prompt_text::text_of;
 
 /// The first findings of a kind that are told; of the others only the number.
 const TOLD: usize = 20;

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::cleaning::words;
 use super::error::CorpusError;
-use super::pair_file::text_of;
 use super::pair_maker::Example;
 use super::part::Part;
+use super::prompt_text::text_of;
 
 /// The confidence of intervals.
 const CONFIDENCE: f64 = 0.95;

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use dpo::PreferencePair;
+use dpo::{PairColumns, PairFile, PreferencePair, ReadPairs, read_pairs};
 use serde_json::Value;
 
 use super::bad_records::BadRecords;
 use super::error::CorpusError;
 use super::funnel::Funnel;
 use super::line_source::extension;
-use super::pair_file::{Columns, read_pairs, text_of};
 use super::part::Part;
+use super::prompt_text::text_of;
 
 const ENDS: [&str; 3] = ["jsonl", "json", "csv"];
 
@@ -19,7 +19,7 @@ const ENDS: [&str; 3] = ["jsonl", "json", "csv"];
 #[derive(Debug, Clone, Default)]
 pub struct PairFileRules {
     /// Other names of `prompt`, `chosen` and `rejected`.
-    pub columns: Columns,
+    pub columns: PairColumns,
     /// The field by whose value pairs are grouped, where it is not `group` or the prompt; `prompt` groups by the prompt whatever else there is.
     pub group_by: Option<String>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn files_of(folder: &Path) -> Result<Vec<PathBuf>, CorpusError> {
 /// Reads all files, one after the other.
 ///
 /// # Errors
-/// A file can't be read; a record is bad (see [`BadRecords`]): not UTF-8, a field missing, a text empty, both replies the same; or an id stands there twice.
+/// A file can't be read or holds no pair; a record is bad (see [`dpo::read_pairs`]) or its id stands in an earlier file, and bad ones are not to be skipped.
 pub fn read_pair_files(
     files: &[PathBuf],
     rules: &PairFileRules,
@@ -56,21 +56,21 @@ pub fn read_pair_files(
     funnel: &mut Funnel,
 ) -> Result<Vec<PairOfFile>, CorpusError> {
     let mut all = Vec::new();
-    let mut owners: HashMap<String, String> = HashMap::new();
+    let mut owners: HashMap<String, &Path> = HashMap::new();
     for path in files {
         let part = Part::of_file(path);
-        let mut read = read_pairs(path, &rules.columns)?;
-        if files.len() > 1 && are_places(&read) {
+        let options = ReadPairs { columns: rules.columns.clone(), skip_bad: bad.are_skipped() };
+        let mut file = read_pairs(path, &options)?;
+        if files.len() > 1 && are_places(&file) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            read.iter_mut().flatten().for_each(|pair| pair.id = format!("{name}-{}", pair.id));
+            file.pairs.iter_mut().for_each(|pair| pair.id = format!("{name}-{}", pair.id));
         }
-        for (place, pair) in read.into_iter().enumerate() {
-            let pair = pair.and_then(|pair| {
-                let at = format!("pair {place} (from 0, id `{}`)", pair.id);
-                checked(pair, &owners, rules).map_err(|problem| CorpusError::record(path, at, problem))
-            });
-            let Some(pair) = bad.sort(pair, &mut funnel.pairs)? else { continue };
-            owners.insert(pair.id.clone(), path.display().to_string());
+        bad.absorb(&file, &mut funnel.pairs);
+        for pair in file.pairs {
+            let place = format!("pair `{}`", pair.id);
+            let checked = checked(pair, &owners, rules).map_err(|problem| CorpusError::record(path, place, problem));
+            let Some(pair) = bad.sort(checked, &mut funnel.pairs)? else { continue };
+            owners.insert(pair.id.clone(), path);
             all.push((pair, part));
         }
     }
@@ -78,35 +78,27 @@ pub fn read_pair_files(
 }
 
 /// Whether the ids are only places in the file, which say nothing among several files.
-fn are_places(read: &[Result<PreferencePair, CorpusError>]) -> bool {
-    read.iter()
-        .enumerate()
-        .all(|(place, pair)| pair.as_ref().is_ok_and(|pair| pair.id == place.to_string()) || pair.is_err())
+fn are_places(file: &PairFile) -> bool {
+    let places: Option<Vec<usize>> = file.pairs.iter().map(|pair| place(&pair.id)).collect();
+    let records = file.pairs.len() + file.skipped.len();
+    places.is_some_and(|places| places.is_sorted() && places.iter().all(|place| *place < records))
+}
+
+fn place(id: &str) -> Option<usize> {
+    let place: usize = id.parse().ok()?;
+    (place.to_string() == id).then_some(place)
 }
 
 fn checked(
     mut pair: PreferencePair,
-    owners: &HashMap<String, String>,
+    owners: &HashMap<String, &Path>,
     rules: &PairFileRules,
 ) -> Result<PreferencePair, String> {
-    if let Some(problem) = fault(&pair) {
-        return Err(problem);
-    }
     if let Some(owner) = owners.get(&pair.id) {
-        return Err(format!("this id stands in {owner} already: ids must be unique over all files"));
+        return Err(format!("this id stands in {} already: ids must be unique over all files", owner.display()));
     }
     pair.group = group_of(&pair, rules.group_by.as_deref())?;
     Ok(pair)
-}
-
-fn fault(pair: &PreferencePair) -> Option<String> {
-    let texts =
-        [("prompt", text_of(&pair.prompt)), ("chosen", pair.chosen.clone()), ("rejected", pair.rejected.clone())];
-    if let Some((name, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
-        return Some(format!("`{name}` is empty"));
-    }
-    (pair.chosen.trim() == pair.rejected.trim())
-        .then(|| "`chosen` and `rejected` are the same: nothing can be preferred".into())
 }
 
 fn group_of(pair: &PreferencePair, by: Option<&str>) -> Result<String, String> {

@@ -12,9 +12,9 @@ use super::candidates::{Argument, Candidates, Post};
 use super::cleaning::normalised;
 use super::funnel::{Funnel, Stage};
 use super::negatives::Negatives;
-use super::pair_file::text_of;
 use super::pair_rules::PairRules;
 use super::part::Part;
+use super::prompt_text::text_of;
 use super::split::Assignment;
 
 /// Replies to other posts that are kept in memory to draw from.

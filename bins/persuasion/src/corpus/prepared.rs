@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
+use dpo::{PreferencePair, write_pairs};
 use llm_runtime::Tokenizer;
 use serde::Serialize;
 use strategy_prompting::write_atomically;
@@ -18,7 +19,6 @@ use super::jsonlist::read_jsonlists;
 use super::leakage::{Leakage, drop_leaking, leakage};
 use super::lengths::{Limits, PartLengths, lengths};
 use super::negatives::Negatives;
-use super::pair_file::write_pairs;
 use super::pair_files::{PairFileRules, read_pair_files};
 use super::pair_maker::{Example, PairMaker};
 use super::pair_rules::{Depth, PairRules};
@@ -159,7 +159,7 @@ impl Prepared {
         for part in Part::ALL {
             let path = folder.join(part.file());
             let of_part = self.examples.iter().filter(|example| example.part == Some(part));
-            let pairs: Vec<&dpo::PreferencePair> = of_part.map(|example| &example.pair).collect();
+            let pairs: Vec<PreferencePair> = of_part.map(|example| example.pair.clone()).collect();
             if !pairs.is_empty() {
                 write_pairs(&path, &pairs)?;
             } else if path.exists() {

@@ -4,11 +4,13 @@
 //! file after the other is read, in which whole threads stand. [`labels`] finds out which comments changed the view of the post's author.
 
 mod delta;
+mod factor_threads;
 mod labels;
 mod partition;
 mod record;
 
 pub use delta::{DeltaRule, has_delta};
+pub use factor_threads::{FactorThreads, write_factor_threads};
 pub use labels::candidates_of;
 pub use partition::{Dump, Partitions};
 pub use record::{Comment, Thread};
