@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use command_line::Common;
 
+use crate::prepare_arguments::Prepare;
 use crate::report_arguments::{Compare, Report};
 
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
@@ -18,6 +19,7 @@ pub(crate) struct Arguments {
 /// What is to be done; each one's help is that of its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Prepare(Box<Prepare>),
     Report(Report),
     Compare(Compare),
     /// Print shell completions

@@ -15,6 +15,22 @@ pub enum Direction {
     Maximize,
 }
 
+impl Direction {
+    /// Whether `value` is better than `other`; NaN is not, nor is anything better than NaN.
+    pub fn is_better(self, value: f64, other: f64) -> bool {
+        match self {
+            Self::Minimize => value < other,
+            Self::Maximize => value > other,
+        }
+    }
+
+    /// The best of some values, those that are NaN left out.
+    pub fn best_of(self, values: impl IntoIterator<Item = f64>) -> Option<f64> {
+        let numbers = values.into_iter().filter(|value| !value.is_nan());
+        numbers.reduce(|best, value| if self.is_better(value, best) { value } else { best })
+    }
+}
+
 /// What became of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrialState {
@@ -28,6 +44,13 @@ pub enum TrialState {
     Failed,
     /// It is to be begun, with given parameters.
     Waiting,
+}
+
+impl TrialState {
+    /// Whether nothing more will come of it.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Complete | Self::Pruned | Self::Failed)
+    }
 }
 
 /// A trial as the study remembers it.
@@ -55,6 +78,29 @@ pub struct Trial {
     pub ended: Option<f64>,
 }
 
+impl Trial {
+    /// A trial about which nothing is known yet.
+    pub fn waiting(number: u64) -> Self {
+        Self {
+            number,
+            state: TrialState::Waiting,
+            value: None,
+            parameters: Vec::new(),
+            distributions: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            system_attributes: Map::new(),
+            attributes: Map::new(),
+            started: None,
+            ended: None,
+        }
+    }
+
+    /// The last step of which a value was reported, and that value.
+    pub fn last_report(&self) -> Option<(u64, f64)> {
+        self.reports.last_key_value().map(|(step, value)| (*step, *value))
+    }
+}
+
 /// What a sampler or a pruner goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct History<'a> {
@@ -64,4 +110,24 @@ pub struct History<'a> {
     pub direction: Direction,
     /// All trials by number, running ones too.
     pub trials: &'a [Trial],
+}
+
+impl<'a> History<'a> {
+    /// The trials that have a value.
+    pub fn complete(&self) -> impl Iterator<Item = &'a Trial> + use<'a> {
+        self.trials.iter().filter(|trial| trial.state == TrialState::Complete)
+    }
+
+    /// The complete trial of the best value, the first of equals.
+    pub fn best(&self) -> Option<&'a Trial> {
+        let valued = self.complete().filter_map(|trial| Some((trial.value?, trial)));
+        let best = valued.reduce(|best, next| if self.direction.is_better(next.0, best.0) { next } else { best });
+        best.map(|(_, trial)| trial)
+    }
+
+    /// The last reported step of the trial that was the first to complete with reports.
+    pub(crate) fn first_length(&self) -> Option<u64> {
+        let ended = self.complete().filter_map(|trial| Some((trial.ended?, trial.last_report()?.0)));
+        ended.reduce(|first, next| if next.0 < first.0 { next } else { first }).map(|(_, step)| step)
+    }
 }

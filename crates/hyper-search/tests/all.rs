@@ -1,1 +1,9 @@
 //! One test binary, a module per subject.
+
+mod common;
+mod golden_pruners;
+mod journals;
+mod optuna;
+mod processes;
+mod pruners;
+mod studies;
