@@ -10,6 +10,7 @@ mod number;
 mod options;
 mod optuna_journal;
 mod parameter;
+mod plots;
 mod pruner;
 mod record;
 mod sampler;

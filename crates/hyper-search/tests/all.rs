@@ -4,6 +4,7 @@ mod common;
 mod golden_pruners;
 mod journals;
 mod optuna;
+mod plots;
 mod processes;
 mod pruners;
 mod studies;
