@@ -329,7 +329,12 @@ fn parts(run: &RunFiles) -> Vec<String> {
     whole.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
 }
 
-/// One folder that is named twice is compared with itself.
+/// A folder that is named twice is compared with itself.
 fn numbered(names: &[String]) -> Vec<String> {
-    names.iter().enumerate().map(|(at, name)| format!("{name} ({})", at + 1)).collect()
+    let is_repeated = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let number = |(at, name): (usize, &String)| match is_repeated(name) {
+        true => format!("{name} ({})", at + 1),
+        false => name.clone(),
+    };
+    names.iter().enumerate().map(number).collect()
 }

@@ -110,8 +110,17 @@ fn collect_list(items: &[Value], path: &str, rows: &mut Vec<Row>) {
         return;
     }
     for (index, item) in items.iter().enumerate() {
-        let name = item.get("name").and_then(Value::as_str).map_or_else(|| (index + 1).to_string(), str::to_owned);
-        collect(item, &if path.is_empty() { name } else { format!("{path} › {name}") }, rows);
+        let name = item.get("name").and_then(Value::as_str);
+        let inner = name.map_or_else(|| (index + 1).to_string(), str::to_owned);
+        let inner = if path.is_empty() { inner } else { format!("{path} › {inner}") };
+        match item {
+            Value::Object(object) if name.is_some() => {
+                let mut unnamed = object.clone();
+                unnamed.shift_remove("name");
+                collect_object(&unnamed, &inner, rows);
+            }
+            other => collect(other, &inner, rows),
+        }
     }
 }
 

@@ -94,8 +94,10 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
         Plain(String),
         Chat(Vec<Turn>),
     }
+    // The value is read first, so that a line that was cut is told as such.
+    let value = Value::deserialize(deserializer)?;
     let text =
-        Text::deserialize(deserializer).map_err(|_| D::Error::custom("a text or the turns of a chat were expected"))?;
+        serde_json::from_value(value).map_err(|_| D::Error::custom("a text or the turns of a chat were expected"))?;
     Ok(match text {
         Text::Plain(text) => text,
         Text::Chat(turns) => {
@@ -115,6 +117,8 @@ mod tests {
         id: String,
         #[serde(default, deserialize_with = "number")]
         value: Option<f64>,
+        #[serde(default, deserialize_with = "text")]
+        words: String,
     }
 
     fn rows_of(content: &[u8]) -> Result<Option<Vec<(usize, Row)>>, ReportError> {
@@ -125,11 +129,11 @@ mod tests {
 
     #[test]
     fn a_last_line_that_was_cut_is_passed_over_wherever_it_was_cut() {
-        let whole = "{\"id\": 7, \"value\": 1.5}\n\n{\"id\": \"ä\", \"value\": \"-Infinity\"}".as_bytes();
+        let whole = "{\"id\": 7, \"value\": 1.5}\n\n{\"id\": \"ä\", \"words\": [{\"role\": \"user\", \"content\": \"Why?\"}], \"value\": \"-Infinity\"}".as_bytes();
         let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 2;
         let rows = rows_of(whole).unwrap().unwrap();
-        assert_eq!(rows[0], (1, Row { id: "7".into(), value: Some(1.5) }));
-        assert_eq!(rows[1], (3, Row { id: "ä".into(), value: Some(f64::NEG_INFINITY) }));
+        assert_eq!(rows[0], (1, Row { id: "7".into(), value: Some(1.5), words: String::new() }));
+        assert_eq!(rows[1], (3, Row { id: "ä".into(), value: Some(f64::NEG_INFINITY), words: "user: Why?".into() }));
         for end in first..whole.len() {
             assert_eq!(rows_of(&whole[..end]).unwrap().unwrap().len(), 1, "cut at {end}");
         }

@@ -68,7 +68,7 @@ const drawSamples = (place, { pairs, pair, heldOut, columns, predictions }) => {
   const found = element('output', { role: 'status' });
   const pages = element('output');
   const steps = element('span');
-  const heads = shownColumns.map(([name, title]) => element('th', { scope: 'col' },
+  const heads = shownColumns.map(([name, title]) => element('th', { scope: 'col', class: keys[name] ? 'left' : null },
     element('button', { type: 'button', onclick: () => sortBy(name) }, title)));
   const [first, before, after, last] = [['First', () => 0], ['Before', () => state.page - 1], ['Next', () => state.page + 1], ['Last', () => Infinity]]
     .map(([title, page]) => element('button', { type: 'button', onclick: () => { state.page = page(); draw(); } }, title));
@@ -85,7 +85,7 @@ const drawSamples = (place, { pairs, pair, heldOut, columns, predictions }) => {
       return element('th', { scope: 'row', class: 'id' }, toggle);
     }
     if (name === 'prompt') return element('td', { class: 'preview' }, promptOf(row).slice(0, 120));
-    if (name === 'set') return element('td', {}, keys.set(row));
+    if (name === 'set') return element('td', { class: 'left' }, keys.set(row));
     if (name === 'margin') {
       const right = isRight(row);
       const mark = right === null ? '' : right ? '✓ ' : '✗ ';
@@ -118,7 +118,8 @@ const drawSamples = (place, { pairs, pair, heldOut, columns, predictions }) => {
     const guesses = Object.entries(predictions).filter(([, places]) => places[row] !== null);
     const guessed = guesses.length ? element('details', {}, element('summary', {}, 'Likeliest token at each place'),
       element('div', { class: 'texts' }, ...guesses.map(([title, places]) => card(title, textOf(places[row]))))) : null;
-    line.after(element('tr', { class: 'inside' }, element('td', { colspan: shownColumns.length }, ...texts, guessed ?? '', history(row) ?? '')));
+    line.after(element('tr', { class: 'inside' }, element('td', { colspan: shownColumns.length },
+      element('div', { class: 'seen' }, ...texts, guessed, history(row)))));
   };
 
   const draw = () => {
