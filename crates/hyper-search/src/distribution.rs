@@ -129,7 +129,9 @@ impl Distribution {
                 let whole = internal.trunc() == internal && (*low as f64..=*high as f64).contains(&internal);
                 whole && (internal as i64 - low) % step.max(&1) == 0
             }
-            Self::Categorical { choices } => internal.trunc() == internal && (0.0..choices.len() as f64).contains(&internal),
+            Self::Categorical { choices } => {
+                internal.trunc() == internal && (0.0..choices.len() as f64).contains(&internal)
+            }
         }
     }
 
@@ -157,9 +159,9 @@ impl Distribution {
             Self::Categorical { choices } => place_of(value, choices).map(|place| place as f64),
             _ => value.as_f64(),
         };
-        internal
-            .filter(|internal| self.contains(*internal))
-            .ok_or_else(|| SearchError::distribution(name, format!("{value} is not one of its values, which are {self}")))
+        internal.filter(|internal| self.contains(*internal)).ok_or_else(|| {
+            SearchError::distribution(name, format!("{value} is not one of its values, which are {self}"))
+        })
     }
 
     /// What the objective sees of an internal value: a number, or the choice at that place. A value outside counts as the nearest inside.
@@ -167,7 +169,9 @@ impl Distribution {
         match self {
             Self::Float { low, high, .. } => Value::from(within(internal, *low, *high)),
             Self::Int { low, high, .. } => Value::from(within(internal.round(), *low as f64, *high as f64) as i64),
-            Self::Categorical { choices } => choices.get(internal as usize).or(choices.last()).cloned().unwrap_or_default(),
+            Self::Categorical { choices } => {
+                choices.get(internal as usize).or(choices.last()).cloned().unwrap_or_default()
+            }
         }
     }
 
@@ -199,7 +203,9 @@ impl std::fmt::Display for Distribution {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Float { low, high, step: None, .. } => write!(out, "numbers from {low} to {high}"),
-            Self::Float { low, high, step: Some(step), .. } => write!(out, "numbers from {low} to {high} in steps of {step}"),
+            Self::Float { low, high, step: Some(step), .. } => {
+                write!(out, "numbers from {low} to {high} in steps of {step}")
+            }
             Self::Int { low, high, step, .. } => write!(out, "whole numbers from {low} to {high} in steps of {step}"),
             Self::Categorical { choices } => write!(out, "the choices {}", Value::from(choices.clone())),
         }
@@ -256,7 +262,9 @@ fn check_float(low: f64, high: &mut f64, step: Option<f64>, log: bool) -> Result
         return Err(format!("its limits are {low} and {high}: expected finite numbers, the smaller first"));
     }
     if log && low <= 0.0 {
-        return Err(format!("its logarithm is to be drawn, but its smallest value is {low}: expected a positive number"));
+        return Err(format!(
+            "its logarithm is to be drawn, but its smallest value is {low}: expected a positive number"
+        ));
     }
     let Some(step) = step else { return Ok(()) };
     if log {

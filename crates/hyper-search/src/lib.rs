@@ -2,6 +2,7 @@
 
 mod distribution;
 mod error;
+mod importance;
 mod normal;
 mod number;
 mod parzen;
@@ -11,6 +12,7 @@ mod trial;
 
 pub use distribution::Distribution;
 pub use error::SearchError;
+pub use importance::{Baseline, ImportanceOptions, importance};
 pub use pruner::{
     Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,
 };

@@ -56,7 +56,8 @@ fn inverse_log_below(log: f64) -> f64 {
         return log;
     }
     // The logistic distribution is near enough in the middle, the leading term of the series in the tail.
-    let mut x = if log > -5.0 { -(3.0f64.sqrt() / PI) * (-log).exp_m1().ln() } else { -(-2.0 * (log + LN_SQRT_TAU)).sqrt() };
+    let mut x =
+        if log > -5.0 { -(3.0f64.sqrt() / PI) * (-log).exp_m1().ln() } else { -(-2.0 * (log + LN_SQRT_TAU)).sqrt() };
     // ln Φ is concave, so that Newton's steps come from one side, each with twice as many digits.
     for _ in 0..50 {
         let value = log_below(x);

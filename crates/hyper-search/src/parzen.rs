@@ -33,7 +33,8 @@ impl Mixture {
             .collect();
         let mut points = vec![Vec::new(); self.parameters.len()];
         for categories in [true, false] {
-            let of_kind = self.parameters.iter().zip(&mut points).filter(|(parameter, _)| parameter.is_choice() == categories);
+            let of_kind =
+                self.parameters.iter().zip(&mut points).filter(|(parameter, _)| parameter.is_choice() == categories);
             of_kind.for_each(|(parameter, values)| {
                 values.extend(kernels.iter().map(|kernel| parameter.draw(*kernel, fraction())));
             });
@@ -118,8 +119,11 @@ impl Kernels {
         match self {
             Self::Choices { preferred, shares } => {
                 let shares_of = |preferred: &usize| shares.get(*preferred).map(|(hit, miss)| (*preferred, *hit, *miss));
-                let (preferred, hit, miss) =
-                    preferred.get(kernel).and_then(shares_of).unwrap_or((0, 1.0 / shares.len() as f64, 1.0 / shares.len() as f64));
+                let (preferred, hit, miss) = preferred.get(kernel).and_then(shares_of).unwrap_or((
+                    0,
+                    1.0 / shares.len() as f64,
+                    1.0 / shares.len() as f64,
+                ));
                 let mut reached = 0.0;
                 let passes = |choice: &usize| {
                     reached += if *choice == preferred { hit } else { miss };
@@ -142,16 +146,19 @@ impl Kernels {
         match self {
             Self::Choices { preferred, shares } => {
                 let logs: Vec<(f64, f64)> = shares.iter().map(|(hit, miss)| (hit.ln(), miss.ln())).collect();
-                let of_kernel: Vec<(f64, f64)> = preferred.iter().filter_map(|choice| logs.get(*choice).copied()).collect();
+                let of_kernel: Vec<(f64, f64)> =
+                    preferred.iter().filter_map(|choice| logs.get(*choice).copied()).collect();
                 let prior = (1.0 / shares.len() as f64).ln();
                 for (value, row) in values.iter().zip(rows) {
                     let kernels = preferred.iter().zip(&of_kernel);
-                    let kernels = kernels.map(|(choice, (hit, miss))| if *choice as f64 == *value { *hit } else { *miss });
+                    let kernels =
+                        kernels.map(|(choice, (hit, miss))| if *choice as f64 == *value { *hit } else { *miss });
                     add(row, kernels.chain([prior]));
                 }
             }
             Self::Numbers { normals, scale, masses: false } => {
-                let scaled: Vec<f64> = normals.iter().map(|normal| LN_SQRT_TAU + normal.width.ln() + normal.log_mass).collect();
+                let scaled: Vec<f64> =
+                    normals.iter().map(|normal| LN_SQRT_TAU + normal.width.ln() + normal.log_mass).collect();
                 for (value, row) in values.iter().zip(rows) {
                     let place = scale.of(*value);
                     let kernels = normals.iter().zip(&scaled).map(|(normal, scaled)| {

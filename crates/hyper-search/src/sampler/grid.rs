@@ -72,12 +72,17 @@ impl GridSampler {
         if axes.is_empty() {
             return Err(SearchError::setting("grid", "has no parameters: expected at least one"));
         }
-        if let Some((_, axis)) = axes.iter().enumerate().find(|(place, axis)| axes[..*place].iter().any(|other| other.name == axis.name)) {
+        if let Some((_, axis)) =
+            axes.iter().enumerate().find(|(place, axis)| axes[..*place].iter().any(|other| other.name == axis.name))
+        {
             return Err(SearchError::setting("grid", format!("has the parameter `{}` twice", axis.name)));
         }
         let points = axes.iter().try_fold(1usize, |points, axis| points.checked_mul(axis.values.len()));
         let Some(points) = points.filter(|points| *points <= MOST_POINTS) else {
-            return Err(SearchError::setting("grid", format!("has more than {MOST_POINTS} combinations: try fewer values")));
+            return Err(SearchError::setting(
+                "grid",
+                format!("has more than {MOST_POINTS} combinations: try fewer values"),
+            ));
         };
         let mut order: Vec<u32> = (0..points as u32).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -119,7 +124,10 @@ impl GridSampler {
             let value = own.or_else(planned)?;
             axis.values.iter().position(|other| *other == value)
         };
-        self.axes.iter().try_fold(0, |point, axis| Some(point * axis.values.len() + place(axis)?)).map(|point| point as u32)
+        self.axes
+            .iter()
+            .try_fold(0, |point, axis| Some(point * axis.values.len() + place(axis)?))
+            .map(|point| point as u32)
     }
 
     /// The values of a combination by name.
@@ -144,13 +152,7 @@ impl Sampler for GridSampler {
     }
 
     /// Only parameters of the grid have values, and these were sampled jointly.
-    fn sample(
-        &mut self,
-        _: &History<'_>,
-        _: u64,
-        name: &str,
-        distribution: &Distribution,
-    ) -> Result<f64, SearchError> {
+    fn sample(&mut self, _: &History<'_>, _: u64, name: &str, distribution: &Distribution) -> Result<f64, SearchError> {
         let problem = match self.axes.iter().find(|axis| axis.name == name) {
             Some(_) => format!("the grid has values that are not among {distribution}"),
             None => "is no parameter of the grid: every parameter needs an axis".to_owned(),

@@ -183,6 +183,9 @@ impl Sampler for TpeSampler {
             };
         }
         let suggested = self.suggest(history, number, &BTreeMap::from([(name, distribution)]));
-        suggested.first().copied().ok_or_else(|| SearchError::Search(format!("there is no value of `{name}` to suggest")))
+        suggested
+            .first()
+            .copied()
+            .ok_or_else(|| SearchError::Search(format!("there is no value of `{name}` to suggest")))
     }
 }

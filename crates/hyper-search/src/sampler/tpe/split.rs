@@ -60,7 +60,10 @@ impl Rank {
             return Self { group: 2, numbers: [violation, 0.0] };
         }
         if trial.state == TrialState::Complete {
-            return Self { group: 0, numbers: [trial.value.map_or(f64::INFINITY, |value| or_worst(signed(value))), 0.0] };
+            return Self {
+                group: 0,
+                numbers: [trial.value.map_or(f64::INFINITY, |value| or_worst(signed(value))), 0.0],
+            };
         }
         let numbers = match trial.reports.last_key_value() {
             Some((step, value)) => [-(*step as f64), or_worst(signed(*value))],
