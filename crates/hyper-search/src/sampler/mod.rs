@@ -48,3 +48,23 @@ pub trait Sampler: Send {
         false
     }
 }
+
+impl<S: Sampler + ?Sized> Sampler for Box<S> {
+    fn sample_jointly(&mut self, history: &History<'_>, number: u64) -> Result<BTreeMap<String, f64>, SearchError> {
+        (**self).sample_jointly(history, number)
+    }
+
+    fn sample(
+        &mut self,
+        history: &History<'_>,
+        number: u64,
+        name: &str,
+        distribution: &Distribution,
+    ) -> Result<f64, SearchError> {
+        (**self).sample(history, number, name, distribution)
+    }
+
+    fn is_exhausted(&self, history: &History<'_>) -> bool {
+        (**self).is_exhausted(history)
+    }
+}

@@ -11,7 +11,7 @@ use command_line::{Failure, Format, interrupt, open_run};
 use training::{Control, End};
 
 pub(crate) use self::fit::{Fitted, fit};
-pub(crate) use self::workbench::{ADAPTER, Workbench};
+pub(crate) use self::workbench::{ADAPTER, Settings, Workbench};
 use crate::train_arguments::Train;
 
 /// Folder of the trained adapter in a run.
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     }
     let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
-    bench.begin_adapter(&options.setup, settings.trainer.seed)?;
+    bench.begin_adapter(&options.setup, &settings)?;
     let fitted = fit(&bench, &options.setup, &settings, &run, options.resume, &mut |_| Ok(Control::Continue))?;
     report::finished(&run, &fitted, format)?;
     Ok(match fitted.summary.end {

@@ -128,11 +128,11 @@ impl Workbench {
     }
 
     /// Gives the model the adapter that a run begins with, in place of one that was trained before.
-    pub(crate) fn begin_adapter(&mut self, setup: &Setup, seed: u64) -> Result<(), Failure> {
+    pub(crate) fn begin_adapter(&mut self, setup: &Setup, settings: &Settings) -> Result<(), Failure> {
         let given = setup.reference.init_adapter.as_ref().or(setup.lora.from_adapter.as_ref());
         match given {
             Some(folder) => self.adapters.load(ADAPTER, &adapter_folder(folder))?,
-            None => self.adapters.add(ADAPTER, &setup.lora.config(), seed)?,
+            None => self.adapters.add(ADAPTER, &settings.lora, settings.trainer.seed)?,
         }
         Ok(())
     }

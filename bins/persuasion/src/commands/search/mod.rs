@@ -1,0 +1,201 @@
+//! `persuasion search`: trials of `persuasion train`, with parameters that a study suggests.
+
+mod results;
+mod space;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use command_line::{Failure, Format, interrupt, print_json};
+use hyper_search::{
+    ActiveTrial, Generator, GridAxis, GridSampler, Hyperband, Outcome, Percentile, RandomSampler, Sampler, SearchError,
+    Study, StudyOptions, SuccessiveHalving, TpeOptions, TpeSampler,
+};
+use training::{Control, End, Evaluation, RunDir, Selection, TrainingError};
+
+use self::space::Space;
+use super::train::{Workbench, fit};
+use crate::search_arguments::{PrunerName, SamplerName, Search};
+
+/// Folder of the trials' runs in a study.
+const TRIALS_FOLDER: &str = "trials";
+/// Where it is remembered which trial a trial is a second try of.
+const RETRY_OF: &str = "retry_of";
+
+pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure> {
+    let space = Space::read(options.space.as_deref(), options.setup.method)?;
+    let mut bench = Workbench::open(&options.setup)?;
+    let goal = Goal::of(options);
+    let study = Study::open_or_create(&options.study, study_options(options, &space, &goal)?)?;
+    interrupt::listen();
+    study.enqueue(space.preset(&options.setup))?;
+    let bench = &mut bench;
+    study.optimize(options.trials, |trial| -> Result<Outcome, String> {
+        if interrupt::was_asked() {
+            return Ok(Outcome::Released);
+        }
+        run_trial(trial, bench, options, &space, &goal).map_err(|failure| failure.message())
+    })?;
+    let results = results::write(&study, &options.study)?;
+    match format {
+        Format::Json => print_json(&results)?,
+        Format::Text => results::print(&results, goal.name()),
+    }
+    Ok(if interrupt::was_asked() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// What is searched for.
+pub(crate) struct Goal {
+    selection: Selection,
+}
+
+impl Goal {
+    fn of(options: &Search) -> Self {
+        let own = options.setup.loop_.options(options.setup.method).selection;
+        Self {
+            selection: match options.metric.as_deref() {
+                None => own,
+                Some("loss") => Selection::Loss,
+                Some(metric) => Selection::Highest(metric.to_owned()),
+            },
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match &self.selection {
+            Selection::Loss => "loss",
+            Selection::Highest(metric) => metric,
+        }
+    }
+
+    fn value(&self, evaluation: &Evaluation) -> Result<f64, TrainingError> {
+        let Selection::Highest(metric) = &self.selection else { return Ok(evaluation.loss) };
+        let found = evaluation.metrics.iter().find(|(name, _)| name == metric);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<&str> = evaluation.metrics.iter().map(|(name, _)| name.as_str()).collect();
+            let problem = format!("evaluations have no `{metric}` (they have: loss, {})", known.join(", "));
+            TrainingError::Setting { setting: "metric", problem }
+        })
+    }
+
+    fn best<'a>(&self, evaluations: &'a [Evaluation]) -> Result<Option<(f64, &'a Evaluation)>, TrainingError> {
+        let mut best: Option<(f64, &Evaluation)> = None;
+        for evaluation in evaluations.iter().filter(|evaluation| evaluation.step > 0) {
+            let value = self.value(evaluation)?;
+            let is_better = best.is_none_or(|(old, _)| match self.selection {
+                Selection::Loss => value < old,
+                Selection::Highest(_) => value > old,
+            });
+            if is_better {
+                best = Some((value, evaluation));
+            }
+        }
+        Ok(best)
+    }
+}
+
+/// One training run with the trial's parameters, in a folder of its own.
+fn run_trial(
+    trial: &mut ActiveTrial,
+    bench: &mut Workbench,
+    options: &Search,
+    space: &Space,
+    goal: &Goal,
+) -> Result<Outcome, Failure> {
+    let mut settings = bench.settings(&options.setup)?;
+    settings.trainer.selection = goal.selection.clone();
+    space.apply(trial, &mut settings)?;
+    settings.trainer.check()?;
+    settings.objective.check()?;
+    let folder = trial_folder(&options.study, trial);
+    let resume = folder.join("config.toml").is_file();
+    tracing::info!("trial {}: {}", trial.number(), folder.display());
+    let run = match resume {
+        true => RunDir::open(&folder)?,
+        false => RunDir::create(&folder)?,
+    };
+    run.write_config(&settings)?;
+    trial.set_attribute("run", folder.display().to_string())?;
+    bench.begin_adapter(&options.setup, &settings)?;
+    let mut is_pruned = false;
+    let fitted = fit(bench, &options.setup, &settings, &run, resume, &mut |evaluation| {
+        is_pruned = evaluation.step > 0 && lags_behind(trial, goal, evaluation)?;
+        Ok(if is_pruned { Control::Stop } else { Control::Continue })
+    })?;
+    if is_pruned && fitted.summary.end == End::Stopped {
+        return Ok(Outcome::Pruned);
+    }
+    if fitted.summary.end == End::Stopped {
+        return Ok(Outcome::Released);
+    }
+    finish(trial, goal, &fitted.evaluations)
+}
+
+/// Tells the evaluation to the study and asks whether the trial is to be given up.
+fn lags_behind(trial: &mut ActiveTrial, goal: &Goal, evaluation: &Evaluation) -> Result<bool, TrainingError> {
+    let told = |error: SearchError| TrainingError::Objective(Box::new(error));
+    // Evaluations are counted: how many steps an epoch has may differ between trials.
+    let place = trial.state().reports.len() as u64 + 1;
+    trial.report(place, goal.value(evaluation)?).map_err(told)?;
+    trial.should_prune().map_err(told)
+}
+
+/// A trial is worth its best evaluation; those before an interruption are known from what was reported.
+fn finish(trial: &mut ActiveTrial, goal: &Goal, evaluations: &[Evaluation]) -> Result<Outcome, Failure> {
+    let reported: Vec<f64> = trial.state().reports.values().copied().collect();
+    let best = match goal.selection {
+        Selection::Loss => reported.iter().copied().reduce(f64::min),
+        Selection::Highest(_) => reported.iter().copied().reduce(f64::max),
+    };
+    if let Some((_, evaluation)) = goal.best(evaluations)? {
+        for name in ["rewards/margins", "perplexity_policy_tokens/chosen"] {
+            if let Some((_, value)) = evaluation.metrics.iter().find(|(own, _)| own == name) {
+                trial.set_attribute(name, *value)?;
+            }
+        }
+    }
+    best.map(Outcome::Complete).ok_or_else(|| Failure::work("the run ended without an evaluation"))
+}
+
+/// The folder of a trial's run; that of the trial it is a second try of, if it is one.
+fn trial_folder(study: &Path, trial: &ActiveTrial) -> PathBuf {
+    let number = trial.state().system_attributes.get(RETRY_OF).and_then(serde_json::Value::as_u64);
+    study.join(TRIALS_FOLDER).join(format!("{:04}", number.unwrap_or(trial.number())))
+}
+
+fn study_options(options: &Search, space: &Space, goal: &Goal) -> Result<StudyOptions, Failure> {
+    let sampler = sampler(options, space)?;
+    let study = match goal.selection {
+        Selection::Loss => StudyOptions::new(hyper_search::Direction::Minimize, sampler),
+        Selection::Highest(_) => StudyOptions::new(hyper_search::Direction::Maximize, sampler),
+    };
+    let study = study.retry(options.retry);
+    Ok(match options.pruner {
+        PrunerName::None => study,
+        PrunerName::Median => {
+            study.pruner(Percentile { startup_trials: options.pruner_startup, ..Percentile::median() })
+        }
+        PrunerName::Halving => study.pruner(SuccessiveHalving::default()),
+        PrunerName::Hyperband => study.pruner(Hyperband::default()),
+    })
+}
+
+fn sampler(options: &Search, space: &Space) -> Result<Box<dyn Sampler>, Failure> {
+    let generator = Generator::PerTrial { seed: options.sampler_seed };
+    let tpe = |multivariate| TpeOptions {
+        generator,
+        multivariate,
+        startup_trials: options.startup_trials,
+        ..TpeOptions::default()
+    };
+    Ok(match options.sampler {
+        SamplerName::Tpe => Box::new(TpeSampler::new(tpe(true))?),
+        SamplerName::TpeUnivariate => Box::new(TpeSampler::new(tpe(false))?),
+        SamplerName::Random => Box::new(RandomSampler::new(generator)),
+        SamplerName::Grid => {
+            let axes: Result<Vec<GridAxis>, SearchError> =
+                space.axes().map(|(name, distribution)| GridAxis::all(name, distribution)).collect();
+            Box::new(GridSampler::new(axes?, options.sampler_seed)?)
+        }
+    })
+}
