@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use command_line::Common;
 
+use crate::demo_arguments::Demo;
 use crate::prepare_arguments::Prepare;
 use crate::report_arguments::{Compare, Report};
 use crate::search_arguments::Search;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Search(Box<Search>),
     Report(Report),
     Compare(Compare),
+    Demo(Demo),
     /// Print shell completions
     Completions {
         /// Which shell

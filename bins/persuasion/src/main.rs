@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod demo_arguments;
 mod prepare_arguments;
 mod replies;
 mod report_arguments;
@@ -33,6 +34,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Search(options) => commands::search::run(options, format),
         Command::Report(options) => commands::report::run(options, format),
         Command::Compare(options) => commands::compare::run(options, format),
+        Command::Demo(options) => commands::demo::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "persuasion", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

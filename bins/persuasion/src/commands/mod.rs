@@ -1,6 +1,7 @@
 //! What each subcommand does, one file each.
 
 pub(crate) mod compare;
+pub(crate) mod demo;
 pub(crate) mod prepare;
 pub(crate) mod report;
 pub(crate) mod search;

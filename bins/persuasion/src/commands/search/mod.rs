@@ -13,6 +13,7 @@ use hyper_search::{
 };
 use training::{Control, End, Evaluation, RunDir, Selection, TrainingError};
 
+use self::results::Results;
 use self::space::Space;
 use super::train::{Workbench, fit};
 use crate::search_arguments::{PrunerName, SamplerName, Search};
@@ -23,6 +24,16 @@ const TRIALS_FOLDER: &str = "trials";
 const RETRY_OF: &str = "retry_of";
 
 pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure> {
+    let results = search(options)?;
+    match format {
+        Format::Json => print_json(&results)?,
+        Format::Text => results::print(&results, Goal::of(options).name()),
+    }
+    Ok(if interrupt::was_asked() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// Searches until the study has its trials, or until it is interrupted.
+pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     let space = Space::read(options.space.as_deref(), options.setup.method)?;
     let mut bench = Workbench::open(&options.setup)?;
     let goal = Goal::of(options);
@@ -36,12 +47,7 @@ pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure>
         }
         run_trial(trial, bench, options, &space, &goal).map_err(|failure| failure.message())
     })?;
-    let results = results::write(&study, &options.study)?;
-    match format {
-        Format::Json => print_json(&results)?,
-        Format::Text => results::print(&results, goal.name()),
-    }
-    Ok(if interrupt::was_asked() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    results::write(&study, &options.study)
 }
 
 /// What is searched for.

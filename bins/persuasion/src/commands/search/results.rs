@@ -12,7 +12,7 @@ const RESULTS_FILE: &str = "study_results.json";
 
 /// As the published searches wrote it, with the states beside; a trial without a value has null.
 #[derive(Debug, Serialize)]
-pub(super) struct Results {
+pub(crate) struct Results {
     best_trial: Option<Row>,
     all_trials: Vec<Row>,
 }
@@ -26,6 +26,13 @@ struct Row {
     state: &'static str,
     #[serde(skip_serializing_if = "Map::is_empty")]
     attributes: Map<String, Value>,
+}
+
+impl Results {
+    /// The best trial's value.
+    pub(crate) fn best_value(&self) -> Option<f64> {
+        self.best_trial.as_ref()?.value
+    }
 }
 
 impl From<&Trial> for Row {

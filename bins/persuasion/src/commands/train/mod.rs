@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use command_line::{Failure, Format, interrupt, open_run};
 use training::{Control, End};
 
-pub(crate) use self::fit::{Fitted, fit};
-pub(crate) use self::workbench::{ADAPTER, Settings, Workbench};
+pub(crate) use self::fit::{Fitted, distinct_prompts, engine, fit};
+pub(crate) use self::workbench::{ADAPTER, Part, REFERENCE_ADAPTER, Settings, Workbench};
 use crate::train_arguments::Train;
 
 /// Folder of the trained adapter in a run.

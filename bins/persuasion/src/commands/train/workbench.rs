@@ -7,8 +7,8 @@ use std::sync::Arc;
 use candle_core::Device;
 use command_line::{Failure, NO_ENGINE, Progress, adapter_folder, load_pretrained, must_be_local};
 use dpo::{
-    EncodeCounts, EncodedPair, PairDataset, PairEncoder, PairFile, PreferenceOptions, PreferencePair, ReadPairs,
-    ReferenceLogProbs, read_pairs,
+    EncodeCounts, EncodePairs, EncodedPair, PairDataset, PairEncoder, PairFile, PreferenceOptions, PreferencePair,
+    ReadPairs, ReferenceLogProbs, read_pairs,
 };
 use llm_runtime::{Llama, PretrainedModel, sha256_of_files};
 use lora::sft::SftExample;
@@ -22,7 +22,7 @@ use crate::wordings::wording;
 /// Name under which the adapter is known inside a run.
 pub(crate) const ADAPTER: &str = "trained";
 /// The adapter that a run began with, as its reference.
-const REFERENCE_ADAPTER: &str = "reference";
+pub(crate) const REFERENCE_ADAPTER: &str = "reference";
 /// Pairs that the reference is asked about at a time.
 const REFERENCE_BATCH: usize = 4;
 
@@ -58,6 +58,8 @@ pub(crate) struct Workbench {
     pub(crate) adapters: Adapters,
     pub(crate) train: Part,
     pub(crate) validation: Part,
+    /// How long prompts and replies may be.
+    pub(crate) encoding: EncodePairs,
     reference_model: Option<Arc<Llama>>,
 }
 
@@ -82,7 +84,8 @@ impl Workbench {
             }
             None => None,
         };
-        let mut bench = Self { loaded, adapters, train, validation, reference_model };
+        let encoding = setup.writing.encoding();
+        let mut bench = Self { loaded, adapters, train, validation, encoding, reference_model };
         if let Some(folder) = &setup.reference.init_adapter {
             bench.adapters.load(REFERENCE_ADAPTER, &adapter_folder(folder))?;
         }
