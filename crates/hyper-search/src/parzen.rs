@@ -119,8 +119,11 @@ impl Kernels {
         match self {
             Self::Choices { preferred, shares } => {
                 let shares_of = |preferred: &usize| shares.get(*preferred).map(|(hit, miss)| (*preferred, *hit, *miss));
-                let (preferred, hit, miss) =
-                    preferred.get(kernel).and_then(shares_of).unwrap_or((0, 1.0 / shares.len() as f64, 1.0 / shares.len() as f64));
+                let (preferred, hit, miss) = preferred.get(kernel).and_then(shares_of).unwrap_or((
+                    0,
+                    1.0 / shares.len() as f64,
+                    1.0 / shares.len() as f64,
+                ));
                 let mut reached = 0.0;
                 let passes = |choice: &usize| {
                     reached += if *choice == preferred { hit } else { miss };
@@ -143,11 +146,13 @@ impl Kernels {
         match self {
             Self::Choices { preferred, shares } => {
                 let logs: Vec<(f64, f64)> = shares.iter().map(|(hit, miss)| (hit.ln(), miss.ln())).collect();
-                let of_kernel: Vec<(f64, f64)> = preferred.iter().filter_map(|choice| logs.get(*choice).copied()).collect();
+                let of_kernel: Vec<(f64, f64)> =
+                    preferred.iter().filter_map(|choice| logs.get(*choice).copied()).collect();
                 let prior = (1.0 / shares.len() as f64).ln();
                 for (value, row) in values.iter().zip(rows) {
                     let kernels = preferred.iter().zip(&of_kernel);
-                    let kernels = kernels.map(|(choice, (hit, miss))| if *choice as f64 == *value { *hit } else { *miss });
+                    let kernels =
+                        kernels.map(|(choice, (hit, miss))| if *choice as f64 == *value { *hit } else { *miss });
                     add(row, kernels.chain([prior]));
                 }
             }

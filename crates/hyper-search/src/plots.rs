@@ -17,9 +17,12 @@ impl History<'_> {
         };
         let mut best: Option<f64> = None;
         let so_far: Vec<(f64, f64)> = of(TrialState::Complete)
-            .map(|(number, value)| {
-                best = self.direction.best_of(best.into_iter().chain([value]));
-                (number, best.unwrap_or(value))
+            .flat_map(|(number, value)| {
+                let before = best.unwrap_or(value);
+                let now = self.direction.best_of([before, value]).unwrap_or(value);
+                best = Some(now);
+                // A step, not a slope: nothing was found in between.
+                [(number, before), (number, now)]
             })
             .collect();
         let mut scatter = Scatter::new().series("complete", of(TrialState::Complete));
