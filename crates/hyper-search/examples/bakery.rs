@@ -4,7 +4,10 @@
 //! cargo run -p hyper-search --example bakery -- bread
 //! ```
 
-use hyper_search::{ActiveTrial, Outcome, Percentile, SearchError, Study, StudyOptions, TpeOptions, TpeSampler};
+use hyper_search::{
+    ActiveTrial, ImportanceOptions, Outcome, Percentile, SearchError, Study, StudyOptions, TpeOptions, TpeSampler,
+    importance,
+};
 
 fn main() -> Result<(), SearchError> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| String::from("bread"));
@@ -19,13 +22,15 @@ fn main() -> Result<(), SearchError> {
     for (name, value) in best.external_parameters() {
         println!("  {name}: {value}");
     }
-    let figures = study.with_history(|history| {
-        [
+    let figures = study.with_history(|history| -> Result<_, SearchError> {
+        let importances = importance(history, &ImportanceOptions::default())?;
+        Ok([
             ("history", history.history_figure("taste")),
             ("parallel", history.parallel_figure("taste")),
             ("slices", history.slice_figure("taste")),
-        ]
-    })?;
+            ("importance", history.importance_figure(&importances)),
+        ])
+    })??;
     for (name, figure) in figures {
         figure.write(format!("{folder}/{name}"), &[charts::Format::Svg])?;
     }

@@ -31,6 +31,7 @@ mod active_trial;
 mod calendar;
 mod distribution;
 mod error;
+mod importance;
 mod journal;
 mod ledger;
 mod normal;
@@ -50,6 +51,7 @@ mod worker;
 pub use active_trial::{ActiveTrial, Outcome};
 pub use distribution::Distribution;
 pub use error::SearchError;
+pub use importance::{Baseline, ImportanceOptions, importance};
 pub use options::StudyOptions;
 pub use pruner::{
     Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,

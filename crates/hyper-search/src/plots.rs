@@ -79,7 +79,7 @@ impl History<'_> {
         })
     }
 
-    /// Bars of how much each parameter matters: names with shares of 1.
+    /// Bars of how much each parameter matters, as [`importance`](crate::importance()) tells it.
     pub fn importance_figure(&self, importances: &[(String, f64)]) -> Figure {
         let bars = Bars::new(importances.iter().map(|(name, _)| name))
             .series("", importances.iter().map(|(_, share)| *share))
