@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::ledger::FIXED;
+use crate::number::as_value;
 use crate::parameter::check_compatible;
 use crate::record::{Ending, Record};
 use crate::study::{Desk, Shared};
-use crate::{Distribution, SearchError, Trial};
+use crate::{CONSTRAINTS, Distribution, SearchError, Trial};
 
 /// How an objective ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -209,6 +210,16 @@ impl ActiveTrial {
     pub fn set_system_attribute(&mut self, name: &str, value: impl Into<Value>) -> Result<(), SearchError> {
         let record = Record::SystemAttribute { trial: self.number, name: name.into(), value: value.into() };
         self.write(&mut self.shared.desk(), vec![record])
+    }
+
+    /// Tells by how much the trial violates constraints: numbers above 0 do. Such a trial ranks behind all others and is never the best.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Self::report).
+    pub fn constrain(&mut self, violations: &[f64]) -> Result<(), SearchError> {
+        let numbers: Vec<Value> = violations.iter().map(|number| as_value(*number)).collect();
+        self.set_system_attribute(CONSTRAINTS, numbers)
     }
 
     /// Ends the trial with its value. With one that is not finite it has failed.

@@ -17,9 +17,12 @@ impl History<'_> {
         };
         let mut best: Option<f64> = None;
         let so_far: Vec<(f64, f64)> = of(TrialState::Complete)
-            .map(|(number, value)| {
-                best = self.direction.best_of(best.into_iter().chain([value]));
-                (number, best.unwrap_or(value))
+            .flat_map(|(number, value)| {
+                let before = best.unwrap_or(value);
+                let now = self.direction.best_of([before, value]).unwrap_or(value);
+                best = Some(now);
+                // A step, not a slope: nothing was found in between.
+                [(number, before), (number, now)]
             })
             .collect();
         let mut scatter = Scatter::new().series("complete", of(TrialState::Complete));
@@ -76,7 +79,7 @@ impl History<'_> {
         })
     }
 
-    /// Bars of how much each parameter matters: names with shares of 1.
+    /// Bars of how much each parameter matters, as [`importance`](crate::importance()) tells it.
     pub fn importance_figure(&self, importances: &[(String, f64)]) -> Figure {
         let bars = Bars::new(importances.iter().map(|(name, _)| name))
             .series("", importances.iter().map(|(_, share)| *share))

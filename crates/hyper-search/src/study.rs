@@ -218,9 +218,14 @@ impl Study {
         let Some(number) = claim(&mut desk, trials)? else { return Ok(None) };
         let joint = sample_jointly(&mut desk, number);
         let trial = ActiveTrial::new(Arc::clone(&self.shared), number);
-        // Dropping the trial, should the sampler have failed, writes its end.
         drop(desk);
-        Ok(Some(trial.with_joint(joint?)))
+        match joint {
+            Ok(joint) => Ok(Some(trial.with_joint(joint))),
+            Err(error) => {
+                trial.fail(&error)?;
+                Err(error)
+            }
+        }
     }
 
     /// Has given values tried before others are drawn; parameters that are not named are drawn. The answer is whether they were not
@@ -241,7 +246,7 @@ impl Study {
         Ok(desk.ledger.trials.len() > before)
     }
 
-    /// The complete trial of the best value, the first of equals; none if none is complete.
+    /// The complete trial of the best value, the first of equals; none if none is complete, or all violate constraints.
     ///
     /// # Errors
     ///

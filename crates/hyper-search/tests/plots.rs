@@ -49,7 +49,7 @@ fn figures_show_what_a_search_has_found() {
         .filter(|line| line.contains(",line,best so far,"))
         .map(|line| line.split(',').nth(4).unwrap().parse().unwrap())
         .collect();
-    assert_eq!(best.len(), 16);
+    assert_eq!(best.len(), 2 * 16);
     assert!(best.is_sorted_by(|earlier, later| later <= earlier));
 }
 
