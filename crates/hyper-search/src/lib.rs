@@ -14,6 +14,7 @@ mod plots;
 mod pruner;
 mod record;
 mod sampler;
+mod snapshot;
 mod study;
 mod trial;
 mod worker;
@@ -26,5 +27,6 @@ pub use pruner::{
     Checks, Hyperband, NoPruner, Patient, Percentile, Pruner, SuccessiveHalving, Threshold, Verdict, Wilcoxon,
 };
 pub use sampler::Sampler;
+pub use snapshot::Snapshot;
 pub use study::Study;
 pub use trial::{Direction, History, Trial, TrialState};

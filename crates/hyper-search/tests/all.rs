@@ -7,4 +7,5 @@ mod optuna;
 mod plots;
 mod processes;
 mod pruners;
+mod snapshots;
 mod studies;
