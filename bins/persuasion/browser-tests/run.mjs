@@ -74,7 +74,7 @@ const checks = {
 
   async 'over 10,000 rows are sorted, filtered and searched quickly'() {
     const page = await open(large);
-    assert.ok(Number((await found(page)).match(/of (\d+) rows/)[1]) > 9000);
+    assert.ok(Number((await found(page)).match(/of (\d+) rows/)[1]) > 10000);
     const margins = numeric(await column(page, 'Margin'));
     assert.equal(margins.length, 25);
     assert.deepEqual(margins, [...margins].sort((one, other) => one - other));
@@ -212,7 +212,7 @@ const checks = {
     const values = () => page.$$eval('#trials tbody tr', (all) => all.map((row) => row.cells[1].textContent));
     await page.click('#trials th button:text-is("value")');
     const ascending = await values();
-    assert.deepEqual(ascending.slice(-2), ['–', '–']);
+    assert.deepEqual(ascending.slice(-2), ['–', '–'], ascending.join(' '));
     const numbers = ascending.slice(0, -2).map(Number);
     assert.deepEqual(numbers, [...numbers].sort((one, other) => one - other));
     await page.click('#trials th button:text-is("value")');

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::report_folder::{Place, SMALL, change, complaint, data_of, lines, page_of, said, study_results};
+use crate::report_folder::{Place, SMALL, change, complaint, data_of, lines, page_of, said, search, study_results};
 
 /// A text that would run if any of it became markup.
 const HOSTILE: &str =
@@ -196,7 +196,22 @@ fn what_is_wrong_is_told_with_file_and_line() {
 }
 
 #[test]
-fn a_search_shows_its_best_and_all_its_trials() {
+fn a_search_shows_its_best_trial_its_figures_and_all_its_trials() {
+    let place = Place::new();
+    search(&place.path("study"), 12);
+    let page = page_of(&place, "study");
+    assert!(page.contains("<p class=\"lead\">13 trials: 9 complete, 2 pruned, 1 failed, 1 running</p>"));
+    for figure in ["history", "parameters and values", "values by parameter"] {
+        assert!(page.contains(&format!("<title>study: {figure}</title>")), "{figure}");
+    }
+    assert!(page.contains("<td>no &lt;b&gt; today</td>") && !page.contains("<b> today"));
+    assert!(page.contains("<th scope=\"col\">learning_rate</th>"));
+    place.append("study/journal.jsonl", "{}\n");
+    assert!(complaint(&["report", &place.name("study")], 1).contains("not a record of a study"));
+}
+
+#[test]
+fn the_results_of_a_search_do_where_the_journal_is_gone() {
     let place = Place::new();
     place.write("study/study_results.json", &study_results(12).to_string());
     let page = page_of(&place, "study");

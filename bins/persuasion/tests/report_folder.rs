@@ -1,9 +1,11 @@
 //! Folders as training runs and searches leave them, with made-up numbers and texts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use hyper_search::{ActiveTrial, Distribution, History, Outcome, Sampler, SearchError, Study, StudyOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -289,6 +291,49 @@ fn sentence(number: usize) -> String {
         words[(noise(number * 31 + salt) * words.len() as f64) as usize % words.len()].to_owned()
     };
     format!("{} {} {}, {}.", pick(&WHO, 1), pick(&DOES, 2), pick(&WHAT, 3), pick(&WHY, 4))
+}
+
+/// A search of so many trials that ended and one that runs.
+pub(crate) fn search(folder: &Path, trials: u64) {
+    let study = Study::create(folder, StudyOptions::maximize(Spread)).unwrap();
+    let run = |trial: &mut ActiveTrial| -> Result<Outcome, Box<dyn std::error::Error>> {
+        let rate = trial.log_float("learning_rate", 1e-6..=1e-4)?;
+        let beta = trial.categorical("beta", &["0.1", "0.2", "0.3"])?;
+        trial.int("num_train_epochs", 2..=5)?;
+        let value = 0.9 - 0.1 * (rate.log10() + 5.0).powi(2) + beta.parse::<f64>()? / 10.0;
+        trial.report(1, value)?;
+        match trial.number() % 6 {
+            3 => Ok(Outcome::Pruned),
+            4 if trial.number() == 4 => Err("no <b> today".into()),
+            _ => Ok(Outcome::Complete(value)),
+        }
+    };
+    study.optimize(trials, run).unwrap();
+    std::mem::forget(study.ask().unwrap());
+}
+
+/// Suggests values that are spread over each range.
+struct Spread;
+
+impl Sampler for Spread {
+    fn sample_jointly(&mut self, _history: &History<'_>, _number: u64) -> Result<BTreeMap<String, f64>, SearchError> {
+        Ok(BTreeMap::new())
+    }
+
+    fn sample(
+        &mut self,
+        _history: &History<'_>,
+        number: u64,
+        name: &str,
+        distribution: &Distribution,
+    ) -> Result<f64, SearchError> {
+        let share = noise(number as usize * 17 + name.len());
+        Ok(match distribution {
+            Distribution::Float { low, high, .. } => low * (high / low).powf(share),
+            Distribution::Int { low, high, .. } => *low as f64 + (share * (high - low) as f64).round(),
+            Distribution::Categorical { choices } => (share * choices.len() as f64).floor(),
+        })
+    }
 }
 
 /// The results of a search of so many trials.

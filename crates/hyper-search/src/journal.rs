@@ -80,11 +80,7 @@ impl Journal {
         let mut lines = Vec::new();
         for line in bytes.get(..complete).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
             let number = self.lines + 1;
-            let record = serde_json::from_slice(line).map_err(|error| {
-                let advice = "it was changed from outside, or a newer program has written it";
-                SearchError::format(&self.path, number, format!("not a record of a study ({error}); {advice}"))
-            })?;
-            lines.push((number, record));
+            lines.push((number, record(&self.path, number, line)?));
             self.lines = number;
             self.offset += line.len() as u64;
         }
@@ -130,6 +126,18 @@ impl Journal {
         }
         Ok(0)
     }
+}
+
+/// What a complete line says.
+///
+/// # Errors
+///
+/// If it is no record.
+pub(crate) fn record(path: &Path, number: u64, line: &[u8]) -> Result<Line, SearchError> {
+    serde_json::from_slice(line).map_err(|error| {
+        let advice = "it was changed from outside, or a newer program has written it";
+        SearchError::format(path, number, format!("not a record of a study ({error}); {advice}"))
+    })
 }
 
 fn options() -> OpenOptions {

@@ -1,15 +1,11 @@
-//! Tests of the crate, in one binary.
+//! One test binary, a module per subject.
 
 mod common;
-mod exact;
 mod golden_pruners;
-mod importances;
 mod journals;
 mod optuna;
-mod plain_study;
 mod plots;
 mod processes;
 mod pruners;
-mod samplers;
-mod statistics;
+mod snapshots;
 mod studies;

@@ -35,6 +35,9 @@ pub enum ReportError {
     /// The record of events is damaged.
     #[error(transparent)]
     Events(#[from] training::tracking::TrackingError),
+    /// The journal of a search is damaged.
+    #[error(transparent)]
+    Study(#[from] hyper_search::SearchError),
     /// Numbers of runs can't be compared.
     #[error(transparent)]
     Comparison(#[from] esc_metrics::Error),

@@ -36,5 +36,12 @@ const shown = (value) => {
   return Number.isInteger(value) ? String(value) : value.toFixed(Math.max(1, Math.min(4, 3 - Math.floor(Math.log10(size)))));
 };
 
-const card = (title, text, note = null) => element('div', { class: 'text' }, element('h3', {}, title),
-  element('p', {}, ...(typeof text === 'string' ? [text || '(empty)'] : text)), note && element('small', {}, note));
+// A text longer than this may need to be scrolled, and the keyboard has to get there.
+const longText = 1500;
+
+const card = (title, text, note = null) => {
+  const pieces = typeof text === 'string' ? [text || '(empty)'] : text;
+  const paragraph = element('p', {}, ...pieces);
+  if (paragraph.textContent.length > longText) paragraph.tabIndex = 0;
+  return element('div', { class: 'text' }, element('h3', {}, title), paragraph, note && element('small', {}, note));
+};

@@ -35,5 +35,7 @@ const withNewWordsMarked = (text, older) => {
     if (last && last.isNew === isNew[index]) last.text += word;
     else pieces.push({ isNew: isNew[index], text: word });
   });
-  return pieces.map((piece) => (piece.isNew ? element('mark', {}, piece.text) : piece.text));
+  // The space before a new word is not new.
+  const spaceOf = (text) => text.match(/^\s*/)[0];
+  return pieces.flatMap(({ isNew: marked, text: piece }) => (marked ? [spaceOf(piece), element('mark', {}, piece.trimStart())] : [piece]));
 };
