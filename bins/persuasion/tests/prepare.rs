@@ -49,7 +49,7 @@ fn a_dump_becomes_pairs_that_tell_where_they_come_from() {
     assert_eq!(funnel["replies"]["read"], json!(70));
     assert_eq!(funnel["replies"]["dropped"], json!({"by a bot": 10, "by the post's author": 20}));
     assert_eq!(funnel["pairs"], json!({"read": 10, "dropped": {}, "left": 10}));
-    assert_eq!(funnel["parts"]["train"], json!([6, 6]));
+    assert_eq!(funnel["parts"]["train"], json!({"pairs": 6, "groups": 6}));
     assert!(!std::fs::read_dir(place.path("out")).unwrap().any(|file| file.unwrap().path().is_dir()));
 }
 
@@ -144,7 +144,7 @@ fn filters_leave_out_and_count() {
     posts.push(posts[3].clone());
     comments.push(comments[21].clone());
     comments.push(comment("gone", "g", "somebody", "t3_gone", "Where is it?"));
-    let more = ["--max-prompt-words", "50", "--min-score", "0", "--split", "60-40-0"];
+    let more = ["--max-prompt-words", "50", "--min-score", "0", "--split", "50-50-0"];
     run(&place, &write_dump(&place, &posts, &comments), &more);
     let funnel = place.json("out/funnel.json");
     let posts = json!({"deleted or removed": 1, "the prompt is too long": 1, "there twice": 1, "without text": 1});
@@ -350,10 +350,11 @@ fn winning_arguments_of_convokit() {
 #[test]
 fn folders_of_topics() {
     let place = Place::new();
+    let splits = ["train", "train", "train", "val", "test"];
     for post in 0..5 {
         let record = op_pair(post, 0);
         let about = json!({"op_title": record["op_title"], "op_text": record["op_text"], "op_user": "x", "topic_id": post, "pair_ids": [],
-            "split": ["train", "train", "train", "val", "test"][post]});
+            "split": splits[post]});
         place.write(&format!("topics/t{post}/post{post}/op.json"), about.to_string());
         let pair = json!({"positive": record["positive"], "negative": record["negative"]});
         let pairs = if post % 2 == 0 { json!({"a": pair}) } else { json!([pair]) };

@@ -90,7 +90,7 @@ impl LineSource {
     pub(crate) fn parse<T: DeserializeOwned>(&self, line: &Line) -> Result<T, CorpusError> {
         let at = |problem: String| CorpusError::record(&self.path, format!("line {}", line.number), problem);
         let text = std::str::from_utf8(&line.bytes).map_err(|error| at(format!("is not UTF-8: {error}")))?;
-        serde_json::from_str(text.trim()).map_err(|error| at(json_problem(&error)))
+        serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).map_err(|error| at(json_problem(&error)))
     }
 
     /// Where a line stands, for errors.

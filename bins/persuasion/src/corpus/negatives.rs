@@ -53,7 +53,7 @@ impl Negatives {
         found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(", ")))
     }
 
-    /// Up to `count` of the replies in `pool`, which are all delta 0 and to the same post (to others, for [`Self::OtherPost`]).
+    /// Up to `count` of the replies in `pool`, which are all delta 0 and to the same post; none where they are not chosen among those.
     ///
     /// What is drawn depends on the seed, the post and the chosen reply only, not on what was drawn before.
     pub(crate) fn pick<'a>(
@@ -66,8 +66,8 @@ impl Negatives {
     ) -> Vec<&'a Argument> {
         let mut pool = pool.to_vec();
         match self {
-            Self::Given => pool.clear(),
-            Self::Random | Self::OtherPost => draw(&mut pool, chosen, seed, post),
+            Self::Given | Self::OtherPost => pool.clear(),
+            Self::Random => draw(&mut pool, chosen, seed, post),
             Self::Matched => {
                 let theirs = word_set(chosen);
                 pool.sort_by_cached_key(|other| {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use dpo::{PairText, PreferencePair};
 use llm_runtime::seeded_stream;
 use rand::RngExt;
+use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
@@ -104,21 +105,24 @@ impl PairMaker {
     pub fn finish(mut self, assignment: Option<&Assignment>, funnel: &mut Funnel) -> Vec<Example> {
         let part_of = |post: &str, told: Option<Part>| assignment.map_or(told, |assignment| assignment.part(post));
         let waiting = std::mem::take(&mut self.waiting);
-        let pool = std::mem::take(&mut self.pool);
+        let entries = std::mem::take(&mut self.pool);
         let told: HashMap<&str, Option<Part>> =
             waiting.iter().map(|filtered| (filtered.post.id.as_str(), filtered.part)).collect();
+        let mut pools: HashMap<Option<Part>, Vec<ReplyToPost<'_>>> = HashMap::new();
+        for (post, argument) in &entries {
+            let part = part_of(post, told.get(post.as_str()).copied().flatten());
+            pools.entry(part).or_default().push((post, argument));
+        }
         for filtered in &waiting {
             let post = filtered.post.id.as_str();
             let part = part_of(post, filtered.part);
-            let is_near =
-                |other: &str| other != post && told.get(other).is_some_and(|told| part_of(other, *told) == part);
-            let others: Vec<&Argument> =
-                pool.iter().filter(|(other, _)| is_near(other)).map(|(_, argument)| argument).collect();
-            for chosen in filtered.arguments.iter().filter(|argument| argument.is_persuasive) {
-                for rejected in Negatives::OtherPost.pick(chosen, &others, self.rules.per_chosen, self.rules.seed, post)
-                {
-                    self.take(filtered, None, chosen, rejected, part, funnel);
-                }
+            let pool = pools.get(&part).map(Vec::as_slice).unwrap_or_default();
+            let drawn = filtered.arguments.iter().filter(|argument| argument.is_persuasive).map(|chosen| {
+                let purpose = format!("negatives of {post}/{}", chosen.id);
+                (chosen, draw_of_others(pool, post, self.rules.per_chosen, self.rules.seed, &purpose))
+            });
+            for (chosen, rejected) in drawn.collect::<Vec<_>>() {
+                rejected.into_iter().for_each(|rejected| self.take(filtered, None, chosen, rejected, part, funnel));
             }
         }
         self.examples.sort_by_key(|example| example.place);
@@ -221,6 +225,30 @@ fn filter(rules: &PairRules, candidates: Candidates, funnel: &mut Funnel) -> Opt
     let there = |one: super::candidates::Match| Some((one.id, *moved.get(&one.chosen)?, *moved.get(&one.rejected)?));
     let matches = matches.into_iter().filter_map(there).collect();
     Some(Filtered { place, post, prompt, part, arguments: kept, matches })
+}
+
+/// A post's id and a reply to it.
+type ReplyToPost<'a> = (&'a str, &'a Argument);
+
+/// `count` replies to other posts, or as many as there are.
+fn draw_of_others<'a>(
+    pool: &[ReplyToPost<'a>],
+    post: &str,
+    count: usize,
+    seed: u64,
+    purpose: &str,
+) -> Vec<&'a Argument> {
+    // A few are enough unless most of the pool is of this post.
+    for drawn in [pool.len().min(4 * count + 16), pool.len()] {
+        let places = sample(&mut seeded_stream(seed, purpose), pool.len(), drawn);
+        let entries = places.iter().filter_map(|place| pool.get(place));
+        let others: Vec<&Argument> =
+            entries.filter(|(other, _)| *other != post).map(|(_, argument)| *argument).take(count).collect();
+        if others.len() == count || drawn == pool.len() {
+            return others;
+        }
+    }
+    Vec::new()
 }
 
 type Made<'a> = (Option<String>, &'a Argument, &'a Argument);

@@ -93,9 +93,15 @@ struct FunnelFile<'a> {
     split: SplitRule,
     #[serde(flatten)]
     funnel: &'a Funnel,
-    /// Pairs and groups of each part.
-    parts: BTreeMap<&'static str, (usize, usize)>,
+    parts: BTreeMap<&'static str, PartSize>,
     rules: &'a PrepareRules,
+}
+
+/// How much is in a part.
+#[derive(Serialize)]
+struct PartSize {
+    pairs: usize,
+    groups: usize,
 }
 
 impl Prepared {
@@ -116,7 +122,9 @@ impl Prepared {
         read(input, &rules, room, &mut maker, &mut funnel)?;
         let over_posts = maker.waiting_groups();
         let (examples, split) = if over_posts.is_empty() {
-            split(maker.finish(None, &mut funnel), &rules)?
+            let examples = maker.finish(None, &mut funnel);
+            check_left(&examples, &funnel)?;
+            split(examples, &rules)?
         } else {
             // Parts come first, so that replies are drawn within them.
             let split = rules.split.unwrap_or(SplitRule::PUBLISHED);
@@ -138,9 +146,7 @@ impl Prepared {
     ) -> Result<Self, CorpusError> {
         let dropped = if rules.leakage == LeakageRule::Drop { drop_leaking(&mut examples) } else { 0 };
         funnel.pairs.drop_many("shares with a later part", dropped);
-        if examples.is_empty() {
-            return Err(CorpusError::TooFew(format!("no pair is left: {}", in_words(&funnel))));
-        }
+        check_left(&examples, &funnel)?;
         let leakage = Leakage { dropped, ..leakage(&examples) };
         if rules.leakage != LeakageRule::Allow {
             leakage.check()?;
@@ -166,7 +172,11 @@ impl Prepared {
                 std::fs::remove_file(&path).map_err(CorpusError::io(&path))?;
             }
         }
-        let parts = self.lengths.iter().map(|(name, part)| (*name, (part.pairs, part.groups))).collect();
+        let parts = self
+            .lengths
+            .iter()
+            .map(|(name, part)| (*name, PartSize { pairs: part.pairs, groups: part.groups }))
+            .collect();
         let funnel = FunnelFile { form: self.form, split: self.split, funnel: &self.funnel, parts, rules: &self.rules };
         write_json(&folder.join(FUNNEL_FILE), &funnel)?;
         write_json(&folder.join(LENGTHS_FILE), &self.lengths)?;
@@ -242,8 +252,15 @@ fn split(mut examples: Vec<Example>, rules: &PrepareRules) -> Result<(Vec<Exampl
     Ok((examples, rule))
 }
 
+fn check_left(examples: &[Example], funnel: &Funnel) -> Result<(), CorpusError> {
+    match examples.is_empty() {
+        true => Err(CorpusError::TooFew(format!("no pair is left: {}", in_words(funnel)))),
+        false => Ok(()),
+    }
+}
+
 /// What was left out, in a line.
-pub(crate) fn in_words(funnel: &Funnel) -> String {
+fn in_words(funnel: &Funnel) -> String {
     let stage = |(name, stage): (&str, &super::funnel::Stage)| {
         let dropped: Vec<String> = stage.dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         format!("{} {name} read ({})", stage.read, dropped.join(", "))
