@@ -318,17 +318,20 @@ fn check_choices(choices: &[Value]) -> Result<(), String> {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "name", content = "attributes")]
 enum Written {
-    FloatDistribution { step: Option<f64>, low: f64, high: f64, log: bool },
-    IntDistribution { log: bool, step: i64, low: i64, high: i64 },
-    CategoricalDistribution { choices: Vec<Value> },
+    #[serde(rename = "FloatDistribution")]
+    Float { step: Option<f64>, low: f64, high: f64, log: bool },
+    #[serde(rename = "IntDistribution")]
+    Int { log: bool, step: i64, low: i64, high: i64 },
+    #[serde(rename = "CategoricalDistribution")]
+    Categorical { choices: Vec<Value> },
 }
 
 impl Serialize for Distribution {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let written = match self.clone() {
-            Self::Float { low, high, step, log } => Written::FloatDistribution { step, low, high, log },
-            Self::Int { low, high, step, log } => Written::IntDistribution { log, step, low, high },
-            Self::Categorical { choices } => Written::CategoricalDistribution { choices },
+            Self::Float { low, high, step, log } => Written::Float { step, low, high, log },
+            Self::Int { low, high, step, log } => Written::Int { log, step, low, high },
+            Self::Categorical { choices } => Written::Categorical { choices },
         };
         written.serialize(serializer)
     }
@@ -338,9 +341,9 @@ impl Serialize for Distribution {
 impl<'de> Deserialize<'de> for Distribution {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = match Written::deserialize(deserializer)? {
-            Written::FloatDistribution { step, low, high, log } => Self::Float { low, high, step, log },
-            Written::IntDistribution { log, step, low, high } => Self::Int { low, high, step, log },
-            Written::CategoricalDistribution { choices } => Self::Categorical { choices },
+            Written::Float { step, low, high, log } => Self::Float { low, high, step, log },
+            Written::Int { log, step, low, high } => Self::Int { low, high, step, log },
+            Written::Categorical { choices } => Self::Categorical { choices },
         };
         read.checked("of a file").map_err(D::Error::custom)
     }
