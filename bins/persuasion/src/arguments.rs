@@ -3,6 +3,9 @@
 use clap::{Parser, Subcommand};
 use command_line::Common;
 
+use crate::prepare_arguments::Prepare;
+use crate::report_arguments::{Compare, Report};
+
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
 #[derive(Debug, Parser)]
 #[command(name = "persuasion", version, about, max_term_width = 100)]
@@ -16,6 +19,9 @@ pub(crate) struct Arguments {
 /// What is to be done; each one's help is that of its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Prepare(Box<Prepare>),
+    Report(Report),
+    Compare(Compare),
     /// Print shell completions
     Completions {
         /// Which shell

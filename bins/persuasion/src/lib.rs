@@ -1,1 +1,4 @@
 //! Persuasive replies: from posts and replies to pairs, from pairs to a model, and to what it is worth.
+
+pub mod corpus;
+pub mod report;

@@ -4,6 +4,8 @@
 
 mod arguments;
 mod commands;
+mod prepare_arguments;
+mod report_arguments;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let format = arguments.common.format;
     match &arguments.command {
+        Command::Prepare(options) => commands::prepare::run(options, format),
+        Command::Report(options) => commands::report::run(options, format),
+        Command::Compare(options) => commands::compare::run(options, format),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Arguments::command(), "persuasion", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use thtra::{
     Layout, Lengths, RankingRule, Responder, Sample, SampleDataset, SampleInDialogue, ScoreRow, ScorerContext, Select,
     Size, Strategy, StrategyMode, WORTH, context_text, ranking_data, sampling_options,
 };
-use training::{Control, Dataset, Gradients, Mode, Objective, Pass, SetScores, Trainer, TrainerOptions};
+use training::{Control, Dataset, Gradients, Objective, Pass, SetScores, Trainer, TrainerOptions};
 
 use crate::candidates::{instead, place, strs};
 use crate::program::{Place, complaint, dialogue, said, thtra, tokenizer};
@@ -215,7 +215,7 @@ fn every_variable_gets_a_gradient() {
     let world = World::new(Lengths::default());
     let data = ranked_world(&world, &scorer_in_memory(1));
     let objective = objective(&world, Select::Perplexity, None, LIMITS).unwrap();
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints: None };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 0 }, None);
     let batch = AlignBatch::Ranked(data.batch(&[0, 5]).unwrap());
     let parts = objective.loss(&batch, &pass).unwrap();
     let mut gradients = Gradients::default();

@@ -9,7 +9,7 @@ use llm_runtime::DropoutPass;
 use seq2seq::{Seq2SeqBatch, TrainableSeq2Seq};
 use serde_json::Value;
 use thtra::{DecoderStream, SampleBatch, StageObjective, Strategy, ranked};
-use training::{Gradients, Mode, Objective, Pass};
+use training::{Gradients, Objective, Pass};
 
 /// Tolerances of the family's README.
 const LOSSES: f64 = 1e-5;
@@ -88,7 +88,7 @@ impl Golden {
 }
 
 fn training() -> Pass {
-    Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints: None }
+    Pass::training(DropoutPass { seed: 1, pass: 0 }, None)
 }
 
 fn metric(parts: &training::LossParts, name: &str) -> f64 {

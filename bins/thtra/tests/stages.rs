@@ -12,7 +12,7 @@ use thtra::{
     EncodedDialogues, Layout, Lengths, Responder, SITUATION_WEIGHT, SampleBatch, SampleDataset, Size, Stage,
     StageObjective, Strategy,
 };
-use training::{Dataset, Gradients, Mode, Objective, Pass};
+use training::{Dataset, Gradients, Objective, Pass};
 
 use crate::program::{Place, complaint, dialogue, said, thtra, tokenizer};
 
@@ -34,7 +34,7 @@ fn small(layout: Layout) -> (Responder, SampleBatch) {
 }
 
 fn mean_loss(objective: &StageObjective, batch: &SampleBatch) -> Tensor {
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints: None };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 0 }, None);
     let parts = objective.loss(batch, &pass).unwrap();
     (&parts.sum / parts.weight).unwrap()
 }

@@ -1,7 +1,7 @@
 //! Figures for papers as SVG, PNG and CSV, without a plotting stack.
 //!
 //! A [`Figure`] holds [`Panel`]s in a grid; a panel is one plot with its axes: grouped [`Bars`], [`Boxes`], [`Lines`] with
-//! bands, [`Scatter`] with fitted lines, a [`Histogram`] or a [`Heatmap`]. The SVG stands alone, the PNG is drawn with an
+//! bands, [`Scatter`] with fitted lines, a [`Histogram`], a [`Heatmap`] or [`ParallelCoordinates`]. The SVG stands alone, the PNG is drawn with an
 //! embedded font and is the same on every machine, the CSV holds the data. Nothing that is drawn can fail: values that
 //! have no place (missing, infinite, not above zero on a logarithmic axis) leave a gap and are counted in a note.
 //!
@@ -45,7 +45,7 @@ pub use self::error::Error;
 pub use self::estimate::Estimate;
 pub use self::figure::{Figure, Format};
 pub use self::panel::Panel;
-pub use self::plots::{Bars, Boxes, Heatmap, Histogram, Lines, Plot, Scatter};
+pub use self::plots::{Bars, Boxes, Heatmap, Histogram, Lines, ParallelCoordinates, Plot, Scatter};
 pub use self::png::png_of_svg;
 pub use self::statistics::{BoxSummary, LinearFit};
 pub use self::text::text_width;

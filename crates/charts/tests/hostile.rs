@@ -1,6 +1,8 @@
 //! Whatever the values and texts are: the SVG is XML without nonsense, and nothing panics.
 
-use charts::{Axis, Bars, Boxes, Estimate, Figure, Heatmap, Histogram, Lines, Panel, Plot, Scatter};
+use charts::{
+    Axis, Bars, Boxes, Estimate, Figure, Heatmap, Histogram, Lines, Panel, ParallelCoordinates, Plot, Scatter,
+};
 use proptest::prelude::*;
 
 use crate::structure::assert_is_sound;
@@ -56,12 +58,16 @@ fn data() -> impl Strategy<Value = Data> {
 fn plots(labels: &[String], data: &Data, middle: f64) -> Vec<Plot> {
     let (mut bars, mut boxes, mut lines) = (Bars::new(labels).with_values(2), Boxes::new(labels), Lines::new());
     let (mut scatter, mut histogram) = (Scatter::new().with_fit(), Histogram::new(7));
+    let mut parallel = ParallelCoordinates::new();
     for (name, points) in data {
         let xs: Vec<f64> = points.iter().map(|(x, _)| *x).collect();
         bars = bars.series(name, points.iter().map(|(_, y)| *y));
         boxes = boxes.series(name, points.chunks(3).map(|part| part.iter().map(|(x, _)| *x).collect::<Vec<_>>()));
         lines = lines.series(name, points.iter().copied());
         scatter = scatter.series(name, points.iter().map(|(x, y)| (*x, y.value)));
+        scatter = scatter.line(format!("{name} too"), points.iter().map(|(x, y)| (y.value, *x)));
+        parallel = parallel.axis(Axis::log10(name), points.iter().map(|(x, _)| *x));
+        parallel = parallel.categories(name, labels, (0..points.len()).map(|place| place.checked_sub(1)));
         histogram = histogram.series(name, xs);
     }
     let rows = || data.iter().map(|(_, points)| points.iter().map(|(x, _)| *x).collect());
@@ -71,6 +77,8 @@ fn plots(labels: &[String], data: &Data, middle: f64) -> Vec<Plot> {
         boxes.into(),
         lines.with_diagonal().into(),
         scatter.into(),
+        parallel.clone().into(),
+        parallel.low_is_strong().into(),
         histogram.clone().into(),
         histogram.as_parts().into(),
         Heatmap::new(labels, labels, rows()).with_values(3).into(),

@@ -1,6 +1,6 @@
 //! What stands in an SVG, read as XML.
 
-use charts::{Axis, Bars, Boxes, Estimate, Figure, Heatmap, Lines, Panel, Scatter, Theme};
+use charts::{Axis, Bars, Boxes, Estimate, Figure, Heatmap, Lines, Panel, ParallelCoordinates, Scatter, Theme};
 use roxmltree::{Document, Node};
 
 const DRAWN: [&str; 9] = ["x", "y", "width", "height", "d", "transform", "viewBox", "font-size", "stroke-width"];
@@ -129,4 +129,36 @@ fn empty_figures_and_themes() {
     assert_is_sound(&figure(Panel::new("", Bars::new([""; 0]))));
     assert!(Figure::new("").svg().contains("fill=\"#ffffff\""));
     assert!(!Figure::new("").theme(Theme::Dark).svg().contains("fill=\"#ffffff\""));
+}
+
+#[test]
+fn parallel_lines_go_over_their_axes_with_gaps_and_strong_ones_on_top() {
+    let plot = ParallelCoordinates::new()
+        .axis(Axis::linear("loss"), [0.2, 0.9, 0.5])
+        .axis(Axis::log10("rate"), [1e-5, f64::NAN, 1e-4])
+        .categories("schedule", ["cosine", "linear"], [Some(0), Some(1), None])
+        .low_is_strong();
+    let svg = figure(Panel::new("", plot));
+    let texts = texts(&svg);
+    for text in ["loss", "rate", "schedule", "cosine", "linear", "2 values are missing"] {
+        assert!(texts.iter().any(|found| found == text), "{text} in {texts:?}");
+    }
+    let document = Document::parse(&svg).unwrap();
+    let lines: Vec<&str> = document
+        .descendants()
+        .filter(|node| node.attribute("stroke-opacity").is_some())
+        .filter_map(|node| node.attribute("d"))
+        .collect();
+    let corners = |line: &str| (line.matches('M').count(), line.matches('L').count());
+    // The largest loss first, whose rate is missing; the smallest last. Each part begins with a dot.
+    assert_eq!(lines.iter().map(|line| corners(line)).collect::<Vec<_>>(), [(2, 2), (1, 2), (1, 3)]);
+}
+
+#[test]
+fn lines_over_points_are_told_apart() {
+    let scatter = Scatter::new().series("points", [(0.0, 3.0), (1.0, 2.0)]).line("best", [(0.0, 3.0), (1.0, 2.0)]);
+    let svg = figure(Panel::new("", scatter.clone()));
+    assert!(texts(&svg).iter().any(|text| text == "best"));
+    let csv = Figure::new("").panel(Panel::new("p", scatter)).csv();
+    assert!(csv.contains("p,point,points,1,2,") && csv.contains("p,line,best,1,2,"), "{csv}");
 }

@@ -6,12 +6,12 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use training::{
-    AdamWOptions, AdamWRule, Batches, LossParts, Metric, Objective, ParameterGroup, Pass, Schedule, SetScores,
-    TrainerOptions, TrainingError, Warmup,
+    AdamWOptions, AdamWRule, Batches, Continuations, LossParts, Metric, Objective, ParameterGroup, Pass, Schedule,
+    SequenceModel, SetScores, TrainerOptions, TrainingError, Warmup,
 };
 
 use crate::ranking::{Rank, gold_loss, ordered_share, ranking_loss};
-use crate::{Continuations, HelpfulnessError, RankedSample, SequenceModel};
+use crate::{HelpfulnessError, RankedSample};
 
 /// Names of the values that a step and a held-out set tell: the ranking loss.
 pub const RANKING_LOSS: &str = "ranking_loss";

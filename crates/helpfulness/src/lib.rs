@@ -4,7 +4,7 @@
 //! BERT: [`PreferenceModel`] is d-PM, which takes the annotators' votes for a prior and combines it with its own posterior ([`loss`]);
 //! [`OrdinalModel`] takes ratings and knows whose they are. Both score responses ([`ResponseScorer`]), and [`CalibrationReport`] tells how sure they may be.
 //! What they say of several candidates for one context puts these in order ([`ranked`]), and [`AlignmentObjective`] teaches the order to any model that
-//! gives probabilities of tokens ([`SequenceModel`]).
+//! gives probabilities of tokens ([`training::SequenceModel`]).
 //!
 //! ```
 //! use candle_core::Device;
@@ -72,7 +72,6 @@ mod prior;
 pub mod ranking;
 mod record;
 mod score;
-mod sequence_model;
 mod simulation;
 mod weights;
 
@@ -101,6 +100,5 @@ pub use pretrained::{AnyModel, HelpfulnessConfig, HelpfulnessKind, HelpfulnessMo
 pub use prior::{SMOOTHING, Votes};
 pub use record::{AnnotatedResponse, ConversationId, HelpfulnessRecord, RecordFile, write_records};
 pub use score::{ResponseScorer, Score};
-pub use sequence_model::{Continuations, SequenceModel};
 pub use simulation::{SimulatedRecord, Simulation};
 pub use weights::TrainedWeights;

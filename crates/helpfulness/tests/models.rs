@@ -12,7 +12,7 @@ use helpfulness::{
 };
 use llm_runtime::{Checkpoints, DenseLinear, DropoutPass, Embedding, Linear, LinearLoader};
 use text_encoder::{EncoderWeights, TextEncoder};
-use training::{Mode, Objective, Parameters, Pass};
+use training::{Objective, Parameters, Pass};
 
 use crate::small::{encoder, labels, ordinal, preference, raters, small, stir, values};
 
@@ -48,7 +48,7 @@ fn ratings() -> Vec<RatedExample> {
 }
 
 fn training_pass() -> Pass {
-    Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints: None }
+    Pass::training(DropoutPass { seed: 1, pass: 4 }, None)
 }
 
 const LOSSES: [PreferenceLoss; 6] = [

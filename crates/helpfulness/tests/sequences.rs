@@ -1,14 +1,12 @@
 //! Probabilities of tokens from both kinds of models, and alignment over them.
 
 use candle_core::{Device, Tensor};
-use helpfulness::{
-    AlignmentObjective, AlignmentOptions, Continuations, ORDERED, PERPLEXITY, RankedSample, RankingDataset,
-    SequenceModel,
-};
+use helpfulness::{AlignmentObjective, AlignmentOptions, ORDERED, PERPLEXITY, RankedSample, RankingDataset};
 use llm_runtime::{DropoutPass, Llama, LlamaConfig, RopeScaling, ops};
 use seq2seq::{Architecture, Seq2SeqBatch, Seq2SeqConfig, TrainableSeq2Seq};
 use training::{
-    Control, Dataset, FreshWeights, Mode, Objective, Parameters, Pass, Trainer, TrainerOptions, VariableLoader,
+    Continuations, Control, Dataset, FreshWeights, Objective, Parameters, Pass, SequenceModel, Trainer, TrainerOptions,
+    VariableLoader,
 };
 
 use crate::small::values;
@@ -112,7 +110,7 @@ fn a_decoder_says_what_its_logits_say() {
 
 #[test]
 fn every_weight_gets_a_gradient_from_alignment() {
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints: None };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 0 }, None);
     let pupil = pupil();
     let (llama, parameters) = llama();
     let of_seq2seq = AlignmentObjective::new(pupil.model.clone(), AlignmentOptions::default()).unwrap();

@@ -43,6 +43,14 @@ pub enum SearchError {
     /// A study can't go on in this way.
     #[error("{0}")]
     Search(String),
+    /// A trial is no longer this process' own.
+    #[error(
+        "trial {trial} is no longer this process' own: it was not heard of for too long, or ended; what it does now does not count"
+    )]
+    Lost {
+        /// Its number.
+        trial: u64,
+    },
     /// A figure could not be written.
     #[error(transparent)]
     Chart(#[from] charts::Error),

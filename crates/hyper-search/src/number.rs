@@ -1,5 +1,7 @@
 //! Numbers in JSON, which has no names for those that are not finite.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// A number; what is not finite is a string.
@@ -23,4 +25,15 @@ pub(crate) fn as_number(value: &Value) -> Option<f64> {
         },
         other => other.as_f64(),
     }
+}
+
+/// For fields of records.
+pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    as_value(*number).serialize(serializer)
+}
+
+/// For fields of records.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    as_number(&value).ok_or_else(|| D::Error::custom(format!("expected a number, found {value}")))
 }

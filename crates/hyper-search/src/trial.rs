@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::Distribution;
+use crate::number::as_number;
+use crate::{CONSTRAINTS, Distribution};
 
 /// Whether small or large values are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +80,34 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// A trial about which nothing is known yet.
+    pub fn waiting(number: u64) -> Self {
+        Self {
+            number,
+            state: TrialState::Waiting,
+            value: None,
+            parameters: Vec::new(),
+            distributions: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            system_attributes: Map::new(),
+            attributes: Map::new(),
+            started: None,
+            ended: None,
+        }
+    }
+
     /// The last step of which a value was reported, and that value.
     pub fn last_report(&self) -> Option<(u64, f64)> {
         self.reports.last_key_value().map(|(step, value)| (*step, *value))
+    }
+
+    /// By how much it violates its constraints: the sum of what is above 0 among the numbers of its system attribute [`CONSTRAINTS`], an
+    /// array or an object; 0 without any.
+    pub fn violation(&self) -> f64 {
+        let Some(constraints) = self.system_attributes.get(CONSTRAINTS) else { return 0.0 };
+        let listed = constraints.as_array().into_iter().flatten();
+        let named = constraints.as_object().into_iter().flat_map(Map::values);
+        listed.chain(named).filter_map(as_number).filter(|value| *value > 0.0).sum()
     }
 }
 
@@ -102,9 +128,10 @@ impl<'a> History<'a> {
         self.trials.iter().filter(|trial| trial.state == TrialState::Complete)
     }
 
-    /// The complete trial of the best value, the first of equals.
+    /// The complete trial of the best value, the first of equals. Trials that violate constraints don't count.
     pub fn best(&self) -> Option<&'a Trial> {
-        let valued = self.complete().filter_map(|trial| Some((trial.value?, trial)));
+        let feasible = self.complete().filter(|trial| trial.violation() == 0.0);
+        let valued = feasible.filter_map(|trial| Some((trial.value?, trial)));
         let best = valued.reduce(|best, next| if self.direction.is_better(next.0, best.0) { next } else { best });
         best.map(|(_, trial)| trial)
     }

@@ -60,6 +60,8 @@ mod dropout;
 #[cfg(feature = "engine")]
 mod engine;
 mod error;
+#[cfg(feature = "engine")]
+mod fork;
 mod generation;
 #[cfg(feature = "engine")]
 mod kernels;
@@ -84,6 +86,8 @@ mod remote;
 mod sha256;
 mod template;
 mod text_model;
+#[cfg(feature = "engine")]
+mod token_statistics;
 #[cfg(feature = "engine")]
 pub mod tokenizer;
 mod torn_row;
@@ -113,6 +117,8 @@ pub use dropout::{DropoutPass, seeded_stream};
 #[cfg(feature = "engine")]
 pub use engine::{Engine, EngineOptions, Pressure, RequestSource, Supply};
 pub use error::Error;
+#[cfg(feature = "engine")]
+pub use fork::Fork;
 pub use generation::{EarlyStopping, GenerationOptions, InvalidOption};
 #[cfg(feature = "engine")]
 pub use hub::HubError;
@@ -124,7 +130,7 @@ pub use llama::{Attention, Llama};
 #[cfg(feature = "engine")]
 pub use load::{BuildLlama, EmbeddedModel, LoadEvent, LoadOptions, PretrainedModel};
 #[cfg(feature = "engine")]
-pub use log_probs::{smoothed_token_log_probs, token_log_probs};
+pub use log_probs::{observed_token_log_probs, smoothed_token_log_probs, token_log_probs};
 #[cfg(feature = "engine")]
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};
@@ -135,6 +141,8 @@ pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOp
 pub use sha256::{hex, sha256_of, sha256_of_files};
 pub use template::{BuiltInTemplate, ChatTemplate, GenerationPrompt, RenderedChat, TemplateError};
 pub use text_model::*;
+#[cfg(feature = "engine")]
+pub use token_statistics::{TokenStatistic, TokenStatistics};
 #[cfg(feature = "engine")]
 pub use tokenizer::{ControlTokenText, DecodeStream, Encoding, GgufVocabulary, Tokenizer, TokenizerError};
 pub use torn_row::is_torn_row;

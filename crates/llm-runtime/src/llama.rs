@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::fork::{Fork, ForkedSequences};
 use crate::linear::{Embedding, Linear, LinearLoader};
 use crate::{Checkpoints, Error, LlamaConfig, ops};
 
@@ -148,10 +149,43 @@ impl Llama {
         if lengths.iter().sum::<usize>() != ids.len() {
             candle_core::bail!("{} tokens are not the sum of the sequences' lengths {lengths:?}", ids.len())
         }
-        let mut x = self.embed_tokens.forward(ids, &self.device)?;
         let positions: Vec<usize> = lengths.iter().flat_map(|length| 0..*length).collect();
-        let (cos, sin) = self.rotations(&positions, x.dtype())?;
         let attention = WholeSequences { lengths: lengths.into(), window: self.config.sliding_window };
+        self.train_through(ids, &positions, &attention, checkpoints)
+    }
+
+    /// As [`Self::sequences`], for sequences of which several begin alike: each fork's trunk is computed once and its branches go on from there, each seeing the
+    /// trunk and itself. `ids` are the trunk of the first fork, its branches one after the other, the next trunk …; so are the rows.
+    ///
+    /// # Errors
+    /// As [`Self::sequences`], or a fork has no branch.
+    pub fn forks(
+        &self,
+        ids: &[u32],
+        forks: &[Fork],
+        checkpoints: Option<&Checkpoints>,
+    ) -> Result<Tensor, candle_core::Error> {
+        if forks.iter().map(Fork::rows).sum::<usize>() != ids.len() {
+            candle_core::bail!("{} tokens are not the sum of the forks' lengths {forks:?}", ids.len())
+        }
+        if forks.iter().any(|fork| fork.branches.is_empty()) {
+            candle_core::bail!("a fork without a branch: {forks:?}")
+        }
+        let positions: Vec<usize> = forks.iter().flat_map(Fork::positions).collect();
+        let attention = ForkedSequences::new(forks, self.config.sliding_window, &self.device)?;
+        self.train_through(ids, &positions, &attention, checkpoints)
+    }
+
+    /// Hidden states with gradients; with `checkpoints` only each layer's input is kept.
+    fn train_through<A: Attention + Clone + Send + Sync + 'static>(
+        &self,
+        ids: &[u32],
+        positions: &[usize],
+        attention: &A,
+        checkpoints: Option<&Checkpoints>,
+    ) -> Result<Tensor, candle_core::Error> {
+        let mut x = self.embed_tokens.forward(ids, &self.device)?;
+        let (cos, sin) = self.rotations(positions, x.dtype())?;
         for (number, layer) in self.layers.iter().enumerate() {
             let (layer, config, cos, sin) = (layer.clone(), self.config.clone(), cos.clone(), sin.clone());
             let mut attention = attention.clone();

@@ -133,7 +133,7 @@ impl PretrainedModel {
             check_memory(&path, weights.memory(), options.engine.kv_memory)?;
         }
         let tokenizer = match &options.tokenizer {
-            Some(path) => tokenizer_from(path)?,
+            Some(path) => Tokenizer::open(path)?,
             None => weights.tokenizer()?,
         };
         let template = template(options, &weights, &tokenizer)?;
@@ -299,20 +299,25 @@ fn end_of_sequence(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, Error
     Ok(eos)
 }
 
-/// Reads a tokenizer file or the tokenizer of a folder.
-fn tokenizer_from(path: &Path) -> Result<Tokenizer, Error> {
-    if path.is_dir() {
-        return tokenizer_of_folder(path);
+impl Tokenizer {
+    /// Reads a tokenizer file (`tokenizer.json`, or SentencePiece's `tokenizer.model`), or the one in a Hugging Face folder.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if path.is_dir() {
+            return tokenizer_of_folder(path);
+        }
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let named = |error| name_file(path, error);
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let config = path.parent().map(|folder| folder.join("tokenizer_config.json")).filter(|file| file.is_file());
+            let config = config.map(std::fs::read_to_string).transpose();
+            let config = config.map_err(|source| Error::Io { path: path.into(), source })?;
+            return Self::from_tokenizer_json(&bytes, config.as_deref()).map_err(named);
+        }
+        Self::from_sentencepiece(&bytes).map_err(named)
     }
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    let named = |error| name_file(path, error);
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let config = path.parent().map(|folder| folder.join("tokenizer_config.json")).filter(|file| file.is_file());
-        let config = config.map(std::fs::read_to_string).transpose();
-        let config = config.map_err(|source| Error::Io { path: path.into(), source })?;
-        return Tokenizer::from_tokenizer_json(&bytes, config.as_deref()).map_err(named);
-    }
-    Tokenizer::from_sentencepiece(&bytes).map_err(named)
 }
 
 fn name_file(path: &Path, error: crate::TokenizerError) -> Error {
@@ -324,7 +329,7 @@ pub(crate) fn tokenizer_of_folder(folder: &Path) -> Result<Tokenizer, Error> {
     for name in ["tokenizer.json", "tokenizer.model"] {
         let file = folder.join(name);
         if file.is_file() {
-            return tokenizer_from(&file);
+            return Tokenizer::open(&file);
         }
     }
     Err(Error::Format {

@@ -1,5 +1,6 @@
 //! LoRA on any linear layer: inject, train, save and load, merge, export.
 
+mod adapted;
 mod adapters;
 mod config;
 mod error;
@@ -8,6 +9,7 @@ mod peft;
 pub mod sft;
 mod supervised;
 
+pub use adapted::AdaptedLlama;
 pub use adapters::{Adapters, LoraLoader};
 pub use config::{ALL_LINEAR, LoraConfig, Targets};
 pub use error::LoraError;

@@ -10,8 +10,8 @@ use llm_runtime::{Llama, WeightOptions};
 use lora::{Adapters, LoraConfig, SftBatch, SftObjective, Targets};
 use serde_json::Value;
 use training::{
-    AdamWOptions, Dataset, Gradients, Mode, Normalisation, Objective, Pass, Schedule, TrainEvent, Trainer,
-    TrainerOptions, TrainingError, Warmup,
+    AdamWOptions, Dataset, Gradients, Normalisation, Objective, Pass, Schedule, TrainEvent, Trainer, TrainerOptions,
+    TrainingError, Warmup,
 };
 
 pub(crate) fn json(path: &Path) -> Value {
@@ -255,7 +255,7 @@ fn check_first_gradients(
         for part in &parts {
             let checkpoints = checkpointed.then(llm_runtime::Checkpoints::default);
             let dropout = llm_runtime::DropoutPass { seed: 1, pass: 0 };
-            let pass = Pass { mode: Mode::Train(dropout), checkpoints };
+            let pass = Pass::training(dropout, checkpoints);
             let loss = objective.loss(&batches.batch(part).unwrap(), &pass).unwrap();
             let own_weight = loss.weight;
             weight += own_weight;

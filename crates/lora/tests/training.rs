@@ -335,7 +335,7 @@ fn gradients(
     checkpointed: bool,
 ) -> BTreeMap<String, Vec<f32>> {
     let checkpoints = checkpointed.then(Checkpoints::default);
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 4 }, checkpoints);
     let parts = objective.loss(batch, &pass).unwrap();
     let mut sums = training::Gradients::default();
     sums.add(parameters, &parts.sum.backward().unwrap()).unwrap();
@@ -381,7 +381,7 @@ fn check_slope(objective: &SftObjective, name: &str, variable: &Var, gradient: &
     let step = 2e-4;
     let at = |step: f64| {
         variable.set(&(&before + (&direction * step).unwrap()).unwrap()).unwrap();
-        let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints: None };
+        let pass = Pass::training(DropoutPass { seed: 1, pass: 4 }, None);
         let log_probs = objective.log_probs(batch, &pass).unwrap();
         values(&log_probs).iter().map(|value| -f64::from(*value)).sum::<f64>() / batch.targets.len() as f64
     };

@@ -9,7 +9,7 @@ use memory_bank::{
     Place, Response, Sample, Sources, StrategyBank, TrainableMagic,
 };
 use seq2seq::{Architecture, Seq2SeqConfig, Seq2SeqWeights, StackConfig};
-use training::{Control, Gradients, Mode, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
+use training::{Control, Gradients, Objective, Pass, RunDir, TrainEvent, Trainer, TrainerOptions};
 
 const STRATEGIES: usize = 3;
 
@@ -61,7 +61,7 @@ fn sample(number: u32) -> Sample {
 }
 
 fn training() -> Pass {
-    Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 1 }), checkpoints: None }
+    Pass::training(DropoutPass { seed: 1, pass: 1 }, None)
 }
 
 fn all_options() -> Vec<GeneratorOptions> {

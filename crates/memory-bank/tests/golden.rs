@@ -13,7 +13,7 @@ use memory_bank::{
 };
 use seq2seq::{Seq2SeqConfig, TokenBatch};
 use serde_json::Value;
-use training::{AdamW, AdamWOptions, Gradients, Mode, Objective, Pass};
+use training::{AdamW, AdamWOptions, Gradients, Objective, Pass};
 
 /// README: logits and memory at counted positions; losses; gradients beside a relative 1e-4.
 const VALUES: f64 = 1e-4;
@@ -189,7 +189,7 @@ const fn masked(
 }
 
 fn training(pass: u64) -> Pass {
-    Pass { mode: Mode::Train(DropoutPass { seed: 1, pass }), checkpoints: None }
+    Pass::training(DropoutPass { seed: 1, pass }, None)
 }
 
 /// The logits at the places that count, of our rows and of a padded golden.

@@ -62,6 +62,7 @@ mod norm;
 mod objective;
 mod pretrained;
 pub mod search;
+mod sequence_model;
 mod token_table;
 mod tokenizer;
 mod weights;

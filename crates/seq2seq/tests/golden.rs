@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use llm_runtime::{Checkpoints, DropoutPass};
 use seq2seq::{Seq2SeqBatch, Seq2SeqModel, TokenBatch, TrainableSeq2Seq, shift_right};
-use training::{Gradients, Mode, Pass};
+use training::{Gradients, Pass};
 
 use crate::goldens::family;
 use crate::small::{assert_close, values};
@@ -190,7 +190,7 @@ fn check_gradients(name: &str) {
         for (padded, checkpointed) in [(true, false), (false, false), (false, true)] {
             let batch = if padded { golden.padded() } else { golden.packed(model) };
             let checkpoints = checkpointed.then(Checkpoints::default);
-            let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints };
+            let pass = Pass::training(DropoutPass { seed: 1, pass: 0 }, checkpoints);
             let loss = model.label_log_probs(&batch, smoothing, &pass).unwrap().mean_all().unwrap().neg().unwrap();
             let mut gradients = Gradients::default();
             gradients.add(parameters, &loss.backward().unwrap()).unwrap();

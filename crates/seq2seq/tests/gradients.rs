@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 use llm_runtime::{Checkpoints, DenseLinear, DropoutPass, Embedding, Error, Linear, LinearLoader};
 use seq2seq::{Activation, Decoder, Encoder, HiddenStates, Seq2SeqBatch, Seq2SeqConfig, Seq2SeqModel, Seq2SeqWeights};
-use training::{Gradients, Mode, Pass, VariableLoader};
+use training::{Gradients, Pass, VariableLoader};
 
 use crate::small::{BOTH, assert_close, batch, config, sequence, trainable, values};
 
@@ -53,7 +53,7 @@ fn lesson(config: &Seq2SeqConfig) -> Seq2SeqBatch {
 
 /// Mean smoothed cross-entropy with the dropout masks of one pass.
 fn loss(model: &Seq2SeqModel, checkpoints: Option<Checkpoints>) -> Tensor {
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 4 }, checkpoints);
     model.label_log_probs(&lesson(model.config()), 0.1, &pass).unwrap().mean_all().unwrap().neg().unwrap()
 }
 
@@ -153,7 +153,7 @@ fn stacks_alone_are_trained_whole() {
         let other = Encoder::load(&variables, &config, "strategy_encoder", &Device::Cpu).unwrap();
         let decoder = Decoder::load(&variables, &config, "decoder", &Device::Cpu).unwrap();
         let parameters = variables.into_parameters();
-        let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints: None };
+        let pass = Pass::training(DropoutPass { seed: 1, pass: 4 }, None);
         let (context, mask) = encoder.forward(&batch(0, &[4, 7]), &pass).unwrap().padded().unwrap();
         let extra = other.forward(&batch(5, &[3, 3]), &pass).unwrap().first().unwrap().unsqueeze(1).unwrap();
         let both = Tensor::cat(&[&context, &extra], 1).unwrap();

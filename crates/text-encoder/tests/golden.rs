@@ -11,7 +11,7 @@ use text_encoder::{
     ClassificationBatch, ClassificationObjective, EncoderBatch, EncoderConfig, EncoderWeights, SequenceClassifier,
 };
 use training::{
-    AdamWOptions, Dataset, Gradients, Mode, Objective, Parameters, Pass, Schedule, TrainEvent, Trainer, TrainerOptions,
+    AdamWOptions, Dataset, Gradients, Objective, Parameters, Pass, Schedule, TrainEvent, Trainer, TrainerOptions,
     TrainingError, VariableLoader,
 };
 
@@ -154,7 +154,7 @@ fn golden_classifier_gradients() {
             let examples = rows.first_step();
             let batch = if padded { rows.padded(&examples) } else { rows.batch(&examples).unwrap() };
             let checkpoints = checkpointed.then(Checkpoints::default);
-            let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 0 }), checkpoints };
+            let pass = Pass::training(DropoutPass { seed: 1, pass: 0 }, checkpoints);
             let parts = objective.loss(&batch, &pass).unwrap();
             let mut gradients = Gradients::default();
             gradients.add(&parameters, &parts.sum.backward().unwrap()).unwrap();

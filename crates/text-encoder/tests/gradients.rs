@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 use llm_runtime::{DenseLinear, DropoutPass, Embedding, Error, Linear, LinearLoader, ops};
 use text_encoder::{Architecture, EncoderBatch, EncoderConfig, SequenceClassifier};
-use training::{Mode, Pass};
+use training::Pass;
 
 use crate::small::{config, sequence, trainable, values};
 
@@ -48,7 +48,7 @@ fn batch(config: &EncoderConfig) -> EncoderBatch {
 
 /// Mean cross-entropy with the dropout masks of one pass.
 fn loss(model: &SequenceClassifier, config: &EncoderConfig) -> Tensor {
-    let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 4 }), checkpoints: None };
+    let pass = Pass::training(DropoutPass { seed: 1, pass: 4 }, None);
     let logits = model.logits(&batch(config), &pass).unwrap();
     let labels = Tensor::new(&[3u32, 0, 4, 1], &Device::Cpu).unwrap();
     ops::log_probs_of(&logits, &labels).unwrap().mean_all().unwrap().neg().unwrap()

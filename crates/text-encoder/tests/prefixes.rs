@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 use llm_runtime::{Checkpoints, DropoutPass};
 use text_encoder::{Architecture, EncoderBatch, EncoderConfig, EncoderWeights, LayerPrefix, Prefixes, TextEncoder};
-use training::{Mode, Pass};
+use training::Pass;
 
 use crate::small::{config, sequence, values};
 
@@ -88,7 +88,7 @@ fn gradients_reach_prefixes_through_a_frozen_encoder_kept_or_computed_again() {
         .map(|pair| LayerPrefix { keys: pair[0].as_tensor().clone(), values: pair[1].as_tensor().clone() });
     let prefixes = Prefixes::new(layers.collect(), LENGTH).unwrap();
     let gradients = |checkpoints| -> Vec<Vec<f64>> {
-        let pass = Pass { mode: Mode::Train(DropoutPass { seed: 1, pass: 2 }), checkpoints };
+        let pass = Pass::training(DropoutPass { seed: 1, pass: 2 }, checkpoints);
         let output = encoder.forward_with_prefixes(&batch(&[4, 7]), &prefixes, &pass).unwrap();
         let store = output.states().sqr().unwrap().narrow(1, 0, 5).unwrap().sum_all().unwrap().backward().unwrap();
         variables.iter().map(|variable| values(store.get(variable).unwrap())).collect()

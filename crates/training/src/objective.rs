@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use llm_runtime::{Checkpoints, DropoutPass};
+use llm_runtime::{Checkpoints, DropoutPass, TokenStatistics};
 
 use crate::TrainingError;
 
@@ -79,6 +79,10 @@ pub struct Pass {
     pub mode: Mode,
     /// Where to run layers if only their inputs shall be kept; `None` keeps everything.
     pub checkpoints: Option<Checkpoints>,
+    /// Where an objective may run sections of its own that are to be computed again in the backward pass.
+    pub sections: Checkpoints,
+    /// Where the head notes what logits say beside the probabilities, for objectives that tell it; `None` notes nothing.
+    pub statistics: Option<TokenStatistics>,
 }
 
 /// Training or evaluation.
@@ -93,7 +97,12 @@ pub enum Mode {
 impl Pass {
     /// A pass without dropout and gradients.
     pub fn evaluation() -> Self {
-        Self { mode: Mode::Evaluate, checkpoints: None }
+        Self { mode: Mode::Evaluate, checkpoints: None, sections: Checkpoints::default(), statistics: None }
+    }
+
+    /// A pass with gradients. With `checkpoints` only the layers' inputs are kept.
+    pub fn training(dropout: DropoutPass, checkpoints: Option<Checkpoints>) -> Self {
+        Self { mode: Mode::Train(dropout), checkpoints, ..Self::evaluation() }
     }
 }
 

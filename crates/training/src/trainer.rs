@@ -9,7 +9,7 @@ use crate::adamw::AdamW;
 use crate::batches::BatchPlan;
 use crate::checkpoint::{Best, CheckpointFolder, PARAMETERS_FILE, TrainerState};
 use crate::event::{Control, Evaluation, Observer, Step, TrainEvent};
-use crate::objective::{Dataset, Mode, Objective, Pass, SetScores, Sums};
+use crate::objective::{Dataset, Objective, Pass, SetScores, Sums};
 use crate::options::{Normalisation, Selection, TrainerOptions};
 use crate::parameter::{Gradients, Parameters};
 use crate::{RunDir, TrainingError};
@@ -304,7 +304,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             let batch = self.trainer.train.batch(examples)?;
             let checkpoints = self.options().gradient_checkpointing.then(Checkpoints::default);
             let dropout = DropoutPass { seed: self.options().seed, pass: self.state.passes };
-            let pass = Pass { mode: Mode::Train(dropout), checkpoints };
+            let pass = Pass::training(dropout, checkpoints);
             let parts = self.trainer.objective.loss(&batch, &pass)?;
             let sum = f64::from(parts.sum.to_scalar::<f32>()?);
             self.check_finite("loss", sum / parts.weight, number + 1, micro_batches)?;
@@ -315,7 +315,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             };
             let parameters = self.optimiser.parameters();
             gradients.add(parameters, &scaled.backward()?)?;
-            for store in pass.checkpoints.iter().flat_map(Checkpoints::take) {
+            for store in pass.checkpoints.iter().chain([&pass.sections]).flat_map(Checkpoints::take) {
                 gradients.add(parameters, &store)?;
             }
             self.state.passes += 1;

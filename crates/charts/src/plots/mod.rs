@@ -5,6 +5,7 @@ mod boxes;
 mod heatmap;
 mod histogram;
 mod lines;
+mod parallel;
 mod scatter;
 
 pub use self::bars::Bars;
@@ -12,6 +13,7 @@ pub use self::boxes::Boxes;
 pub use self::heatmap::Heatmap;
 pub use self::histogram::Histogram;
 pub use self::lines::Lines;
+pub use self::parallel::ParallelCoordinates;
 pub use self::scatter::Scatter;
 
 use crate::canvas::Canvas;
@@ -59,6 +61,8 @@ pub enum Plot {
     Histogram(Histogram),
     /// A matrix.
     Heatmap(Heatmap),
+    /// Lines across parallel axes.
+    ParallelCoordinates(ParallelCoordinates),
 }
 
 impl Plot {
@@ -70,6 +74,7 @@ impl Plot {
             Self::Scatter(plot) => plot,
             Self::Histogram(plot) => plot,
             Self::Heatmap(plot) => plot,
+            Self::ParallelCoordinates(plot) => plot,
         }
     }
 }
@@ -83,7 +88,7 @@ macro_rules! into_plot {
         }
     )*};
 }
-into_plot!(Bars Boxes Lines Scatter Histogram Heatmap);
+into_plot!(Bars Boxes Lines Scatter Histogram Heatmap ParallelCoordinates);
 
 /// Texts of any kind.
 fn owned(texts: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {

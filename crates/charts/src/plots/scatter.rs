@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Draw, Drawn, is_new};
 use crate::axis::AxisKind;
-use crate::canvas::{Canvas, stroke};
+use crate::canvas::{Canvas, step, stroke};
 use crate::dropped::Dropped;
 use crate::frame::{Frame, Side, Space};
 use crate::legend::{dashed, faint};
@@ -24,6 +24,7 @@ const STEPS: u32 = 64;
 #[derive(Debug, Clone, Default)]
 pub struct Scatter {
     series: Vec<(String, Vec<(f64, f64)>)>,
+    lines: Vec<(String, Vec<(f64, f64)>)>,
     has_fit: bool,
 }
 
@@ -39,6 +40,12 @@ impl Scatter {
         self
     }
 
+    /// Adds a line over the points, through x and y in their order.
+    pub fn line(mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.lines.push((name.into(), points.into_iter().collect()));
+        self
+    }
+
     /// Draws a line of least squares through each series and tells it in a note. Where an axis is logarithmic, the line
     /// is fitted to logarithms, as it is seen.
     pub fn with_fit(self) -> Self {
@@ -48,11 +55,12 @@ impl Scatter {
 
 impl Draw for Scatter {
     fn series(&self) -> Vec<(&str, Key)> {
-        self.series.iter().map(|(name, _)| (name.as_str(), Key::Point)).collect()
+        let points = self.series.iter().map(|(name, _)| (name.as_str(), Key::Point));
+        points.chain(self.lines.iter().map(|(name, _)| (name.as_str(), Key::Line))).collect()
     }
 
     fn draw(&self, space: &Space<'_>, palette: &Palette<'_>, theme: Theme) -> Drawn {
-        let points = || self.series.iter().flat_map(|(_, points)| points);
+        let points = || self.series.iter().chain(&self.lines).flat_map(|(_, points)| points);
         let x = Scale::over(space.x, points().map(|(x, _)| *x), Base::Values);
         let y = Scale::over(space.y, points().map(|(_, y)| *y), Base::Values);
         let frame = Frame::new(space, Side::Numeric(x), Side::Numeric(y), 14.0);
@@ -66,6 +74,15 @@ impl Draw for Scatter {
             for at in placed.map(|(x, y)| (frame.x(x), frame.y(y))).filter(|at| is_new(&mut seen, *at)) {
                 canvas.marker(at, look.shape, radius, &faint(&look, opacity));
             }
+        }
+        for (name, points) in &self.lines {
+            let places = points.iter().filter_map(|(px, py)| dropped.keep_both(x.place(*px), y.place(*py)));
+            let steps = places.enumerate().map(|(place, (x, y))| {
+                let command = if place == 0 { 'M' } else { 'L' };
+                step(command, (frame.x(x), frame.y(y)))
+            });
+            let look = palette.look(name);
+            canvas.path(&steps.collect::<String>(), &dashed(&stroke(&look.colour.hex(), 1.8), look.dash));
         }
         let mut notes = self.draw_fits(&mut canvas, &frame, (x, y), palette);
         notes.extend(dropped.notes());
@@ -83,6 +100,8 @@ impl Draw for Scatter {
             let on_line = |x: f64| fit.at(placed(kinds.0, x).unwrap_or(f64::NAN));
             rows.extend([first, last].map(|x| Row::new("fit", name).x(x).y(kinds.1.value(on_line(x)))));
         }
+        let line = |name: &str, (x, y): &(f64, f64)| Row::new("line", name).x(*x).y(*y);
+        rows.extend(self.lines.iter().flat_map(|(name, points)| points.iter().map(move |point| line(name, point))));
         rows
     }
 

@@ -55,7 +55,7 @@ impl Rank {
     fn of(trial: &Trial, direction: Direction) -> Self {
         let signed = |value: f64| if direction == Direction::Minimize { value } else { -value };
         let or_worst = |value: f64| if value.is_nan() { f64::INFINITY } else { value };
-        let violation = violation(trial);
+        let violation = trial.violation();
         if violation > 0.0 {
             return Self { group: 2, numbers: [violation, 0.0] };
         }
@@ -76,12 +76,4 @@ impl Rank {
         let number = |place: usize| self.numbers[place].total_cmp(&(other.numbers[place]));
         self.group.cmp(&other.group).then_with(|| number(0)).then_with(|| number(1))
     }
-}
-
-/// The sum of what is positive among a trial's `constraints`, an array or an object of numbers; 0 without any.
-fn violation(trial: &Trial) -> f64 {
-    let Some(constraints) = trial.system_attributes.get(super::CONSTRAINTS) else { return 0.0 };
-    let listed = constraints.as_array().into_iter().flatten();
-    let named = constraints.as_object().into_iter().flat_map(serde_json::Map::values);
-    listed.chain(named).filter_map(crate::number::as_number).filter(|value| *value > 0.0).sum()
 }

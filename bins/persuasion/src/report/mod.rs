@@ -1,0 +1,46 @@
+//! Reports of runs and studies: from the files of a folder to one page that needs nothing else, and the comparison of several runs.
+//!
+//! [`RunFiles`] reads what a run has left (also one that is going on), [`run_page`] makes the page; [`StudyFiles`] and [`study_page`] do so
+//! for a search, [`Comparison`] and [`comparison_page`] for several runs. A page holds its styles, scripts, pictures and data; a policy
+//! in it forbids every request and every script but its own. All texts are data: none becomes markup.
+
+mod comparison;
+mod comparison_page;
+mod comparison_text;
+mod curves;
+mod data;
+mod error;
+mod evaluation;
+mod figures;
+mod json_lines;
+mod markup;
+mod page;
+mod run_files;
+mod run_page;
+mod settings;
+mod study;
+
+pub use comparison::{At, Comparison, ComparisonOptions, Metric, PairedAccuracy, RunSummary};
+pub use comparison_page::comparison_page;
+pub use error::ReportError;
+pub use run_files::{Ending, Generation, Pair, RunFiles, Sample};
+pub use run_page::{SampleRows, run_page};
+pub use settings::{Difference, Settings};
+pub use study::{StudyFiles, study_page};
+
+/// Writes a page, whole or not at all.
+///
+/// # Errors
+/// The file can't be written.
+pub fn write_page(path: &std::path::Path, page: &str) -> Result<(), ReportError> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // The first error is the one to tell; a leftover partial file does no harm.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written.map_err(ReportError::io(path))
+}
