@@ -3,9 +3,15 @@
 mod cleaning;
 mod compare;
 mod corpora;
+mod eval;
+mod eval_bad_input;
+mod generate;
 mod prepare;
 mod prepare_bad_input;
 mod report;
 mod report_browser;
 mod report_folder;
+#[path = "../../sra/tests/scripted_judge.rs"]
+mod scripted_judge;
 mod threads;
+mod trained;
