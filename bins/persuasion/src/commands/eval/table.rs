@@ -11,7 +11,7 @@ use super::texts::TextReport;
 use super::verdicts::MatchReport;
 
 /// Width of a number with its interval.
-const CELL: usize = 26;
+const CELL: usize = 34;
 
 /// The whole evaluation.
 pub(super) fn table(evaluation: &Evaluation) -> String {
