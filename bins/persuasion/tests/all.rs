@@ -9,3 +9,4 @@ mod report;
 mod report_browser;
 mod report_folder;
 mod threads;
+mod train;
