@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 use command_line::Common;
 
 use crate::demo_arguments::Demo;
+use crate::eval_arguments::Eval;
+use crate::generate_arguments::Generate;
 use crate::prepare_arguments::Prepare;
 use crate::report_arguments::{Compare, Report};
 use crate::search_arguments::Search;
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Threads(Threads),
     Train(Box<Train>),
     Search(Box<Search>),
+    Generate(Box<Generate>),
+    Eval(Box<Eval>),
     Report(Report),
     Compare(Compare),
     Demo(Demo),

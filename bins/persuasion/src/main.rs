@@ -5,13 +5,19 @@
 mod arguments;
 mod commands;
 mod demo_arguments;
+mod eval_arguments;
+mod generate_arguments;
 mod prepare_arguments;
 mod replies;
 mod report_arguments;
+mod run_settings;
 mod search_arguments;
+mod subject;
+mod subject_arguments;
 mod threads_arguments;
 mod train_arguments;
 mod wordings;
+mod written_replies;
 
 use std::process::ExitCode;
 
@@ -32,6 +38,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Threads(options) => commands::threads::run(options, format),
         Command::Train(options) => commands::train::run(options, format),
         Command::Search(options) => commands::search::run(options, format),
+        Command::Generate(options) => commands::generate::run(options, format),
+        Command::Eval(options) => commands::eval::run(options, format),
         Command::Report(options) => commands::report::run(options, format),
         Command::Compare(options) => commands::compare::run(options, format),
         Command::Demo(options) => commands::demo::run(options, format),

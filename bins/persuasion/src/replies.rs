@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use command_line::Failure;
-use llm_runtime::{Event, FinishReason, GenerationOptions, Prompt, Request, TextModel};
+use llm_runtime::{Event, FinishReason, GenerationOptions, Prompt, Request, RequestError, TextModel};
 
 /// A finished reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,27 +28,46 @@ pub(crate) fn replies(
     });
     let mut finished = HashMap::new();
     let mut failure = None;
-    model.generate(&mut requests, &mut |event| match event {
+    each_reply(model, &mut requests, &mut |known| match known {
+        Some((key, Ok(reply))) => {
+            let flow = told(key as usize, &reply);
+            finished.insert(key, reply);
+            flow
+        }
+        Some((key, Err(error))) => {
+            failure = Some(format!("prompt {}: {error}", key + 1));
+            ControlFlow::Break(())
+        }
+        None => ControlFlow::Continue(()),
+    })?;
+    match failure {
+        Some(problem) => Err(Failure::work(problem)),
+        None => Ok((0..prompts.len() as u64).map(|place| finished.remove(&place)).collect()),
+    }
+}
+
+/// A request's key, and its reply or why there is none.
+pub(crate) type Known = (u64, Result<Reply, RequestError>);
+
+/// Hands out each reply as soon as it is known. `told` may break off, and hears `None` now and then so that it can.
+pub(crate) fn each_reply(
+    model: &mut dyn TextModel,
+    requests: &mut dyn Iterator<Item = Request>,
+    told: &mut dyn FnMut(Option<Known>) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    model.generate(requests, &mut |event| match event {
         Event::Finished(completion) if completion.finish_reason != FinishReason::Cancelled => {
             let reply = Reply {
                 text: completion.text.trim().to_owned(),
                 new_tokens: completion.new_tokens,
                 finish_reason: completion.finish_reason,
             };
-            let flow = told(completion.key as usize, &reply);
-            finished.insert(completion.key, reply);
-            flow
+            told(Some((completion.key, Ok(reply))))
         }
-        Event::Failed { key, error } => {
-            failure = Some(format!("prompt {}: {error}", key + 1));
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
+        Event::Failed { key, error } => told(Some((key, Err(error)))),
+        _ => told(None),
     })?;
-    match failure {
-        Some(problem) => Err(Failure::work(problem)),
-        None => Ok((0..prompts.len() as u64).map(|place| finished.remove(&place)).collect()),
-    }
+    Ok(())
 }
 
 /// How a finish is called in tables.

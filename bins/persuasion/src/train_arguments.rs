@@ -114,17 +114,22 @@ pub(crate) enum Cut {
     Middle,
 }
 
+impl Cut {
+    pub(crate) fn truncate(self) -> Truncate {
+        match self {
+            Self::PostStart => Truncate::PostStart,
+            Self::PostEnd => Truncate::PostEnd,
+            Self::Middle => Truncate::Middle,
+        }
+    }
+}
+
 impl Writing {
     pub(crate) fn encoding(&self) -> EncodePairs {
-        let truncate = match self.truncate {
-            Cut::PostStart => Truncate::PostStart,
-            Cut::PostEnd => Truncate::PostEnd,
-            Cut::Middle => Truncate::Middle,
-        };
         EncodePairs {
             max_length: self.max_length,
             max_prompt_length: self.max_prompt_length,
-            truncate,
+            truncate: self.truncate.truncate(),
             boundary: Boundary::CommonPrefix,
         }
     }

@@ -1,12 +1,18 @@
 //! The library and the program as a user runs it: one test binary, a module per subject.
 
+#[path = "../../sra/tests/scripted_judge.rs"]
 mod cleaning;
 mod compare;
 mod corpora;
+mod eval;
+mod eval_bad_input;
+mod generate;
 mod prepare;
 mod prepare_bad_input;
 mod report;
 mod report_browser;
 mod report_folder;
+mod scripted_judge;
 mod threads;
 mod train;
+mod trained;

@@ -226,9 +226,25 @@ pub fn wilson(successes: usize, trials: usize, confidence: f64) -> Result<Option
     Ok((trials > 0).then(|| wilson_of(successes, trials, confidence)))
 }
 
+/// As [`wilson`], for a share of which trials may have given a part, e.g. ties that count half.
+///
+/// # Errors
+/// A share or a confidence that is not between 0 and 1.
+pub fn wilson_of_share(share: f64, trials: usize, confidence: f64) -> Result<Option<(f64, f64)>, Error> {
+    check_confidence(confidence)?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err(Error::Setting(format!("a share of {share}: it must lie between 0 and 1")));
+    }
+    Ok((trials > 0).then(|| around_share(share, trials, confidence)))
+}
+
 /// As [`wilson`], for arguments that are known to be right.
 pub(crate) fn wilson_of(successes: usize, trials: usize, confidence: f64) -> (f64, f64) {
-    let (share, trials) = (successes as f64 / trials as f64, trials as f64);
+    around_share(successes as f64 / trials as f64, trials, confidence)
+}
+
+fn around_share(share: f64, trials: usize, confidence: f64) -> (f64, f64) {
+    let trials = trials as f64;
     let z = normal_upper_quantile((1.0 - confidence) / 2.0);
     let weight = z * z / trials;
     let centre = (share + weight / 2.0) / (1.0 + weight);

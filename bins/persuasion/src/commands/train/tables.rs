@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
-use dpo::{PairSample, PairText, PreferencePair};
+use dpo::{PairSample, PreferencePair};
 use llm_runtime::Tokenizer;
 use serde::Serialize;
 use serde_json::{Value, json};
 use training::RunDir;
 
 use super::workbench::Part;
+use crate::written_replies::prompt_text;
 
 /// Texts by example.
 const PAIRS_FILE: &str = "pairs.jsonl";
@@ -109,17 +110,6 @@ impl Tables {
             write_row(&mut text, &row)?;
         }
         self.generations.write_all(&text)
-    }
-}
-
-/// A prompt as one text.
-pub(crate) fn prompt_text(prompt: &PairText) -> String {
-    match prompt {
-        PairText::Plain(text) => text.clone(),
-        PairText::Chat(messages) => {
-            let turn = |message: &llm_runtime::Message| format!("{}: {}", message.role.as_str(), message.content);
-            messages.iter().map(turn).collect::<Vec<_>>().join("\n\n")
-        }
     }
 }
 
