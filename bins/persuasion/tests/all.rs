@@ -1,6 +1,5 @@
 //! The library and the program as a user runs it: one test binary, a module per subject.
 
-#[path = "../../sra/tests/scripted_judge.rs"]
 mod cleaning;
 mod compare;
 mod corpora;
@@ -12,6 +11,7 @@ mod prepare_bad_input;
 mod report;
 mod report_browser;
 mod report_folder;
+#[path = "../../sra/tests/scripted_judge.rs"]
 mod scripted_judge;
 mod threads;
 mod train;
