@@ -107,22 +107,21 @@ impl Commission<'_> {
         mut generate: impl FnMut(System, &mut dyn FnMut(&mut dyn TextModel) -> Result<(), Failure>) -> Result<(), Failure>,
     ) -> Result<Delivered, Failure> {
         let file = RowFile::open(self.path, self.resume, self.made_by, REPLIES)?;
-        let total = self.asked.len() * self.samples * self.systems.len();
-        let mut work = Work::new(file, total);
-        for system in self.systems {
-            let pending = self.pending(*system, &work.file);
-            if pending.is_empty() || interrupt::was_asked() {
-                continue;
+        let pending = self.systems.iter().map(|system| (*system, self.pending(*system, &file))).collect::<Vec<_>>();
+        let wanted: usize = pending.iter().map(|(_, places)| places.len()).sum();
+        let mut work = Work::new(file, wanted);
+        for (system, places) in pending.iter().filter(|(_, places)| !places.is_empty()) {
+            if !interrupt::was_asked() {
+                generate(*system, &mut |model| self.write(*system, places, model, &mut work))?;
             }
-            generate(*system, &mut |model| self.write(*system, &pending, model, &mut work))?;
         }
         work.bar.finish();
-        let stopped = interrupt::was_asked() && work.file.rows().len() + work.failed < total;
         let Work { file, fresh, failed, failure, .. } = work;
-        let mut rows = file.rows().to_vec();
-        drop(file);
+        let stopped = interrupt::was_asked() && fresh + failed < wanted;
+        let kept = file.rows();
+        let mut rows = kept.to_vec();
         rows.sort_by_key(|row| (row.sample_index, row.sample, row.system));
-        if !stopped && fresh > 0 {
+        if !stopped && rows != kept {
             write_rows(self.path, &rows)?;
         }
         Ok(Delivered { rows, fresh, failed, failure, stopped })
@@ -200,9 +199,10 @@ struct Work {
 }
 
 impl Work {
-    fn new(file: RowFile<WrittenReply>, total: usize) -> Self {
-        let done = file.rows().len().min(total) as u64;
-        Self { bar: Progress::new("replying", done, total as u64), file, fresh: 0, failed: 0, failure: String::new() }
+    fn new(file: RowFile<WrittenReply>, wanted: usize) -> Self {
+        let done = file.rows().len();
+        let bar = Progress::new("replying", done as u64, (done + wanted) as u64);
+        Self { bar, file, fresh: 0, failed: 0, failure: String::new() }
     }
 
     fn keep(&mut self, row: WrittenReply) -> Result<(), Failure> {
@@ -235,6 +235,20 @@ pub(crate) fn write_rows<R: Serialize>(path: &Path, rows: &[R]) -> Result<(), Fa
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     let io = |source| strategy_prompting::Error::Io { path: path.to_owned(), source };
     Ok(write_atomically(path, |file| file.write_all(contents).map_err(io))?)
+}
+
+/// Makes the folder of a new file, and refuses one that is there unless it is to be gone on with.
+pub(crate) fn make_place(path: &Path, resume: bool) -> Result<(), Failure> {
+    let shown = path.display();
+    if path.exists() && !resume {
+        return Err(Failure::work(format!(
+            "{shown}: the file exists already: go on with --resume, or choose another --out"
+        )));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), |folder| {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::work(format!("{}: {error}", folder.display())))
+    })
 }
 
 /// Replies beside each other: with the adapter, and that of the base model if it was asked too.

@@ -3,6 +3,7 @@
 mod cleaning;
 mod compare;
 mod corpora;
+mod demo;
 mod eval;
 mod eval_bad_input;
 mod generate;

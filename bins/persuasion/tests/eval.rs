@@ -11,7 +11,7 @@ use crate::trained::{MODEL, rows, told, trained};
 
 fn close(found: &Value, expected: f64) {
     let found = found.as_f64().unwrap_or_else(|| panic!("{found} is no number"));
-    assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+    assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found} is not {expected}");
 }
 
 fn number(row: &Value, name: &str) -> f64 {
@@ -61,7 +61,7 @@ fn numbers_are_those_of_the_trainings_last_evaluation() {
     close(&found["likelihood_accuracy"]["base"]["mean"], likelier("reference"));
     close(&found["likelihood_accuracy"]["model"]["mean"], likelier("policy"));
 
-    // 12 and 9 words against 4, 7 or 10 in posts 6, 7 and 8: chosen is longer but for the shorter one of post 8.
+    // 9 and 13 words against 4, 7 or 10 in posts 6, 7 and 8: chosen is longer but for the shorter one of post 8.
     close(&found["longer_wins"]["mean"], 5.0 / 6.0);
     let parts = found["by_length_difference"].as_array().unwrap();
     assert_eq!(parts.iter().map(|part| part["pairs"].as_u64().unwrap()).sum::<u64>(), 6);

@@ -1,6 +1,6 @@
 //! `persuasion generate`: with a small model and its adapter, killed and gone on with; with a scripted server.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -62,8 +62,7 @@ fn killed_and_resumed_the_files_are_the_same() {
         [words(&run, out), more.to_vec()].concat().into_iter().map(str::to_owned).collect()
     };
     let (whole, killed) = (place.name("whole.jsonl"), place.name("killed.jsonl"));
-    let as_words = |words: &[String]| -> Vec<String> { words.to_vec() };
-    let whole_call = as_words(&call(&whole));
+    let whole_call = call(&whole);
     told(&whole_call.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(rows(&place.path("whole.jsonl")).len(), 18);
 
@@ -118,4 +117,24 @@ fn a_server_gets_each_prompt_as_a_chat() {
     assert_eq!(messages.as_array().unwrap().len(), 2);
     assert_eq!(messages[0]["role"], "system");
     assert!(messages[0]["content"].as_str().unwrap().starts_with("Write a reply"), "{messages}");
+}
+
+#[test]
+fn an_interrupt_keeps_what_is_finished_and_exits_with_130() {
+    let server = ScriptedJudge::start(|prompt| Ok(format!("Why {}", prompt.len())), Duration::from_millis(300));
+    let place = Place::new();
+    let (name, data, out) = (server.name(), trained().name("pairs/train.jsonl"), place.name("replies.jsonl"));
+    let words = ["generate", "--model", &name, "--data", &data, "--out", &out, "--concurrency", "1", "--resume"];
+    let mut child = persuasion(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while rows(&place.path("replies.jsonl")).is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let kept = rows(&place.path("replies.jsonl"));
+    assert!((1..6).contains(&kept.len()), "{} rows", kept.len());
+    told(&words);
+    let all = rows(&place.path("replies.jsonl"));
+    assert_eq!((all.len(), &all[..kept.len()]), (6, &kept[..]));
 }

@@ -4,7 +4,7 @@ use esc_metrics::Error;
 use esc_metrics::correlation::{
     Correlation, kendall_tau_b, mean_ranks, pearson, spearman, within_percentiles, z_scores,
 };
-use esc_metrics::interval::{Interval, Resampling, wilson};
+use esc_metrics::interval::{Interval, Resampling, wilson, wilson_of_share};
 use proptest::prelude::*;
 
 const ALL: [Correlation; 3] = [Correlation::Pearson, Correlation::Spearman, Correlation::KendallTauB];
@@ -122,6 +122,15 @@ fn wilson_by_hand() {
     assert!((low - 0.0567).abs() < 1e-4 && (high - 0.5098).abs() < 1e-4);
     let (low, high) = wilson(0, 10, 0.95).unwrap().unwrap();
     assert!(low == 0.0 && (high - 0.2775).abs() < 1e-4);
+}
+
+#[test]
+fn wilson_of_a_share_lies_between_those_of_whole_successes() {
+    assert_eq!(wilson_of_share(0.2, 10, 0.95).unwrap(), wilson(2, 10, 0.95).unwrap());
+    let lows = [0.2, 0.25, 0.3].map(|share| wilson_of_share(share, 10, 0.95).unwrap().unwrap().0);
+    assert!(lows[0] < lows[1] && lows[1] < lows[2]);
+    assert_eq!(wilson_of_share(0.5, 0, 0.95).unwrap(), None);
+    assert!(matches!(wilson_of_share(1.1, 10, 0.95), Err(Error::Setting(_))));
 }
 
 /// Kendall's tau-b by its definition, in O(n²).

@@ -14,7 +14,9 @@ use crate::generate_arguments::Generate;
 use crate::subject::{Named, Subject, System};
 use crate::train_arguments::WritingSettings;
 use crate::wordings::{instruction, wording};
-use crate::written_replies::{Asked, Commission, Delivered, beside_each_other, distinct_prompts, write_file};
+use crate::written_replies::{
+    Asked, Commission, Delivered, beside_each_other, distinct_prompts, make_place, write_file,
+};
 
 /// All that decides what is written; kept beside the replies.
 #[derive(Debug, Serialize)]
@@ -51,6 +53,7 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
     if options.with_base && named.adapter.is_none() {
         return Err(Failure::wrong_use("--with-base: without --adapter the model is its own base"));
     }
+    make_place(&options.out, options.resume)?;
     let data = named.data(options.data.as_deref(), "validation")?;
     let pairs = distinct_prompts(read_pairs(&data, &ReadPairs::default())?.pairs, options.limit);
     let mut writer = Writer::load(&named, options)?;

@@ -29,7 +29,7 @@ const PFT: &str =
 /// Which of them are better.
 const DPO: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --generate 4";
 /// Short runs for the search.
-const TRIAL: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --limit 96 --val-limit 48 --evaluate-every 3 \
+const TRIAL: &str = "--epochs 1 --learning-rate 1e-5 --micro-batch 4 --accumulate 2 --beta 0.1 --limit 32 --val-limit 32 --evaluate-every 2 \
                      --generate 0 --sample-table off";
 
 /// What a seed gave.

@@ -9,6 +9,7 @@ mod verdicts;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use command_line::{Failure, Format, Progress, interrupt, must_be_local, print_json};
 use dpo::{
@@ -27,8 +28,7 @@ use self::verdicts::{Judged, MatchReport};
 use crate::commands::generate::{local_prompts, settings};
 use crate::eval_arguments::Eval;
 use crate::subject::{Named, Subject, System};
-use crate::written_replies::{Commission, distinct_prompts, write_file};
-use std::sync::Arc;
+use crate::written_replies::{Commission, distinct_prompts, make_place, write_file};
 
 /// All that is found; written as `evaluation.json`.
 #[derive(Debug, Serialize)]
@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     check(options, named.as_ref())?;
     let resampling = resampling(options)?;
     let out = out(options, named.as_ref())?;
+    make_places(options, &out)?;
     interrupt::listen();
     let mut evaluation = Evaluation {
         model: named.as_ref().map(|named| named.model.clone()),
@@ -147,6 +148,18 @@ fn out(options: &Eval, named: Option<&Named>) -> Result<PathBuf, Failure> {
         .clone()
         .or_else(of_run)
         .ok_or_else(|| Failure::wrong_use("no run has a place for the evaluation: name a file with --out"))
+}
+
+/// Places of all that is written, so that nothing is found out only at the end.
+fn make_places(options: &Eval, out: &Path) -> Result<(), Failure> {
+    make_place(out, true)?;
+    if options.replies.generate.is_some() {
+        make_place(&beside(out, "replies"), options.resume)?;
+    }
+    if options.judging.judge.is_some() {
+        make_place(&beside(out, "verdicts"), options.resume)?;
+    }
+    Ok(())
 }
 
 /// A file beside the evaluation.

@@ -149,9 +149,8 @@ pub(super) fn judge(
     })?;
     bar.finish();
     let rows = in_order(&items, file.rows());
-    drop(file);
     let stopped = interrupt::was_asked() && rows.len() + failed < items.len();
-    if !stopped && !pending.is_empty() {
+    if !stopped && rows != file.rows() {
         write_rows(path, &rows)?;
     }
     let report = |own: &Match<'_>| {
