@@ -7,6 +7,7 @@ mod demo;
 mod eval;
 mod eval_bad_input;
 mod generate;
+mod golden_dpo;
 mod prepare;
 mod prepare_bad_input;
 mod report;
