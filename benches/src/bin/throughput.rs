@@ -47,6 +47,9 @@ struct Arguments {
     /// Quantise while loading: q4_k, q6_k or q8_0
     #[arg(long)]
     quantize: Option<Quantization>,
+    /// Memory for keys and values, in GiB
+    #[arg(long, default_value_t = 1)]
+    kv_gib: u64,
     /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -132,8 +135,9 @@ fn measure(arguments: &Arguments) -> Result<Report, Error> {
 
 fn load(arguments: &Arguments, batch: usize) -> Result<Engine, Error> {
     let tokens = arguments.prompt_tokens + arguments.new_tokens;
-    let engine = EngineOptions { batch, context_length: Some(tokens), ..EngineOptions::default() };
-    Engine::load(
+    let kv_memory = arguments.kv_gib.saturating_mul(1 << 30);
+    let engine = EngineOptions { batch, kv_memory, context_length: Some(tokens), ..EngineOptions::default() };
+    let engine = Engine::load(
         &LoadOptions {
             device: arguments.device,
             weights: WeightOptions { float: arguments.dtype, quantize: arguments.quantize },
@@ -142,7 +146,16 @@ fn load(arguments: &Arguments, batch: usize) -> Result<Engine, Error> {
             ..LoadOptions::new(&arguments.model)
         },
         &|_| (),
-    )
+    )?;
+    // Sequences would wait for each other, which is not what is measured.
+    if engine.cache_tokens() < batch * tokens {
+        return Err(Error::Invalid(format!(
+            "{batch} sequences of {tokens} tokens do not fit the {} tokens of --kv-gib {}: give more",
+            engine.cache_tokens(),
+            arguments.kv_gib
+        )));
+    }
+    Ok(engine)
 }
 
 fn row(engine: &mut Engine, arguments: &Arguments, batch: usize) -> Result<Row, Error> {

@@ -3,9 +3,11 @@
 mod cleaning;
 mod compare;
 mod corpora;
+mod demo;
 mod eval;
 mod eval_bad_input;
 mod generate;
+mod golden_dpo;
 mod prepare;
 mod prepare_bad_input;
 mod report;
@@ -14,4 +16,5 @@ mod report_folder;
 #[path = "../../sra/tests/scripted_judge.rs"]
 mod scripted_judge;
 mod threads;
+mod train;
 mod trained;

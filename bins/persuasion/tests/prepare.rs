@@ -351,10 +351,10 @@ fn winning_arguments_of_convokit() {
 fn folders_of_topics() {
     let place = Place::new();
     let splits = ["train", "train", "train", "val", "test"];
-    for post in 0..5 {
+    for (post, split) in splits.iter().enumerate() {
         let record = op_pair(post, 0);
         let about = json!({"op_title": record["op_title"], "op_text": record["op_text"], "op_user": "x", "topic_id": post, "pair_ids": [],
-            "split": splits[post]});
+            "split": split});
         place.write(&format!("topics/t{post}/post{post}/op.json"), about.to_string());
         let pair = json!({"positive": record["positive"], "negative": record["negative"]});
         let pairs = if post % 2 == 0 { json!({"a": pair}) } else { json!([pair]) };

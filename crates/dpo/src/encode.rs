@@ -29,6 +29,9 @@ impl EncodedPair {
     }
 }
 
+/// An encoded pair, and its place among those it was encoded with.
+pub type PlacedPair = (usize, Arc<EncodedPair>);
+
 /// Which part of a post goes when it is too long. What a template writes around it is never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,10 +122,7 @@ impl<'a> PairEncoder<'a> {
     ///
     /// # Errors
     /// A pair does not fit the wording, or its text can't be encoded.
-    pub fn encode_all(
-        &self,
-        pairs: &[PreferencePair],
-    ) -> Result<(Vec<(usize, Arc<EncodedPair>)>, EncodeCounts), DpoError> {
+    pub fn encode_all(&self, pairs: &[PreferencePair]) -> Result<(Vec<PlacedPair>, EncodeCounts), DpoError> {
         let mut counts = EncodeCounts::default();
         let mut encoded = Vec::with_capacity(pairs.len());
         for (place, pair) in pairs.iter().enumerate() {

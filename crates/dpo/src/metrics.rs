@@ -81,12 +81,15 @@ impl BatchMetrics {
     }
 }
 
+/// Log-probabilities of a completion's tokens by one of both models.
+type Values = fn(&Completion) -> Option<&Vec<f32>>;
+
 fn surprise(table: &PairTable) -> [(f64, f64); 4] {
-    let of = |side: usize, values: fn(&Completion) -> Option<&Vec<f32>>| {
+    let of = |side: usize, values: Values| {
         let all = || table.rows.iter().filter_map(move |row| values(&row[side])).flatten();
         (-all().map(|value| f64::from(*value)).sum::<f64>(), all().count() as f64)
     };
-    let (policy, reference): (fn(&Completion) -> Option<&Vec<f32>>, fn(&Completion) -> Option<&Vec<f32>>) =
+    let (policy, reference): (Values, Values) =
         (|completion| Some(&completion.policy), |completion| completion.reference.as_ref());
     [of(0, policy), of(1, policy), of(0, reference), of(1, reference)]
 }

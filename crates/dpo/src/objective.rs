@@ -119,7 +119,7 @@ impl<P: SequenceModel + Send + Sync + 'static> PreferenceObjective<P> {
     fn policy_of(&self, batch: &PairBatch, pass: &Pass) -> Result<(Tensor, Vec<TokenStatistic>), TrainingError> {
         let groups: Vec<Vec<Piece>> = match (self.options.passes, pass.mode) {
             (Passes::One, _) | (_, Mode::Evaluate) => {
-                let pieces = batch.pairs.iter().map(|pair| Piece::both(pair)).collect();
+                let pieces = batch.pairs.iter().map(Piece::both).collect();
                 return self.scored(pieces, pass);
             }
             (Passes::ByPair, _) => batch.pairs.iter().map(|pair| vec![Piece::both(pair)]).collect(),
@@ -224,7 +224,7 @@ impl<P: SequenceModel + Send + Sync + 'static> Objective for PreferenceObjective
 
     fn save(&self, folder: &Path) -> Result<(), TrainingError> {
         let path = folder.join(MEMORY_FILE);
-        let text = serde_json::to_string(&*lock(&self.memory)).map_err(|error| DpoError::invalid(error))?;
+        let text = serde_json::to_string(&*lock(&self.memory)).map_err(DpoError::invalid)?;
         Ok(std::fs::write(&path, text).map_err(DpoError::io(&path))?)
     }
 

@@ -10,19 +10,26 @@ use crate::{DpoError, EncodedPair, PairLogProbs, PairLosses, PairTokenLogProbs};
 
 /// What one pair gave in one pass; log-probabilities are sums over a completion's tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
 pub struct PairSample {
     /// The pair's number in its set.
     pub example: usize,
+    /// What it adds to the batch's loss.
     pub loss: f64,
+    /// The chosen completion's reward.
     pub chosen_reward: f64,
+    /// The rejected completion's reward.
     pub rejected_reward: f64,
+    /// ln π(chosen | prompt).
     pub policy_logps_chosen: f64,
+    /// ln π(rejected | prompt).
     pub policy_logps_rejected: f64,
-    /// None without a reference.
+    /// ln ρ(chosen | prompt), if there is a reference.
     pub reference_logps_chosen: Option<f64>,
+    /// ln ρ(rejected | prompt), if there is a reference.
     pub reference_logps_rejected: Option<f64>,
+    /// Tokens of the chosen completion.
     pub chosen_tokens: usize,
+    /// Tokens of the rejected completion.
     pub rejected_tokens: usize,
     /// The policy's most probable token at each place of the chosen completion, given the tokens before it.
     #[serde(skip)]

@@ -1,6 +1,5 @@
 //! One test binary, a module per subject.
 
-mod golden;
 mod loss_gradients;
 mod loss_properties;
 mod loss_settings;

@@ -206,7 +206,7 @@ impl Study {
         asked.ok_or_else(|| SearchError::Search(String::from("a trial began, and its number is not known")))
     }
 
-    /// As [`ask`](Self::ask); none if no trial waits and the study has so many trials already.
+    /// As [`ask`](Self::ask); none if no trial waits, and the study has so many trials already or the sampler has nothing left to try.
     ///
     /// # Errors
     ///
@@ -316,13 +316,20 @@ impl Study {
     }
 }
 
+impl Desk {
+    /// Whether the sampler has nothing left to try.
+    fn is_exhausted(&self) -> bool {
+        self.ledger.history().is_some_and(|history| self.sampler.is_exhausted(&history))
+    }
+}
+
 /// Gets a trial for this process. Others may be faster, so that it may take several attempts.
 fn claim(desk: &mut Desk, at_most: Option<u64>) -> Result<Option<u64>, SearchError> {
     loop {
         let worker = desk.worker.clone();
         let begun = desk.ledger.worker(&worker).begun;
         let waiting = desk.ledger.first_waiting();
-        if waiting.is_none() && at_most.is_some_and(|most| desk.ledger.count() >= most) {
+        if waiting.is_none() && at_most.is_some_and(|most| desk.ledger.count() >= most || desk.is_exhausted()) {
             return Ok(None);
         }
         let new = Record::Trial { waits: false, fixed: Map::new(), at_most, once: false };

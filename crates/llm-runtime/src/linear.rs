@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
-use crate::ops::{FrozenQMatMul, Precision};
+use crate::ops::{DequantisedMatMul, FrozenQMatMul, Precision};
 use crate::{Error, ops};
 
 /// `y = x Wᵀ (+ b)`.
@@ -25,6 +25,15 @@ pub trait Linear: Send + Sync {
     /// # Errors
     /// As [`Self::forward`].
     fn forward_in_training(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+        self.forward(x)
+    }
+
+    /// As [`Self::forward`], with a quantised weight dequantised for the product, so that activations stay f32: what it differentiates is what it computes, and for many
+    /// rows it is several times as fast. Whole sequences go this way in training; an engine's cache does not.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    fn forward_dequantised(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
         self.forward(x)
     }
 
@@ -160,6 +169,13 @@ impl QuantLinear {
         }
         x.apply_op1(FrozenQMatMul(self.weight.clone()))
     }
+
+    fn with_bias(&self, y: Tensor) -> Result<Tensor, candle_core::Error> {
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
 }
 
 /// candle's AMX kernel takes over from this many rows plus one.
@@ -178,10 +194,12 @@ impl Linear for QuantLinear {
         let x = x.contiguous()?;
         let y =
             if x.device().is_cpu() { self.forward_cpu(&x)? } else { x.apply_op1(FrozenQMatMul(self.weight.clone()))? };
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
-        }
+        self.with_bias(y)
+    }
+
+    fn forward_dequantised(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+        let y = x.contiguous()?.apply_op1(DequantisedMatMul(self.weight.clone()))?;
+        self.with_bias(y)
     }
 
     fn in_features(&self) -> usize {

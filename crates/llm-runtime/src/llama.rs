@@ -58,6 +58,24 @@ impl Attention for WholeSequences {
     }
 }
 
+/// What all layers need to know of a pass's rows.
+#[derive(Clone)]
+struct Rows {
+    /// Cosines and sines of their rotations, `[rows, head_dim / 2]`.
+    cos: Tensor,
+    sin: Tensor,
+    product: Product,
+}
+
+/// How a linear layer is applied.
+type Product = fn(&dyn Linear, &Tensor) -> Result<Tensor, candle_core::Error>;
+
+impl Rows {
+    fn new((cos, sin): (Tensor, Tensor), product: Product) -> Self {
+        Self { cos, sin, product }
+    }
+}
+
 struct Layer {
     input_layernorm: Tensor,
     q_proj: Arc<dyn Linear>,
@@ -124,10 +142,10 @@ impl Llama {
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor, candle_core::Error> {
         let mut x = self.embed_tokens.forward(ids, &self.device)?;
-        let (cos, sin) = self.rotations(positions, x.dtype())?;
+        let rows = Rows::new(self.rotations(positions, x.dtype())?, |layer, x| layer.forward(x));
         for (number, layer) in self.layers.iter().enumerate() {
             observe(number, &x);
-            x = layer.forward(number, &x, &self.config, &cos, &sin, attention)?;
+            x = layer.forward(number, &x, &self.config, &rows, attention)?;
         }
         ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
@@ -185,14 +203,15 @@ impl Llama {
         checkpoints: Option<&Checkpoints>,
     ) -> Result<Tensor, candle_core::Error> {
         let mut x = self.embed_tokens.forward(ids, &self.device)?;
-        let (cos, sin) = self.rotations(positions, x.dtype())?;
+        let rows = Rows::new(self.rotations(positions, x.dtype())?, |layer, x| layer.forward_dequantised(x));
         for (number, layer) in self.layers.iter().enumerate() {
-            let (layer, config, cos, sin) = (layer.clone(), self.config.clone(), cos.clone(), sin.clone());
+            let (layer, config, rows) = (layer.clone(), self.config.clone(), rows.clone());
             let mut attention = attention.clone();
             x = match checkpoints {
-                None => layer.forward(number, &x, &config, &cos, &sin, &mut attention)?,
-                Some(checkpoints) => checkpoints
-                    .run(&x, move |x| layer.forward(number, x, &config, &cos, &sin, &mut attention.clone()))?,
+                None => layer.forward(number, &x, &config, &rows, &mut attention)?,
+                Some(checkpoints) => {
+                    checkpoints.run(&x, move |x| layer.forward(number, x, &config, &rows, &mut attention.clone()))?
+                }
             };
         }
         ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
@@ -248,22 +267,22 @@ impl Layer {
         number: usize,
         x: &Tensor,
         config: &LlamaConfig,
-        cos: &Tensor,
-        sin: &Tensor,
+        rows: &Rows,
         attention: &mut dyn Attention,
     ) -> Result<Tensor, candle_core::Error> {
-        let rows = x.dim(0)?;
-        let heads = |x: Tensor, heads| x.reshape((rows, heads, config.head_dim));
+        let Rows { cos, sin, product } = rows;
+        let count = x.dim(0)?;
+        let heads = |x: Tensor, heads| x.reshape((count, heads, config.head_dim));
 
         let normed = ops::rms_norm(x, &self.input_layernorm, config.rms_norm_eps)?;
-        let queries = ops::rope(&heads(self.q_proj.forward(&normed)?, config.heads)?, cos, sin)?;
-        let keys = ops::rope(&heads(self.k_proj.forward(&normed)?, config.key_value_heads)?, cos, sin)?;
-        let values = heads(self.v_proj.forward(&normed)?, config.key_value_heads)?;
+        let queries = ops::rope(&heads(product(&*self.q_proj, &normed)?, config.heads)?, cos, sin)?;
+        let keys = ops::rope(&heads(product(&*self.k_proj, &normed)?, config.key_value_heads)?, cos, sin)?;
+        let values = heads(product(&*self.v_proj, &normed)?, config.key_value_heads)?;
         let mixed = attention.attend(number, &queries, &keys, &values)?;
-        let x = (x + self.o_proj.forward(&mixed)?)?;
+        let x = (x + product(&*self.o_proj, &mixed)?)?;
 
         let normed = ops::rms_norm(&x, &self.post_attention_layernorm, config.rms_norm_eps)?;
-        let gated = ops::silu_mul(&self.gate_proj.forward(&normed)?, &self.up_proj.forward(&normed)?)?;
-        x + self.down_proj.forward(&gated)?
+        let gated = ops::silu_mul(&product(&*self.gate_proj, &normed)?, &product(&*self.up_proj, &normed)?)?;
+        x + product(&*self.down_proj, &gated)?
     }
 }

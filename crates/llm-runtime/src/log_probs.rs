@@ -71,7 +71,7 @@ fn scored(
         let (head, statistics) = (head.clone(), statistics.cloned());
         let targets = Tensor::new(targets, hidden.device())?;
         let log_probs = move |chunk: &Tensor| -> Result<Tensor> {
-            let logits = head.forward(chunk)?;
+            let logits = head.forward_dequantised(chunk)?;
             if let Some(statistics) = &statistics {
                 statistics.note(first, &logits)?;
             }

@@ -141,6 +141,7 @@ impl LoraLinear {
         update: &Update,
         factor: f64,
         training: Option<DropoutPass>,
+        product: Product,
     ) -> Result<Tensor> {
         let place = &self.name;
         let dropped = match training {
@@ -159,7 +160,7 @@ impl LoraLinear {
         let norms = update.norms(self.base.as_ref(), factor, training.is_none())?;
         let lengths = (values(magnitude) / norms)?.unsqueeze(0)?;
         let base = match &dropped {
-            Some(dropped) => self.base.forward(dropped)?,
+            Some(dropped) => product(self.base.as_ref(), dropped)?,
             None => y.clone(),
         };
         let base = match self.base.bias() {
@@ -170,21 +171,34 @@ impl LoraLinear {
     }
 }
 
-impl Linear for LoraLinear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+/// How a base layer is applied.
+type Product = fn(&dyn Linear, &Tensor) -> Result<Tensor>;
+
+impl LoraLinear {
+    fn apply(&self, x: &Tensor, product: Product) -> Result<Tensor> {
         if let Some(merged) = self.merged.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             return merged.forward(x);
         }
         let switches = self.switches.read().unwrap_or_else(PoisonError::into_inner);
         let updates = self.updates.read().unwrap_or_else(PoisonError::into_inner);
-        let base = self.base.forward(x)?;
+        let base = product(self.base.as_ref(), x)?;
         let mut y = base.clone();
         for (adapter, factor) in &switches.active {
             if let Some(update) = updates.get(adapter) {
-                y = (y + self.part(&base, x, update, *factor, switches.training)?)?;
+                y = (y + self.part(&base, x, update, *factor, switches.training, product)?)?;
             }
         }
         Ok(y)
+    }
+}
+
+impl Linear for LoraLinear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.apply(x, |base, x| base.forward(x))
+    }
+
+    fn forward_dequantised(&self, x: &Tensor) -> Result<Tensor> {
+        self.apply(x, |base, x| base.forward_dequantised(x))
     }
 
     fn in_features(&self) -> usize {

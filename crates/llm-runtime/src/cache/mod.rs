@@ -4,6 +4,9 @@ mod prefix_tree;
 
 pub(crate) use prefix_tree::{NodeId, PrefixTree, common_prefix};
 
+use std::cell::OnceCell;
+use std::ops::Range;
+
 use candle_core::{
     CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail,
 };
@@ -77,7 +80,7 @@ impl KvCache {
         segments: &'a [Segment],
         watch: Option<&'a mut dyn Watch>,
     ) -> StepAttention<'a> {
-        StepAttention { cache: self, slots, segments, watch }
+        StepAttention { cache: self, slots, segments, watch, composed: OnceCell::new() }
     }
 }
 
@@ -87,7 +90,34 @@ pub(crate) struct StepAttention<'a> {
     slots: &'a [u32],
     segments: &'a [Segment],
     watch: Option<&'a mut dyn Watch>,
+    composed: OnceCell<Composed>,
 }
+
+/// What attention from candle's operators needs in every layer of a step alike. A copy to a device waits for it, so there is one a step and not one a layer.
+struct Composed {
+    /// For each row of the step where it is written, `[rows, key_value_heads, head_dim]`, if the rows are few.
+    slots: Option<Tensor>,
+    groups: Vec<SegmentGroup>,
+}
+
+/// Neighbouring segments of as many rows each, which are attended to together.
+struct SegmentGroup {
+    segments: Range<usize>,
+    /// Rows of each segment.
+    rows: usize,
+    /// Positions that the longest of them sees.
+    context: usize,
+    /// Where the positions of each segment lie, `[segments · context]`.
+    slots: Tensor,
+    /// `[segments, 1, rows, context]`: 0 where a row sees a position, -inf elsewhere.
+    mask: Tensor,
+}
+
+/// Rows up to which a step writes them to the cache in one go: candle's scatter goes through them one after the other.
+const SCATTERED_ROWS: usize = 64;
+
+/// Scores of a group at most, in values: more segments than that are attended to one group after the other.
+const GROUP_SCORES: usize = 1 << 26;
 
 impl Attention for StepAttention<'_> {
     fn attend(&mut self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
@@ -98,8 +128,8 @@ impl Attention for StepAttention<'_> {
             let op = PagedAttention { cache: self.cache, segments: self.segments, layer, watch: self.watch.as_deref() };
             queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
         } else {
-            set_rows(cached_keys, keys, self.slots)?;
-            set_rows(cached_values, values, self.slots)?;
+            self.write_composed(cached_keys, keys)?;
+            self.write_composed(cached_values, values)?;
             self.attend_composed(layer, queries, cached_keys, cached_values)?
         };
         if let Some(watch) = &mut self.watch {
@@ -110,91 +140,144 @@ impl Attention for StepAttention<'_> {
 }
 
 impl StepAttention<'_> {
-    /// The same attention from candle's operators, for devices without a kernel of ours.
-    fn attend_composed(&self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
-        let parts = self
-            .segments
-            .iter()
-            .map(|segment| {
-                let queries = queries.narrow(0, segment.rows.start, segment.rows.len())?;
-                self.attend_segment(layer, segment, &queries, keys, values)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&parts, 0)
+    fn write_composed(&self, cache: &Tensor, rows: &Tensor) -> Result<()> {
+        match &self.composed(rows.device())?.slots {
+            Some(slots) => cache.scatter_set(slots, &rows.contiguous()?, 0),
+            None => set_rows(cache, rows, self.slots),
+        }
     }
 
-    fn attend_segment(
+    /// The same attention from candle's operators, for devices without a kernel of ours.
+    fn attend_composed(&self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        let groups = &self.composed(queries.device())?.groups;
+        let parts = groups.iter().map(|group| self.attend_group(layer, group, queries, keys, values));
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    fn attend_group(
         &self,
         layer: usize,
-        segment: &Segment,
+        group: &SegmentGroup,
         queries: &Tensor,
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<Tensor> {
-        let (rows, heads, dim) = queries.dims3()?;
-        let context = segment.first_position + rows;
-        let groups = self.cache.key_value_heads;
-        let slots: Vec<u32> = (0..context).map(|position| slot(&segment.blocks, position)).collect();
-        let slots = Tensor::new(slots, queries.device())?;
-        // [groups, context, dim]
-        let keys = keys.index_select(&slots, 0)?.transpose(0, 1)?.contiguous()?;
-        let values = values.index_select(&slots, 0)?.transpose(0, 1)?.contiguous()?;
-        // [groups, heads of a group · rows, dim]
-        let queries = queries.transpose(0, 1)?.contiguous()?.reshape((groups, heads / groups * rows, dim))?;
+        let (_, heads, dim) = queries.dims3()?;
+        let (segments, rows, context) = (group.segments.len(), group.rows, group.context);
+        let key_groups = self.cache.key_value_heads;
+        // [segments · key groups, context, dim]
+        let of_group = |cache: &Tensor| {
+            let rows = cache.index_select(&group.slots, 0)?.reshape((segments, context, key_groups, dim))?;
+            rows.transpose(1, 2)?.contiguous()?.reshape((segments * key_groups, context, dim))
+        };
+        let (keys, values) = (of_group(keys)?, of_group(values)?);
+        // [segments · key groups, heads of a group · rows, dim]
+        let first_row = self.segments[group.segments.start].rows.start;
+        let queries = queries.narrow(0, first_row, segments * rows)?.reshape((segments, rows, heads, dim))?;
+        let shape = (segments * key_groups, heads / key_groups * rows, dim);
+        let queries = queries.transpose(1, 2)?.contiguous()?.reshape(shape)?;
         let scores = (queries.matmul(&keys.t()?)? * (1.0 / (dim as f64).sqrt()))?;
-        let mask = self.mask(segment.first_position, rows, context, queries.device())?;
-        let scores = scores.reshape((heads, rows, context))?.broadcast_add(&mask)?;
-        let scores = self.edited(layer, segment, scores)?;
+        let scores = scores.reshape((segments, heads, rows, context))?.broadcast_add(&group.mask)?;
+        let scores = self.edited(layer, group, scores)?;
         let shifted = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
         let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
-        self.show(layer, segment, &weights)?;
-        let mixed = weights.reshape((groups, heads / groups * rows, context))?.matmul(&values)?;
-        mixed.reshape((heads, rows, dim))?.transpose(0, 1)?.contiguous()
+        self.show(layer, group, &weights)?;
+        let mixed = weights.reshape((shape.0, shape.1, context))?.matmul(&values)?;
+        mixed.reshape((segments, heads, rows, dim))?.transpose(1, 2)?.contiguous()?.reshape((
+            segments * rows,
+            heads,
+            dim,
+        ))
     }
 
-    /// Scores `[heads, rows, context]` after the edits of whoever watches.
-    fn edited(&self, layer: usize, segment: &Segment, scores: Tensor) -> Result<Tensor> {
+    fn composed(&self, device: &Device) -> Result<&Composed> {
+        if let Some(composed) = self.composed.get() {
+            return Ok(composed);
+        }
+        let composed = Composed { slots: self.scattered(device)?, groups: self.groups(device)? };
+        Ok(self.composed.get_or_init(|| composed))
+    }
+
+    fn scattered(&self, device: &Device) -> Result<Option<Tensor>> {
+        let (rows, shape) = (self.slots.len(), (self.slots.len(), self.cache.key_value_heads, self.cache.head_dim));
+        let slots = || Tensor::new(self.slots, device)?.reshape((rows, 1, 1))?.broadcast_as(shape)?.contiguous();
+        (rows <= SCATTERED_ROWS).then(slots).transpose()
+    }
+
+    fn groups(&self, device: &Device) -> Result<Vec<SegmentGroup>> {
+        let mut groups = Vec::new();
+        let mut start = 0;
+        while let Some(first) = self.segments.get(start) {
+            let (rows, mut context) = (first.rows.len(), 0);
+            let fitting = self.segments[start..].iter().enumerate().take_while(|(at, segment)| {
+                context = context.max(segment.first_position + rows);
+                let scores = (at + 1) * self.cache.heads * rows * context;
+                segment.rows.len() == rows && (*at == 0 || scores <= GROUP_SCORES)
+            });
+            let segments = start..start + fitting.count();
+            start = segments.end;
+            groups.push(self.group(segments, rows, device)?);
+        }
+        Ok(groups)
+    }
+
+    fn group(&self, segments: Range<usize>, rows: usize, device: &Device) -> Result<SegmentGroup> {
+        let members = &self.segments[segments.clone()];
+        let context = members.iter().map(|segment| segment.first_position + rows).max().unwrap_or(0);
+        let (mut slots, mut mask) = (Vec::new(), Vec::new());
+        for segment in members {
+            let positions = segment.first_position + rows;
+            // Behind its end a segment reads, and does not see, its own first position.
+            let position = |at| if at < positions { at } else { 0 };
+            slots.extend((0..context).map(|at| slot(&segment.blocks, position(at))));
+            for row in 0..rows {
+                let seen = self.seen(segment, row);
+                mask.extend((0..context).map(|at| if seen.contains(&at) { 0.0 } else { f32::NEG_INFINITY }));
+            }
+        }
+        let slots = Tensor::new(slots, device)?;
+        let mask = Tensor::from_vec(mask, (segments.len(), 1, rows, context), device)?;
+        Ok(SegmentGroup { segments, rows, context, slots, mask })
+    }
+
+    /// Scores `[segments, heads, rows, context]` after the edits of whoever watches.
+    fn edited(&self, layer: usize, group: &SegmentGroup, scores: Tensor) -> Result<Tensor> {
         let Some(watch) = self.watch.as_deref() else { return Ok(scores) };
         // Edits add to scores, so adding them to zeros gives what is to be added.
-        let (heads, rows, context) = scores.dims3()?;
-        let mut added = vec![0f32; heads * rows * context];
-        for (at, added) in added.chunks_exact_mut(context).enumerate() {
-            let seen = self.seen(segment, at % rows);
-            watch.edit(layer, segment.rows.start + at % rows, at / rows, seen.start, &mut added[seen]);
+        let mut added = vec![0f32; scores.elem_count()];
+        let of_segments = added.chunks_exact_mut(self.cache.heads * group.rows * group.context);
+        for (segment, added) in self.segments[group.segments.clone()].iter().zip(of_segments) {
+            for (at, added) in added.chunks_exact_mut(group.context).enumerate() {
+                let (head, row) = (at / group.rows, at % group.rows);
+                let seen = self.seen(segment, row);
+                watch.edit(layer, segment.rows.start + row, head, seen.start, &mut added[seen]);
+            }
         }
         match added.iter().all(|added| *added == 0.0) {
             true => Ok(scores),
-            false => scores + Tensor::from_vec(added, (heads, rows, context), self.cache.layers[layer].0.device())?,
+            false => &scores + Tensor::from_vec(added, scores.dims(), scores.device())?,
         }
     }
 
-    /// Shows weights `[heads, rows, context]` to whoever watches.
-    fn show(&self, layer: usize, segment: &Segment, weights: &Tensor) -> Result<()> {
+    /// Shows weights `[segments, heads, rows, context]` to whoever watches.
+    fn show(&self, layer: usize, group: &SegmentGroup, weights: &Tensor) -> Result<()> {
         let Some(watch) = self.watch.as_deref() else { return Ok(()) };
-        let (_, rows, _) = weights.dims3()?;
-        for row in (0..rows).filter(|row| watch.sees(layer, segment.rows.start + row)) {
-            let seen = self.seen(segment, row);
-            for (head, weights) in weights.narrow(1, row, 1)?.squeeze(1)?.to_vec2::<f32>()?.iter().enumerate() {
-                watch.see(layer, segment.rows.start + row, head, seen.start, &weights[seen.clone()]);
+        for (at, segment) in self.segments[group.segments.clone()].iter().enumerate() {
+            for row in (0..group.rows).filter(|row| watch.sees(layer, segment.rows.start + row)) {
+                let seen = self.seen(segment, row);
+                let weights = weights.get(at)?.narrow(1, row, 1)?.squeeze(1)?.to_vec2::<f32>()?;
+                for (head, weights) in weights.iter().enumerate() {
+                    watch.see(layer, segment.rows.start + row, head, seen.start, &weights[seen.clone()]);
+                }
             }
         }
         Ok(())
     }
 
     /// Positions that a row of a segment, counted from its first, sees.
-    fn seen(&self, segment: &Segment, row: usize) -> std::ops::Range<usize> {
+    fn seen(&self, segment: &Segment, row: usize) -> Range<usize> {
         let end = segment.first_position + row + 1;
         self.cache.sliding_window.map_or(0, |window| end.saturating_sub(window))..end
-    }
-
-    /// `[rows, context]`: 0 where a row sees a position, -inf elsewhere.
-    fn mask(&self, first_position: usize, rows: usize, context: usize, device: &Device) -> Result<Tensor> {
-        let window = self.cache.sliding_window.unwrap_or(usize::MAX);
-        let mask: Vec<f32> = (first_position..first_position + rows)
-            .flat_map(|at| (0..context).map(move |seen| (at, seen)))
-            .map(|(at, seen)| if seen <= at && at - seen < window { 0.0 } else { f32::NEG_INFINITY })
-            .collect();
-        Tensor::from_vec(mask, (rows, context), device)
     }
 }
 
@@ -360,26 +443,38 @@ mod tests {
         KvCache { layers, heads: 4, key_value_heads: 2, head_dim: 8, sliding_window }
     }
 
-    /// Devices without a kernel of ours attend, show and edit like the kernel.
+    /// Devices without a kernel of ours attend, show and edit like the kernel; segments of as many rows do so together, whatever their lengths.
     #[test]
     fn composed_attention_is_watched_and_edited_like_the_kernel() {
         for window in [None, Some(6)] {
             let cache = cache(window);
             let random = |shape: (usize, usize, usize)| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
-            let rows = 20;
+            let rows = 24;
             let (queries, keys, values) = (random((rows, 4, 8)), random((rows, 2, 8)), random((rows, 2, 8)));
-            let blocks = vec![2, 0];
-            let slots: Vec<u32> = (0..rows).map(|position| slot(&blocks, position)).collect();
-            let segments = [Segment { rows: 0..rows, first_position: 0, blocks }];
+            let segment =
+                |rows: Range<usize>, blocks: &[u32]| Segment { rows, first_position: 0, blocks: blocks.into() };
+            let later = Segment { rows: 20..22, first_position: 18, blocks: vec![2, 0] };
+            let segments = [segment(0..18, &[2, 0]), segment(18..20, &[1]), later, segment(22..24, &[3])];
+            let slots: Vec<u32> = segments
+                .iter()
+                .flat_map(|segment| {
+                    let positions = segment.first_position..segment.first_position + segment.rows.len();
+                    positions.map(|position| slot(&segment.blocks, position))
+                })
+                .collect();
             let (mut kernel, mut composed) = (Note::default(), Note::default());
             let mixed = cache.step(&slots, &segments, Some(&mut kernel)).attend(0, &queries, &keys, &values).unwrap();
 
-            let flat = || Tensor::zeros((64, 2, 8), DType::F32, &Device::Cpu).unwrap();
-            let (flat_keys, flat_values) = (flat(), flat());
-            set_rows(&flat_keys, &keys, &slots).unwrap();
-            set_rows(&flat_values, &values, &slots).unwrap();
             let step = cache.step(&slots, &segments, Some(&mut composed));
+            let grouped: Vec<_> = step.groups(&Device::Cpu).unwrap().into_iter().map(|group| group.segments).collect();
+            assert_eq!(grouped, [0..1, 1..4]);
+            let flat = || Tensor::zeros((64, 2, 8), DType::F32, &Device::Cpu).unwrap();
+            let (flat_keys, flat_values, in_runs) = (flat(), flat(), flat());
+            step.write_composed(&flat_keys, &keys).unwrap();
+            step.write_composed(&flat_values, &values).unwrap();
+            set_rows(&in_runs, &values, &slots).unwrap();
             let other = step.attend_composed(0, &queries, &flat_keys, &flat_values).unwrap();
+            drop(step);
             composed.finish_layer(0);
 
             let close = |left: &[f32], right: &[f32]| {
@@ -387,9 +482,10 @@ mod tests {
                 assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
             };
             let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&in_runs), values(&flat_values));
             close(&values(&mixed), &values(&other));
             let (kernel, composed) = (kernel.0.into_inner().unwrap(), composed.0.into_inner().unwrap());
-            assert_eq!(kernel.len(), 19 * 4);
+            assert_eq!(kernel.len(), 23 * 4);
             for (left, right) in kernel.iter().zip(&composed) {
                 assert_eq!((left.0, left.1, left.2), (right.0, right.1, right.2));
                 close(&left.3, &right.3);

@@ -248,10 +248,11 @@ impl LinearLoader for Weights<'_> {
         let stored = self.read(&format!("{name}.weight"), &[out_features, in_features])?;
         if let Some(dtype) = self.options.quantize.and_then(|quantization| quantization.for_width(in_features)) {
             let dense = match stored {
-                Stored::Dense(tensor) => tensor.to_dtype(DType::F32)?,
+                Stored::Dense(tensor) => tensor,
                 Stored::Quantised(tensor) => tensor.dequantize(&self.device)?,
             };
-            return Ok(Arc::new(QuantLinear::new(Arc::new(QTensor::quantize(&dense, dtype)?), bias)?));
+            let quantised = quantization::quantise(&dense, dtype, &self.device)?;
+            return Ok(Arc::new(QuantLinear::new(Arc::new(quantised), bias)?));
         }
         Ok(match stored {
             Stored::Dense(tensor) => Arc::new(DenseLinear::new(self.float(tensor)?, bias)?),

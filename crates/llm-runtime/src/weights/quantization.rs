@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::DType;
-use candle_core::quantized::GgmlDType;
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use super::WeightOptions;
 use crate::Error;
@@ -108,6 +109,24 @@ impl fmt::Display for Quantization {
     }
 }
 
+/// Rows that one task quantises.
+const ROWS_PER_TASK: usize = 64;
+
+/// Quantises a dense matrix by all threads, on whatever device it lies, and puts the result on `device`. Blocks do not know of each
+/// other, so the bits are those of [`QTensor::quantize`], which uses one thread of the CPU for a matrix of any device.
+pub(super) fn quantise(dense: &Tensor, dtype: GgmlDType, device: &Device) -> candle_core::Result<QTensor> {
+    let (rows, width) = dense.dims2()?;
+    let dense = dense.to_device(&Device::Cpu)?;
+    let quantise_rows = |first| {
+        // A view would not do: candle quantises the whole storage.
+        let part = dense.narrow(0, first, ROWS_PER_TASK.min(rows - first))?.to_dtype(DType::F32)?.force_contiguous()?;
+        Ok(QTensor::quantize(&part, dtype)?.data()?.into_owned())
+    };
+    let firsts: Vec<usize> = (0..rows).step_by(ROWS_PER_TASK).collect();
+    let parts = firsts.into_par_iter().map(quantise_rows).collect::<candle_core::Result<Vec<Vec<u8>>>>()?;
+    QTensor::new(QStorage::from_data(parts.concat().into(), device, dtype)?, (rows, width))
+}
+
 /// `f32`, `q4_k` …
 pub(crate) fn type_name(dtype: GgmlDType) -> String {
     match dtype {
@@ -145,5 +164,20 @@ fn repacked(elements: u64, dtype: GgmlDType) -> u64 {
         GgmlDType::Q6K => elements * 320 / 256,
         GgmlDType::Q8_0 => elements * 34 / 32,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_threads_quantise_as_one_does() {
+        let dense = Tensor::randn(0f32, 1.0, (2 * ROWS_PER_TASK + 5, 512), &Device::Cpu).unwrap();
+        for dtype in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
+            let (whole, parts) =
+                (QTensor::quantize(&dense, dtype).unwrap(), quantise(&dense, dtype, &Device::Cpu).unwrap());
+            assert_eq!((whole.shape(), whole.data().unwrap()), (parts.shape(), parts.data().unwrap()), "{dtype:?}");
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Stage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Worth {
     pub(super) model: &'static str,
-    /// Share of pairs whose better reply has the higher reward beside the pft adapter; of that itself there is none.
+    /// Share of pairs whose better reply has the higher reward, beside the pft adapter: a value of DPO alone.
     pub(super) reward_accuracy: Option<f64>,
     pub(super) margin: Option<f64>,
     /// Percent of generated replies that help nobody.
@@ -80,8 +80,8 @@ pub(super) fn judge(stage: Stage, bench: &Workbench, pairs: &Path, seed: u64) ->
     bench.adapters.set_mode(Mode::Evaluate);
     Ok(Worth {
         model: stage.name(),
-        reward_accuracy: value(REWARD_ACCURACY).filter(|_| stage != Stage::Pft),
-        margin: value("rewards/margins").filter(|_| stage != Stage::Pft),
+        reward_accuracy: value(REWARD_ACCURACY).filter(|_| stage == Stage::Dpo),
+        margin: value("rewards/margins").filter(|_| stage == Stage::Dpo),
         unhelpful: unhelpful(bench, &test, seed)?,
         perplexity: value("perplexity_policy_tokens/chosen").unwrap_or(f64::NAN),
     })

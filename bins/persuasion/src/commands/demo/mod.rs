@@ -21,15 +21,15 @@ use crate::demo_arguments::Demo;
 use crate::train_arguments::Setup;
 
 /// What every training of the demonstration is given.
-const SETUP: &str = "--model demo --template bare --max-length 256 --max-prompt-length 192 --device cpu --evaluation-batch 16 \
+const SETUP: &str = "--model demo --template bare --max-length 128 --max-prompt-length 64 --device cpu --evaluation-batch 16 \
                      --max-new-tokens 40 --targets all-linear";
 /// All replies, good and bad.
 const PFT: &str =
-    "--method pft --epochs 2 --learning-rate 2e-3 --micro-batch 8 --accumulate 1 --schedule cosine --generate 0";
+    "--method pft --epochs 1 --learning-rate 2e-3 --micro-batch 8 --accumulate 1 --schedule cosine --generate 0";
 /// Which of them are better.
-const DPO: &str = "--epochs 2 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --generate 4";
+const DPO: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --generate 4";
 /// Short runs for the search.
-const TRIAL: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --limit 96 --val-limit 48 --evaluate-every 3 \
+const TRIAL: &str = "--epochs 1 --learning-rate 1e-5 --micro-batch 4 --accumulate 2 --beta 0.1 --limit 32 --val-limit 32 --evaluate-every 2 \
                      --generate 0 --sample-table off";
 
 /// What a seed gave.

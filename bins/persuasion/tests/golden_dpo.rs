@@ -1,4 +1,5 @@
-//! The whole objective against TRL on a small Llama with LoRA: log-probabilities, losses, metrics, gradients, three steps.
+//! The objective of crate `dpo` over a Llama with LoRA, against TRL: log-probabilities, losses, metrics, gradients, three steps. It stands here because it needs both
+//! crates, and neither may import the other.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,15 +21,15 @@ use training::{
 
 const ADAPTER: &str = "golden";
 
-pub(crate) struct Golden {
+struct Golden {
     folder: PathBuf,
-    pub(crate) pairs: Vec<Arc<EncodedPair>>,
+    pairs: Vec<Arc<EncodedPair>>,
     end_to_end: Value,
     tensors: HashMap<String, Tensor>,
 }
 
 impl Golden {
-    pub(crate) fn open() -> Option<Self> {
+    fn open() -> Option<Self> {
         let folder = family("dpo")?;
         let ids = |value: &Value| value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
         let pair = |value: &Value| {
@@ -54,7 +55,7 @@ impl Golden {
     }
 
     /// The objective, and what is trained.
-    pub(crate) fn objective(&self, options: PreferenceOptions) -> (PreferenceObjective<AdaptedLlama>, Parameters) {
+    fn objective(&self, options: PreferenceOptions) -> (PreferenceObjective<AdaptedLlama>, Parameters) {
         let (llama, adapters) = self.model();
         let policy = AdaptedLlama::new(llama.clone(), &adapters, &[ADAPTER]).unwrap();
         let reference = AdaptedLlama::new(llama, &adapters, &[]).unwrap();
@@ -62,7 +63,7 @@ impl Golden {
         (objective, adapters.parameters(ADAPTER).unwrap())
     }
 
-    pub(crate) fn batch(&self) -> PairBatch {
+    fn batch(&self) -> PairBatch {
         let set = PairDataset::new(self.pairs.clone());
         set.batch(&(0..self.pairs.len()).collect::<Vec<_>>()).unwrap()
     }
@@ -91,12 +92,12 @@ fn close(what: &str, found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= bound, "{what}: {found}, expected {expected}");
 }
 
-pub(crate) fn training() -> Pass {
+fn training() -> Pass {
     Pass::training(DropoutPass { seed: 1, pass: 0 }, None)
 }
 
 /// Gradients of a batch's mean loss.
-pub(crate) fn gradients(
+fn gradients(
     objective: &PreferenceObjective<AdaptedLlama>,
     parameters: &Parameters,
     batch: &PairBatch,

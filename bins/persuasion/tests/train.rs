@@ -1,0 +1,235 @@
+//! `persuasion train` and `persuasion search` as a user runs them: what a run leaves, resume after kills, bad input.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use golden_files::root;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Pairs of made-up debates; the better reply is the one that gives a reason.
+struct Place(TempDir);
+
+const REASONS: [&str; 4] = ["it saves time", "people said so", "it costs less", "we tried it twice"];
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(place.path("pairs")).unwrap();
+        place.write_part("train", 0, 24);
+        place.write_part("validation", 24, 10);
+        place.write_part("test", 34, 10);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write_part(&self, name: &str, first: usize, count: usize) {
+        let row = |number: usize| {
+            let reason = REASONS[number % REASONS.len()];
+            json!({
+                "id": format!("p{number}"), "group": format!("g{}", number / 2), "prompt": format!("Should plan {} be kept?", number / 2),
+                "chosen": format!("Keep plan {number}, because {reason}."), "rejected": format!("Whatever, plan {number} is boring."),
+            })
+        };
+        let text: String = (first..first + count).map(|number| format!("{}\n", row(number))).collect();
+        std::fs::write(self.path("pairs").join(format!("{name}.jsonl")), text).unwrap();
+    }
+
+    /// `persuasion COMMAND` on the small model and the pairs.
+    fn command(&self, command: &str, more: &[&str]) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_persuasion"));
+        let model = root().join("fixtures/models/tiny-llama");
+        program.args(["-q", "--threads", "2", command, "--model"]).arg(model).arg("--data").arg(self.path("pairs"));
+        program.args(["--device", "cpu", "--generate", "1", "--max-new-tokens", "4", "--learning-rate", "2e-3"]);
+        program.args(more).current_dir(self.0.path());
+        program
+    }
+
+    fn run(&self, command: &str, more: &[&str]) -> Output {
+        self.command(command, more).output().unwrap()
+    }
+}
+
+fn said(output: &Output) -> String {
+    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{errors}");
+    out.into_owned()
+}
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn rows(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_run_leaves_an_adapter_its_records_and_its_tables() {
+    let place = Place::new();
+    let told = said(&place.run("train", &["--out", "run", "--epochs", "2", "--format", "json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((told["steps"].as_u64(), told["planned_steps"].as_u64()), (Some(12), Some(12)));
+    let run = place.path("run");
+    for file in ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "config.toml", "curve.svg"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let pairs = rows(&run.join("outputs/pairs.jsonl"));
+    assert_eq!((pairs.len(), pairs[0]["split"].as_str(), pairs[0]["group"].as_str()), (34, Some("train"), Some("g0")));
+    // Before the first step and after each epoch.
+    let samples = rows(&run.join("outputs/samples.jsonl"));
+    assert_eq!(samples.len(), 3 * 10);
+    assert_eq!((samples[0]["step"].as_u64(), samples[0]["chosen_reward"].as_f64()), (Some(0), Some(0.0)));
+    let generations = rows(&run.join("outputs/generations.jsonl"));
+    assert_eq!(generations.iter().map(|row| row["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 6, 12]);
+    let events = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+    for name in
+        ["rewards/margins", "logps/chosen", "perplexity_reference/rejected", "eval_rewards/accuracies", "eval_loss"]
+    {
+        assert!(events.contains(&format!("\"{name}\"")), "{name}");
+    }
+    // The untrained adapter changes nothing: ln 2.
+    assert!(events.contains("\"eval_loss\":0.693147"), "{events}");
+}
+
+#[test]
+fn the_same_run_twice_gives_the_same_numbers() {
+    let place = Place::new();
+    for out in ["one", "two"] {
+        said(&place.run("train", &["--out", out, "--epochs", "1", "--loss", "sigmoid=1,sft=0.1", "--dropout", "0.1"]));
+    }
+    for file in ["adapter/adapter_model.safetensors", "outputs/samples.jsonl", "outputs/generations.jsonl"] {
+        let [one, two] = ["one", "two"].map(|run| std::fs::read(place.path(run).join(file)).unwrap());
+        assert_eq!(one, two, "{file}");
+    }
+}
+
+/// Two passes by pair or by sequence, a cached reference and checkpointed layers: the same adapter up to the order of sums.
+#[test]
+fn ways_to_save_memory_give_the_same_losses() {
+    let place = Place::new();
+    let loss = |out: &str, more: &[&str]| -> f64 {
+        let words: Vec<&str> =
+            ["--out", out, "--epochs", "1", "--format", "json"].iter().chain(more).copied().collect();
+        let told: Value = serde_json::from_str(&said(&place.run("train", &words))).unwrap();
+        told["best"]["loss"].as_f64().unwrap()
+    };
+    let plain = loss("plain", &[]);
+    let ways: [(&str, &[&str]); 4] = [
+        ("by-pair", &["--passes", "by-pair"]),
+        ("by-sequence", &["--passes", "by-sequence", "--gradient-checkpointing"]),
+        ("cached", &["--reference-cache", "cache"]),
+        ("cached-again", &["--reference-cache", "cache"]),
+    ];
+    for (out, more) in ways {
+        let found = loss(out, more);
+        assert!((found - plain).abs() < 1e-5, "{out}: {found}, expected {plain}");
+    }
+    assert_eq!(std::fs::read_dir(place.path("cache")).unwrap().count(), 2);
+}
+
+#[test]
+fn supervised_methods_then_preferences_from_there() {
+    let place = Place::new();
+    said(&place.run("train", &["--method", "pft", "--out", "pft", "--epochs", "1"]));
+    said(&place.run("train", &["--method", "it", "--out", "it", "--epochs", "1"]));
+    said(&place.run("train", &["--init-adapter", "pft", "--out", "dpo", "--epochs", "1"]));
+    // Start and reference are one.
+    let first = &rows(&place.path("dpo/outputs/samples.jsonl"))[0];
+    assert_eq!(first["policy_logps_chosen"], first["reference_logps_chosen"]);
+    let config = std::fs::read_to_string(place.path("dpo/config.toml")).unwrap();
+    assert!(config.contains("init_adapter = \"pft\""), "{config}");
+}
+
+fn wait_for(what: &str, child: &mut Child, is_there: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_there() && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let place = Place::new();
+    let settings = ["--epochs", "3", "--save-every", "2", "--evaluate-every", "4"];
+    let words = |out: &'static str| ["--out", out].into_iter().chain(settings).collect::<Vec<_>>();
+    said(&place.run("train", &words("whole")));
+    let mut child = place.command("train", &words("killed")).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a checkpoint", &mut child, || {
+        std::fs::read_dir(place.path("killed/checkpoints")).is_ok_and(|folders| folders.count() > 1)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed: Vec<&str> = words("killed").into_iter().chain(["--resume"]).collect();
+    said(&place.run("train", &resumed));
+    for file in ["adapter/adapter_model.safetensors", "outputs/samples.jsonl", "outputs/generations.jsonl"] {
+        let [whole, killed] = ["whole", "killed"].map(|run| std::fs::read(place.path(run).join(file)).unwrap());
+        assert!(whole == killed, "{file}");
+    }
+}
+
+#[test]
+fn bad_input_is_told_before_anything_is_trained() {
+    let place = Place::new();
+    let cases: [(&[&str], &str); 8] = [
+        (&["--beta", "0"], "beta is 0"),
+        (&["--loss", "dpo2"], "dpo2"),
+        (&["--template", "nowhere.txt"], "nowhere.txt"),
+        (&["--max-length", "20", "--max-prompt-length", "30"], "completions need room"),
+        (&["--max-length", "12", "--max-prompt-length", "8"], "no pair that can be used"),
+        (&["--init-adapter", "nowhere"], "nowhere"),
+        (&["--select", "rewards/accuracy", "--epochs", "1"], "rewards/accuracies"),
+        (&["--epochs", "0"], "epochs"),
+    ];
+    for (number, (more, expected)) in cases.into_iter().enumerate() {
+        let out = format!("bad-{number}");
+        let words: Vec<&str> = ["--out", &out].into_iter().chain(more.iter().copied()).collect();
+        let told = complaint(&place.run("train", &words));
+        assert!(told.contains(expected), "{more:?}: {told}");
+    }
+    std::fs::write(place.path("pairs/train.jsonl"), "{\"prompt\": \"a\", \"chosen\": \"b\"}\n").unwrap();
+    let told = complaint(&place.run("train", &["--out", "missing"]));
+    assert!(told.contains("train.jsonl, line 1") && told.contains("rejected"), "{told}");
+}
+
+#[test]
+fn a_dry_run_tells_steps_and_memory_and_writes_nothing() {
+    let place = Place::new();
+    let told = said(&place.run("train", &["--out", "run", "--dry-run"]));
+    for line in ["optimiser steps     18", "trained parameters", "base model", "activations"] {
+        assert!(told.contains(line), "{line} in\n{told}");
+    }
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn a_search_goes_on_and_names_its_best_trial() {
+    let place = Place::new();
+    let space = "learning_rate = { low = 1e-4, high = 1e-2, log = true }\nbeta = { choices = [0.1, 0.2] }\n";
+    std::fs::write(place.path("space.toml"), space).unwrap();
+    let words =
+        ["--study", "study", "--space", "space.toml", "--epochs", "1", "--startup-trials", "2", "--format", "json"];
+    let trials = |count: &'static str| words.into_iter().chain(["--trials", count]).collect::<Vec<_>>();
+    let two: Value = serde_json::from_str(&said(&place.run("search", &trials("2")))).unwrap();
+    let four: Value = serde_json::from_str(&said(&place.run("search", &trials("4")))).unwrap();
+    let all = four["all_trials"].as_array().unwrap();
+    assert_eq!(all.len(), 4);
+    assert_eq!(all[..2], two["all_trials"].as_array().unwrap()[..]);
+    // The command line's own values come first.
+    assert_eq!(all[0]["params"], json!({"learning_rate": 2e-3, "beta": 0.1}));
+    let best = four["best_trial"]["value"].as_f64().unwrap();
+    assert!(all.iter().all(|trial| trial["value"].as_f64().unwrap() <= best));
+    assert!(place.path("study/trials/0003/adapter/adapter_model.safetensors").is_file());
+    assert!(place.path("study/study_results.json").is_file());
+    let other = complaint(&place.run("search", &["--study", "study2", "--space", "nowhere.toml"]));
+    assert!(other.contains("nowhere.toml"), "{other}");
+    std::fs::write(place.path("bad.toml"), "betta = { choices = [1] }\n").unwrap();
+    let other = complaint(&place.run("search", &["--study", "study3", "--space", "bad.toml"]));
+    assert!(other.contains("`betta`: is no parameter"), "{other}");
+}
