@@ -10,7 +10,7 @@ use hyper_search::{
 };
 
 fn main() -> Result<(), SearchError> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| String::from("bread"));
+    let folder = std::env::args().nth(1).unwrap_or_else(|| std::env::temp_dir().join("bread").display().to_string());
     let options = StudyOptions::maximize(TpeSampler::new(TpeOptions::default())?).pruner(Percentile::median()).retry(1);
     let study = Study::open_or_create(&folder, options)?;
     // What grandmother did comes first.
