@@ -233,3 +233,30 @@ fn a_search_goes_on_and_names_its_best_trial() {
     let other = complaint(&place.run("search", &["--study", "study3", "--space", "bad.toml"]));
     assert!(other.contains("`betta`: is no parameter"), "{other}");
 }
+
+/// A search whose process is killed in a trial goes on with that trial's checkpoint, and ends with what an uninterrupted one finds.
+#[test]
+fn a_killed_search_goes_on_to_the_same_trials() {
+    let place = Place::new();
+    let words =
+        ["--space", "space.toml", "--epochs", "3", "--startup-trials", "2", "--trials", "3", "--format", "json"];
+    std::fs::write(place.path("space.toml"), "learning_rate = { low = 1e-4, high = 1e-2, log = true }\n").unwrap();
+    let study = |name: &'static str| words.into_iter().chain(["--study", name]).collect::<Vec<_>>();
+    let values = |told: &str| -> Vec<(Value, Value)> {
+        let results: Value = serde_json::from_str(told).unwrap();
+        let rows = results["all_trials"].as_array().unwrap().clone();
+        let complete = rows.iter().filter(|row| row["state"] == "complete");
+        complete.map(|row| (row["params"].clone(), row["value"].clone())).collect()
+    };
+    let whole = values(&said(&place.run("search", &study("whole"))));
+    let mut child =
+        place.command("search", &study("killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a checkpoint of the second trial", &mut child, || {
+        std::fs::read_dir(place.path("killed/trials/0001/checkpoints")).is_ok_and(|folders| folders.count() > 0)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = values(&said(&place.run("search", &study("killed"))));
+    let firsts = |trials: &[(Value, Value)]| trials.iter().take(2).cloned().collect::<Vec<_>>();
+    assert_eq!((resumed.len(), firsts(&resumed)), (3, firsts(&whole)));
+}

@@ -28,8 +28,8 @@ pub trait Linear: Send + Sync {
         self.forward(x)
     }
 
-    /// As [`Self::forward`], with a quantised weight dequantised for the product, so that activations stay f32: what it differentiates is what it computes, and for many
-    /// rows it is several times as fast. Whole sequences go this way in training; an engine's cache does not.
+    /// As [`Self::forward`], with a quantised weight dequantised for the product, so that activations stay f32 and the gradient is that of
+    /// what is computed; for many rows it is faster. Whole sequences go this way in training; an engine's cache does not.
     ///
     /// # Errors
     /// As [`Self::forward`].

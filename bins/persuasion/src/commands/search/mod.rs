@@ -20,8 +20,6 @@ use crate::search_arguments::{PrunerName, SamplerName, Search};
 
 /// Folder of the trials' runs in a study.
 const TRIALS_FOLDER: &str = "trials";
-/// Where it is remembered which trial a trial is a second try of.
-const RETRY_OF: &str = "retry_of";
 
 pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure> {
     let results = search(options)?;
@@ -123,9 +121,10 @@ fn run_trial(
     run.write_config(&settings)?;
     trial.set_attribute("run", folder.display().to_string())?;
     bench.begin_adapter(&options.setup, &settings)?;
+    let evaluate_every = bench.evaluate_every(&settings);
     let mut is_pruned = false;
     let fitted = fit(bench, &options.setup, &settings, &run, resume, &mut |evaluation| {
-        is_pruned = evaluation.step > 0 && lags_behind(trial, goal, evaluation)?;
+        is_pruned = evaluation.step > 0 && lags_behind(trial, goal, evaluation, evaluate_every)?;
         Ok(if is_pruned { Control::Stop } else { Control::Continue })
     })?;
     if is_pruned && fitted.summary.end == End::Stopped {
@@ -138,10 +137,16 @@ fn run_trial(
 }
 
 /// Tells the evaluation to the study and asks whether the trial is to be given up.
-fn lags_behind(trial: &mut ActiveTrial, goal: &Goal, evaluation: &Evaluation) -> Result<bool, TrainingError> {
+fn lags_behind(
+    trial: &mut ActiveTrial,
+    goal: &Goal,
+    evaluation: &Evaluation,
+    evaluate_every: u64,
+) -> Result<bool, TrainingError> {
     let told = |error: SearchError| TrainingError::Objective(Box::new(error));
-    // Evaluations are counted: how many steps an epoch has may differ between trials.
-    let place = trial.state().reports.len() as u64 + 1;
+    // Evaluations are counted, since trials may differ in how many steps an epoch has; by their step, so that one that is made again after an interruption keeps
+    // its place.
+    let place = evaluation.step.div_ceil(evaluate_every);
     trial.report(place, goal.value(evaluation)?).map_err(told)?;
     trial.should_prune().map_err(told)
 }
@@ -165,8 +170,7 @@ fn finish(trial: &mut ActiveTrial, goal: &Goal, evaluations: &[Evaluation]) -> R
 
 /// The folder of a trial's run; that of the trial it is a second try of, if it is one.
 fn trial_folder(study: &Path, trial: &ActiveTrial) -> PathBuf {
-    let number = trial.state().system_attributes.get(RETRY_OF).and_then(serde_json::Value::as_u64);
-    study.join(TRIALS_FOLDER).join(format!("{:04}", number.unwrap_or(trial.number())))
+    study.join(TRIALS_FOLDER).join(format!("{:04}", trial.state().first_attempt()))
 }
 
 fn study_options(options: &Search, space: &Space, goal: &Goal) -> Result<StudyOptions, Failure> {

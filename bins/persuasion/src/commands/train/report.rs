@@ -42,16 +42,12 @@ pub(crate) fn dry_run(bench: &Workbench, settings: &Settings, format: Format) ->
     let adapters = &bench.adapters;
     adapters.add(ADAPTER, &settings.lora, settings.trainer.seed)?;
     let trained = adapters.parameters(ADAPTER)?.elements();
-    let examples = match settings.method {
-        Method::Dpo => bench.train.encoded.pairs().len(),
-        method => Workbench::supervised(&bench.train, method).len(),
-    };
     let answer = DryRun {
         settings,
         pairs: bench.train.pairs.len(),
         validation_pairs: bench.validation.pairs.len(),
         longest: bench.train.counts.longest,
-        steps: settings.trainer.total_steps(examples),
+        steps: settings.trainer.total_steps(bench.examples(settings.method)),
         trained_parameters: trained,
         memory: memory(bench, settings, trained),
     };

@@ -205,6 +205,22 @@ impl Workbench {
         }
     }
 
+    /// Steps between two evaluations of a run with these settings.
+    pub(crate) fn evaluate_every(&self, settings: &Settings) -> u64 {
+        match settings.trainer.evaluate_every {
+            0 => settings.trainer.steps_per_epoch(self.examples(settings.method)).max(1),
+            steps => steps,
+        }
+    }
+
+    /// What a run learns from, in examples.
+    pub(crate) fn examples(&self, method: Method) -> usize {
+        match method {
+            Method::Dpo => self.train.encoded.pairs().len(),
+            method => Self::supervised(&self.train, method).len(),
+        }
+    }
+
     /// What supervised methods learn from.
     pub(crate) fn supervised(part: &Part, method: Method) -> SftDataset {
         let mut seen = HashSet::new();
