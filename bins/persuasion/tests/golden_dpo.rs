@@ -106,7 +106,7 @@ fn gradients(
     let parts = objective.loss(batch, pass).unwrap();
     let mut gradients = Gradients::default();
     gradients.add(parameters, &(parts.sum / parts.weight).unwrap().backward().unwrap()).unwrap();
-    for store in pass.checkpoints.iter().chain([&pass.sections]).flat_map(Checkpoints::take) {
+    for store in pass.checkpoints.iter().chain([&pass.sections]).map(Checkpoints::take) {
         gradients.add(parameters, &store).unwrap();
     }
     gradients

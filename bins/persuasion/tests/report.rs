@@ -201,7 +201,7 @@ fn a_search_shows_its_best_trial_its_figures_and_all_its_trials() {
     search(&place.path("study"), 12);
     let page = page_of(&place, "study");
     assert!(page.contains("<p class=\"lead\">13 trials: 9 complete, 2 pruned, 1 failed, 1 running</p>"));
-    for figure in ["history", "parameters and values", "values by parameter"] {
+    for figure in ["history", "parameters and values", "values by parameter", "importance of parameters"] {
         assert!(page.contains(&format!("<title>study: {figure}</title>")), "{figure}");
     }
     assert!(page.contains("<td>no &lt;b&gt; today</td>") && !page.contains("<b> today"));

@@ -102,12 +102,14 @@ impl Trial {
     }
 
     /// By how much it violates its constraints: the sum of what is above 0 among the numbers of its system attribute [`CONSTRAINTS`], an
-    /// array or an object; 0 without any.
+    /// array or an object, and of those named `constraints:NAME`, as Optuna writes them from 5.0 on; 0 without any.
     pub fn violation(&self) -> f64 {
-        let Some(constraints) = self.system_attributes.get(CONSTRAINTS) else { return 0.0 };
-        let listed = constraints.as_array().into_iter().flatten();
-        let named = constraints.as_object().into_iter().flat_map(Map::values);
-        listed.chain(named).filter_map(as_number).filter(|value| *value > 0.0).sum()
+        let constraints = self.system_attributes.get(CONSTRAINTS);
+        let listed = constraints.and_then(Value::as_array).into_iter().flatten();
+        let named = constraints.and_then(Value::as_object).into_iter().flat_map(Map::values);
+        let is_single = |name: &str| name.strip_prefix(CONSTRAINTS).is_some_and(|rest| rest.starts_with(':'));
+        let single = self.system_attributes.iter().filter(|(name, _)| is_single(name)).map(|(_, value)| value);
+        listed.chain(named).chain(single).filter_map(as_number).filter(|value| *value > 0.0).sum()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hyper_search::{
     ActiveTrial, Direction, Distribution, GridAxis, GridSampler, Outcome, SearchError, Study, StudyOptions, TpeOptions,
-    TpeSampler, TrialState,
+    TpeSampler, Trial, TrialState,
 };
 use serde_json::{Value, json};
 
@@ -150,6 +150,21 @@ fn what_violates_constraints_is_never_the_best() {
     study.optimize(4, run).unwrap();
     assert_eq!(study.best().unwrap().unwrap().number, 2);
     assert_eq!(study.trials().unwrap()[0].violation(), 1.5);
+}
+
+/// An array, as Optuna wrote it before 5.0, and an attribute for each constraint, as it writes them since.
+#[test]
+fn constraints_are_read_in_all_forms() {
+    let mut trial = Trial::waiting(0);
+    for (name, value, violation) in [
+        ("constraints", json!([0.5, -3.0]), 0.5),
+        ("constraints:memory", json!(2.0), 2.5),
+        ("constraints:time", json!(-1.0), 2.5),
+        ("constraints_of_another", json!(9.0), 2.5),
+    ] {
+        trial.system_attributes.insert(name.into(), value);
+        assert_eq!(trial.violation(), violation, "{name}");
+    }
 }
 
 #[test]

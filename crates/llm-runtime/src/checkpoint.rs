@@ -1,9 +1,10 @@
 //! Gradient checkpointing: keep a section's input, compute the section again in the backward pass.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, TensorId, Var, bail};
 
 /// Runs sections of a model so that only their inputs are kept (arXiv 1604.06174).
 ///
@@ -11,10 +12,17 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Sto
 /// here afterwards and add them. A section must give the same result each time it is run.
 #[derive(Clone, Default)]
 pub struct Checkpoints {
-    found: Arc<Mutex<Vec<GradStore>>>,
+    found: Found,
 }
 
 impl Checkpoints {
+    /// Keeps the gradients of these tensors alone. A backward pass also finds those of frozen weights, masks and tables; the
+    /// default keeps them all, which can take more memory than checkpointing saves.
+    pub fn of(variables: impl IntoIterator<Item = TensorId>) -> Self {
+        let wanted = Some(Arc::new(variables.into_iter().collect()));
+        Self { found: Found { wanted, sums: Arc::default() } }
+    }
+
     /// Gives `section(x)` without keeping what was computed on the way.
     ///
     /// # Errors
@@ -30,9 +38,32 @@ impl Checkpoints {
         x.apply_op1(Section { section, result: Mutex::new(Some(y)), found: self.found.clone() })
     }
 
-    /// The gradients found by backward passes since the last call, one store per section run.
-    pub fn take(&self) -> Vec<GradStore> {
-        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The gradients found by backward passes since the last call, summed over the sections.
+    pub fn take(&self) -> GradStore {
+        std::mem::take(&mut self.found.sums.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What the backward passes of sections leave.
+#[derive(Clone, Default)]
+struct Found {
+    wanted: Option<Arc<HashSet<TensorId>>>,
+    sums: Arc<Mutex<GradStore>>,
+}
+
+impl Found {
+    fn add(&self, gradients: GradStore) -> Result<()> {
+        let kept = match &self.wanted {
+            None => gradients,
+            Some(wanted) => {
+                let mut kept = GradStore::default();
+                for (id, gradient) in wanted.iter().filter_map(|id| Some((id, gradients.get_id(*id)?))) {
+                    kept.insert_id(*id, gradient.clone());
+                }
+                kept
+            }
+        };
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner).extend(kept)
     }
 }
 
@@ -40,7 +71,7 @@ struct Section<F> {
     section: F,
     /// Already computed when the operator is applied: a custom operator sees storages only.
     result: Mutex<Option<Tensor>>,
-    found: Arc<Mutex<Vec<GradStore>>>,
+    found: Found,
 }
 
 impl<F> Section<F> {
@@ -88,7 +119,7 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> CustomOp1 for Section<F> {
         let y = (self.section)(x.as_tensor())?;
         let mut gradients = (y * g)?.sum_all()?.backward()?;
         let dx = gradients.remove(x.as_tensor());
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(gradients);
+        self.found.add(gradients)?;
         Ok(dx)
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "engine")]
 mod attention;
 #[cfg(feature = "engine")]
+mod checkpoint;
+#[cfg(feature = "engine")]
 mod determinism;
 #[cfg(feature = "engine")]
 mod engine;

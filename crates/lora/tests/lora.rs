@@ -264,7 +264,7 @@ fn check_first_gradients(
                 Normalisation::MicroBatches => (loss.sum / own_weight).unwrap(),
             };
             gradients.add(parameters, &sum.backward().unwrap()).unwrap();
-            for store in pass.checkpoints.iter().flat_map(llm_runtime::Checkpoints::take) {
+            for store in pass.checkpoints.iter().map(llm_runtime::Checkpoints::take) {
                 gradients.add(parameters, &store).unwrap();
             }
         }

@@ -339,7 +339,7 @@ fn gradients(
     let parts = objective.loss(batch, &pass).unwrap();
     let mut sums = training::Gradients::default();
     sums.add(parameters, &parts.sum.backward().unwrap()).unwrap();
-    for store in pass.checkpoints.iter().flat_map(Checkpoints::take) {
+    for store in pass.checkpoints.iter().map(Checkpoints::take) {
         sums.add(parameters, &store).unwrap();
     }
     sums.scale(1.0 / parts.weight).unwrap();

@@ -302,9 +302,10 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         let (mut gradients, mut sums) = (Gradients::default(), Sums::default());
         for (number, examples) in micro_batches.iter().enumerate() {
             let batch = self.trainer.train.batch(examples)?;
-            let checkpoints = self.options().gradient_checkpointing.then(Checkpoints::default);
+            let sections = Checkpoints::of(self.optimiser.parameters().iter().map(|(_, variable)| variable.id()));
+            let checkpoints = self.options().gradient_checkpointing.then(|| sections.clone());
             let dropout = DropoutPass { seed: self.options().seed, pass: self.state.passes };
-            let pass = Pass::training(dropout, checkpoints);
+            let pass = Pass { sections, ..Pass::training(dropout, checkpoints) };
             let parts = self.trainer.objective.loss(&batch, &pass)?;
             let sum = f64::from(parts.sum.to_scalar::<f32>()?);
             self.check_finite("loss", sum / parts.weight, number + 1, micro_batches)?;
@@ -315,9 +316,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             };
             let parameters = self.optimiser.parameters();
             gradients.add(parameters, &scaled.backward()?)?;
-            for store in pass.checkpoints.iter().chain([&pass.sections]).flat_map(Checkpoints::take) {
-                gradients.add(parameters, &store)?;
-            }
+            gradients.add(parameters, &pass.sections.take())?;
             self.state.passes += 1;
         }
         Ok((gradients, sums))

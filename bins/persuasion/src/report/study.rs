@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hyper_search::{Snapshot, Trial, TrialState};
+use hyper_search::{ImportanceOptions, Snapshot, Trial, TrialState, importance};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -187,7 +187,11 @@ fn best(study: &StudyFiles) -> String {
 fn figures(study: &StudyFiles) -> String {
     let Some(snapshot) = &study.snapshot else { return String::new() };
     let history = snapshot.history();
-    let figures = [history.history_figure(VALUE), history.parallel_figure(VALUE), history.slice_figure(VALUE)];
+    let mut figures = vec![history.history_figure(VALUE), history.parallel_figure(VALUE), history.slice_figure(VALUE)];
+    // Of fewer than two complete trials nothing can be told.
+    if let Ok(shares) = importance(&history, &ImportanceOptions::default()) {
+        figures.push(history.importance_figure(&shares));
+    }
     let pictures: String = figures.iter().map(in_both_themes).collect();
     format!("<div class=\"charts wide\">{pictures}</div>")
 }

@@ -14,6 +14,7 @@ use persuasion::report::{RunFiles, SampleRows, StudyFiles, run_page, study_page,
 use serde::Serialize;
 use training::{Control, End};
 
+use self::corpus::Fault;
 use self::judged::{Stage, Worth, judge};
 use super::train::{Workbench, fit};
 use crate::arguments::{Arguments, Command};
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let scratch = tempfile::tempdir().map_err(Failure::work)?;
     let folder = options.out.as_deref().unwrap_or(scratch.path());
     let pairs = folder.join("pairs");
-    corpus::write(&pairs, options.pairs, options.held_out)?;
+    corpus::write(&pairs, Fault::Unhelpful, options.pairs, options.held_out)?;
     let mut trained = Vec::new();
     for seed in 1..=options.seeds {
         let Some(stages) = trainings(&folder.join(format!("seed-{seed}")), &pairs, seed)? else {
@@ -64,7 +65,11 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     }
     let search = match options.trials {
         0 => None,
-        trials => search(folder, &pairs, trials)?,
+        trials => {
+            let harder = folder.join("harder-pairs");
+            corpus::write(&harder, Fault::OffTopic, options.pairs, options.held_out)?;
+            search(folder, &harder, trials)?
+        }
     };
     if interrupt::was_asked() {
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
