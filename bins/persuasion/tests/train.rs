@@ -234,6 +234,24 @@ fn a_search_goes_on_and_names_its_best_trial() {
     assert!(other.contains("`betta`: is no parameter"), "{other}");
 }
 
+/// A rate at which nothing is learned lags behind one at which something is, from the first evaluation on.
+#[test]
+fn a_trial_that_lags_behind_is_given_up() {
+    let place = Place::new();
+    std::fs::write(place.path("space.toml"), "learning_rate = { choices = [2e-3, 1e-9] }\n").unwrap();
+    let words = ["--study", "study", "--space", "space.toml", "--sampler", "grid", "--metric", "loss", "--epochs", "3"];
+    let more = ["--pruner-startup", "1", "--trials", "3", "--format", "json"];
+    let told = said(&place.run("search", &[&words[..], &more].concat()));
+    let results: Value = serde_json::from_str(&told).unwrap();
+    let trials = results["all_trials"].as_array().unwrap();
+    let pruned: Vec<&Value> = trials.iter().filter(|trial| trial["state"] == "pruned").collect();
+    let [pruned] = pruned.as_slice() else { panic!("{told}") };
+    assert_eq!(pruned["params"]["learning_rate"], 1e-9);
+    let events = rows(&place.path(&format!("study/trials/{:04}/events.jsonl", pruned["number"].as_u64().unwrap())));
+    let evaluated = events.iter().filter(|event| event["data"]["eval_loss"].is_number());
+    assert_eq!(evaluated.map(|event| event["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 3]);
+}
+
 /// A search whose process is killed in a trial goes on with that trial's checkpoint, and ends with what an uninterrupted one finds.
 #[test]
 fn a_killed_search_goes_on_to_the_same_trials() {

@@ -139,6 +139,29 @@ proptest! {
     }
 }
 
+/// Pruning a trial rests on it: what is seen in an evaluation ends the run there.
+#[test]
+fn an_evaluation_may_end_a_run() {
+    let (llama, adapters, parameters) = adapted(0.0);
+    let objective = SftObjective::new(llama, Some(adapters));
+    let options = TrainerOptions { evaluate_every: 4, ..options() };
+    let (train, held_out) = (SftDataset::new(examples(23)), SftDataset::new(examples(31).split_off(23)));
+    let trainer = Trainer {
+        objective: &objective,
+        train: &train,
+        evaluation: vec![("dev".into(), &held_out)],
+        options: &options,
+    };
+    for stop_at in [0, 8] {
+        let summary = trainer.run(&parameters, None, false, &mut |event| match event {
+            TrainEvent::Evaluation(evaluation) if evaluation.step == stop_at => Ok(Control::Stop),
+            _ => Ok(Control::Continue),
+        });
+        let summary = summary.unwrap();
+        assert_eq!((summary.end, summary.steps), (End::Stopped, stop_at));
+    }
+}
+
 #[test]
 fn a_run_of_all_weights_resumes_too() {
     let scratch = tempfile::tempdir().unwrap();

@@ -7,13 +7,20 @@ use crate::TrainingError;
 /// Sees every event, and says whether the run shall go on.
 pub type Observer<'a> = &'a mut dyn FnMut(&TrainEvent) -> Result<Control, TrainingError>;
 
-/// Whether a run goes on. Asked after each step; elsewhere the answer does not count.
+/// Whether a run goes on. The answers to its start, to steps and to evaluations count, others do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
     /// Go on.
     Continue,
     /// Write a checkpoint and end.
     Stop,
+}
+
+impl Control {
+    /// Goes on if both do.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Continue { other } else { self }
+    }
 }
 
 /// Something happened.

@@ -173,7 +173,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         let mut control = (self.observer)(&started)?;
         // A run that was interrupted after this evaluation has its result already.
         if self.state.step == 0 && self.state.best.is_none() && self.options().evaluate_first {
-            self.evaluate()?;
+            control = control.and(self.evaluate()?);
         }
         let (mut last_loss, mut evaluated_at) = (None, None);
         let end = loop {
@@ -185,7 +185,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             (loss, control) = self.step(&micro_batches)?;
             last_loss = Some(loss);
             if self.is_due(self.options().evaluate_every) {
-                self.evaluate()?;
+                control = control.and(self.evaluate()?);
                 evaluated_at = Some(self.state.step);
             }
             if self.is_due(self.options().save_every) {
@@ -346,7 +346,8 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         }
     }
 
-    fn evaluate(&mut self) -> Result<(), TrainingError> {
+    fn evaluate(&mut self) -> Result<Control, TrainingError> {
+        let mut control = Control::Continue;
         for (number, (name, set)) in self.trainer.evaluation.iter().enumerate() {
             let scores = self.trainer.evaluate(set)?;
             if !scores.loss.is_finite() {
@@ -361,13 +362,14 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             let is_best = number == 0 && self.is_best(&scores)?;
             let SetScores { loss, metrics } = scores;
             let (step, epoch, set) = (self.state.step, self.epoch(), name.clone());
-            (self.observer)(&TrainEvent::Evaluation(Evaluation { step, epoch, set, loss, is_best, metrics }))?;
+            let event = TrainEvent::Evaluation(Evaluation { step, epoch, set, loss, is_best, metrics });
+            control = control.and((self.observer)(&event)?);
         }
         // The state to come back to includes that this evaluation was the best.
         if self.state.best.is_some_and(|best| best.step == self.state.step) {
             self.save()?;
         }
-        Ok(())
+        Ok(control)
     }
 
     /// Notes whether the deciding set was never as good as now.

@@ -1,25 +1,49 @@
-//! Pairs out of built-in dialogues: the supporter's own reply, and one that helps nobody or speaks of something else.
+//! Pairs out of built-in dialogues: which of two replies is the better one.
 
 use std::path::Path;
 
 use command_line::Failure;
 use demo_corpus::{DemoDialogue, Generator, SEED, Split};
 use dpo::{PairText, PreferencePair, write_pairs};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Dialogues beyond those that the demonstration model has learned from, as far as numbers go.
 const FIRST_DIALOGUE: u64 = 1 << 30;
 
-/// What is wrong with the worse reply.
+/// Which replies are preferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// It supports nobody. The reply alone tells.
-    Unhelpful,
-    /// It was said in a dialogue about another problem. Only the dialogue tells: there, it is the better one.
-    OffTopic,
+pub(super) enum Preferred {
+    /// The supporter's own before those that support nobody; these all sound alike.
+    Support,
+    /// Those that try to understand before those that advise. Both support, and in [`DISAGREEMENT`] of a hundred training pairs somebody saw it the other
+    /// way round: who learns too little or each pair by heart is found out on held-out pairs.
+    Understanding,
 }
 
+/// Training pairs of a hundred that are the wrong way round.
+const DISAGREEMENT: u32 = 20;
+
+/// Strategies of replies that try to understand.
+const UNDERSTANDING: [&str; 5] = [
+    "Reflective Statements",
+    "Clarification",
+    "Emotional Validation",
+    "Normalize Experiences",
+    "Avoid Judgment and Criticism",
+];
+/// Of those that advise.
+const ADVICE: [&str; 6] = [
+    "Suggest Options",
+    "Collaborative Planning",
+    "Provide Different Perspectives",
+    "Share Information",
+    "Promote Self-Care Practices",
+    "Stress Management",
+];
+
 /// Writes train.jsonl, validation.jsonl and test.jsonl; each dialogue is in one of them.
-pub(super) fn write(folder: &Path, fault: Fault, pairs: usize, held_out: usize) -> Result<(), Failure> {
+pub(super) fn write(folder: &Path, preferred: Preferred, pairs: usize, held_out: usize) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(Failure::at(folder))?;
     let generator = Generator::new(SEED).map_err(Failure::work)?;
     let parts = [
@@ -29,45 +53,42 @@ pub(super) fn write(folder: &Path, fault: Fault, pairs: usize, held_out: usize) 
     ];
     for (name, split, first, count) in parts {
         let dialogues = (first..).map(|number| generator.conversation(split.index(number)));
-        let pairs: Vec<PreferencePair> = match fault {
-            Fault::Unhelpful => dialogues.flat_map(|dialogue| pairs_of(&dialogue, None)).take(count).collect(),
-            Fault::OffTopic => beside_others(dialogues)
-                .flat_map(|(dialogue, other)| pairs_of(&dialogue, Some(&other)))
-                .take(count)
-                .collect(),
-        };
+        let mut pairs: Vec<PreferencePair> =
+            dialogues.flat_map(|dialogue| pairs_of(&dialogue, preferred)).take(count).collect();
+        if split == Split::Train && preferred == Preferred::Understanding {
+            disagree(&mut pairs);
+        }
         write_pairs(&folder.join(format!("{name}.jsonl")), &pairs)?;
     }
     Ok(())
 }
 
-/// Dialogues two by two, about different problems; each is the other's other.
-fn beside_others(mut dialogues: impl Iterator<Item = DemoDialogue>) -> impl Iterator<Item = (DemoDialogue, DemoDialogue)> {
-    let two = std::iter::from_fn(move || {
-        let one = dialogues.next()?;
-        let problem = one.conversation.problem_type.clone();
-        let other = dialogues.find(|other| other.conversation.problem_type != problem)?;
-        Some([(one.clone(), other.clone()), (other, one)])
-    });
-    two.flatten()
+fn disagree(pairs: &mut [PreferencePair]) {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    for pair in pairs.iter_mut().filter(|_| rng.random_ratio(DISAGREEMENT, 100)) {
+        std::mem::swap(&mut pair.chosen, &mut pair.rejected);
+    }
 }
 
-/// A pair for each turn; the worse reply is the dialogue's own or, where there is one, the other dialogue's at the same turn.
-fn pairs_of(dialogue: &DemoDialogue, other: Option<&DemoDialogue>) -> Vec<PreferencePair> {
+/// A pair for each of the supporter's turns.
+fn pairs_of(dialogue: &DemoDialogue, preferred: Preferred) -> Vec<PreferencePair> {
     let group = format!("dialogue-{}", dialogue.index());
-    let others: Option<Vec<String>> = other.map(|other| other.pairs().into_iter().map(|pair| pair.chosen).collect());
     let turns = dialogue.pairs().into_iter().enumerate();
     turns
-        .filter_map(|(turn, pair)| {
-            let rejected = match &others {
-                None => pair.rejected,
-                Some(replies) => replies.get(turn)?.clone(),
+        .filter_map(|(turn, own)| {
+            let (chosen, rejected) = match preferred {
+                Preferred::Support => (own.chosen, own.rejected),
+                Preferred::Understanding => {
+                    let place = dialogue.index() as usize + turn;
+                    let reply = |of: &[&str], place: usize| dialogue.reply(turn, of[place % of.len()], 1);
+                    (reply(&UNDERSTANDING, place)?, reply(&ADVICE, place / UNDERSTANDING.len())?)
+                }
             };
             Some(PreferencePair {
                 id: format!("{group}-{turn}"),
                 group: group.clone(),
-                prompt: PairText::Plain(format!("{}\nSupporter:", pair.prompt)),
-                chosen: pair.chosen,
+                prompt: PairText::Plain(format!("{}\nSupporter:", own.prompt)),
+                chosen,
                 rejected,
                 other: serde_json::Map::new(),
             })

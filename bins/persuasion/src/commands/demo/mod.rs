@@ -14,8 +14,9 @@ use persuasion::report::{RunFiles, SampleRows, StudyFiles, run_page, study_page,
 use serde::Serialize;
 use training::{Control, End};
 
-use self::corpus::Fault;
+use self::corpus::Preferred;
 use self::judged::{Stage, Worth, judge};
+use super::search::{self, SearchOutcome};
 use super::train::{Workbench, fit};
 use crate::arguments::{Arguments, Command};
 use crate::demo_arguments::Demo;
@@ -30,7 +31,7 @@ const PFT: &str =
 /// Which of them are better.
 const DPO: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --generate 4";
 /// Short runs for the search.
-const TRIAL: &str = "--epochs 1 --learning-rate 1e-5 --micro-batch 4 --accumulate 2 --beta 0.1 --limit 32 --val-limit 32 --evaluate-every 2 \
+const TRIAL: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 1 --beta 0.1 --limit 128 --val-limit 60 --evaluate-every 8 \
                      --generate 0 --sample-table off";
 
 /// What a seed gave.
@@ -44,8 +45,8 @@ struct Trained {
 #[derive(Serialize)]
 struct Found {
     trained: Vec<Trained>,
-    /// Best reward accuracy of the search on validation pairs.
-    search: Option<f64>,
+    /// Reward accuracies of the search on validation pairs.
+    search: Option<SearchOutcome>,
     seconds: f64,
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let scratch = tempfile::tempdir().map_err(Failure::work)?;
     let folder = options.out.as_deref().unwrap_or(scratch.path());
     let pairs = folder.join("pairs");
-    corpus::write(&pairs, Fault::Unhelpful, options.pairs, options.held_out)?;
+    corpus::write(&pairs, Preferred::Support, options.pairs, options.held_out)?;
     let mut trained = Vec::new();
     for seed in 1..=options.seeds {
         let Some(stages) = trainings(&folder.join(format!("seed-{seed}")), &pairs, seed)? else {
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
         0 => None,
         trials => {
             let harder = folder.join("harder-pairs");
-            corpus::write(&harder, Fault::OffTopic, options.pairs, options.held_out)?;
+            corpus::write(&harder, Preferred::Understanding, options.pairs, options.held_out)?;
             search(folder, &harder, trials)?
         }
     };
@@ -118,8 +119,8 @@ fn setup(pairs: &Path, own: &str, more: &[String]) -> Result<Setup, Failure> {
     }
 }
 
-/// A search over short runs of DPO; its best reward accuracy.
-fn search(folder: &Path, pairs: &Path, trials: u64) -> Result<Option<f64>, Failure> {
+/// A search over short runs of DPO.
+fn search(folder: &Path, pairs: &Path, trials: u64) -> Result<Option<SearchOutcome>, Failure> {
     let (study, space) = (folder.join("study"), folder.join("space.toml"));
     std::fs::write(&space, space::SPACE).map_err(Failure::at(&space))?;
     let paths = [("--data", pairs), ("--study", study.as_path()), ("--space", space.as_path())];
@@ -130,12 +131,12 @@ fn search(folder: &Path, pairs: &Path, trials: u64) -> Result<Option<f64>, Failu
     let Command::Search(options) = Arguments::try_parse_from(words).map_err(Failure::Clap)?.command else {
         return Err(Failure::work("the demonstration's command line searches nothing"));
     };
-    let results = super::search::search(&options)?;
+    let results = search::search(&options)?;
     if interrupt::was_asked() {
         return Ok(None);
     }
     write_page(&study.join("report.html"), &study_page(&StudyFiles::read(&study)?))?;
-    Ok(results.best_value())
+    Ok(results.outcome())
 }
 
 fn print(found: &Found, options: &Demo) {
@@ -153,8 +154,12 @@ fn print(found: &Found, options: &Demo) {
             );
         }
     }
-    if let Some(best) = found.search {
-        println!("search             best reward accuracy of {} trials on validation pairs: {best:.3}", options.trials);
+    if let Some(SearchOutcome { best, complete, pruned }) = &found.search {
+        let worst = complete.iter().copied().fold(f64::INFINITY, f64::min);
+        println!(
+            "search             reward accuracy on harder pairs: {worst:.3} to {best:.3} in {} complete trials; {pruned} pruned",
+            complete.len()
+        );
     }
     println!("time               {:.0} s", found.seconds);
     if let Some(out) = &options.out {

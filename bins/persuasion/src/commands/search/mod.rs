@@ -14,6 +14,7 @@ use hyper_search::{
 use training::{Control, End, Evaluation, RunDir, Selection, TrainingError};
 
 use self::results::Results;
+pub(crate) use self::results::SearchOutcome;
 use self::space::Space;
 use super::train::{Workbench, fit};
 use crate::search_arguments::{PrunerName, SamplerName, Search};

@@ -28,10 +28,26 @@ struct Row {
     attributes: Map<String, Value>,
 }
 
-impl Results {
+/// What a search found, in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SearchOutcome {
     /// The best trial's value.
-    pub(crate) fn best_value(&self) -> Option<f64> {
-        self.best_trial.as_ref()?.value
+    pub(crate) best: f64,
+    /// The values of all complete trials, by number.
+    pub(crate) complete: Vec<f64>,
+    /// Trials that were given up.
+    pub(crate) pruned: usize,
+}
+
+impl Results {
+    /// The results in numbers; `None` if no trial is complete.
+    pub(crate) fn outcome(&self) -> Option<SearchOutcome> {
+        let of = |state| self.all_trials.iter().filter(move |row| row.state == state_name(state));
+        Some(SearchOutcome {
+            best: self.best_trial.as_ref()?.value?,
+            complete: of(TrialState::Complete).filter_map(|row| row.value).collect(),
+            pruned: of(TrialState::Pruned).count(),
+        })
     }
 }
 
