@@ -304,6 +304,8 @@ impl Loop {
             accumulate: self.accumulate,
             evaluation_batch: self.evaluation_batch,
             evaluate_first: true,
+            // Losses of preferences differ by orders from pair to pair: a lucky one is no measure for the others.
+            divergence_factor: if method == Method::Dpo { 0.0 } else { TrainerOptions::default().divergence_factor },
             learning_rate: self.learning_rate,
             schedule: self.schedule,
             warmup: self.warmup,

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use golden_files::root;
+use hyper_search::Snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -202,7 +203,7 @@ fn bad_input_is_told_before_anything_is_trained() {
 fn a_dry_run_tells_steps_and_memory_and_writes_nothing() {
     let place = Place::new();
     let told = said(&place.run("train", &["--out", "run", "--dry-run"]));
-    for line in ["optimiser steps     18", "trained parameters", "base model", "activations"] {
+    for line in ["optimiser steps     18", "trained parameters", "base model", "activations", "replies"] {
         assert!(told.contains(line), "{line} in\n{told}");
     }
     assert!(!place.path("run").exists());
@@ -249,7 +250,7 @@ fn a_trial_that_lags_behind_is_given_up() {
     assert_eq!(pruned["params"]["learning_rate"], 1e-9);
     let events = rows(&place.path(&format!("study/trials/{:04}/events.jsonl", pruned["number"].as_u64().unwrap())));
     let evaluated = events.iter().filter(|event| event["data"]["eval_loss"].is_number());
-    assert_eq!(evaluated.map(|event| event["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 3]);
+    assert_eq!(evaluated.map(|event| event["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 6]);
 }
 
 /// A search whose process is killed in a trial goes on with that trial's checkpoint, and ends with what an uninterrupted one finds.
@@ -260,21 +261,41 @@ fn a_killed_search_goes_on_to_the_same_trials() {
         ["--space", "space.toml", "--epochs", "3", "--startup-trials", "2", "--trials", "3", "--format", "json"];
     std::fs::write(place.path("space.toml"), "learning_rate = { low = 1e-4, high = 1e-2, log = true }\n").unwrap();
     let study = |name: &'static str| words.into_iter().chain(["--study", name]).collect::<Vec<_>>();
-    let values = |told: &str| -> Vec<(Value, Value)> {
-        let results: Value = serde_json::from_str(told).unwrap();
-        let rows = results["all_trials"].as_array().unwrap().clone();
-        let complete = rows.iter().filter(|row| row["state"] == "complete");
-        complete.map(|row| (row["params"].clone(), row["value"].clone())).collect()
+    let outcomes = |name: &'static str| {
+        said(&place.run("search", &study(name)));
+        let snapshot = Snapshot::read(place.path(name)).unwrap();
+        let complete: Vec<_> = snapshot.history().complete().cloned().collect();
+        complete.into_iter().map(|trial| (trial.external_parameters(), trial.value, trial.reports)).collect::<Vec<_>>()
     };
-    let whole = values(&said(&place.run("search", &study("whole"))));
+    let whole = outcomes("whole");
     let mut child =
         place.command("search", &study("killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("a checkpoint of the second trial", &mut child, || {
-        std::fs::read_dir(place.path("killed/trials/0001/checkpoints")).is_ok_and(|folders| folders.count() > 0)
+    wait_for("two evaluations of the second trial", &mut child, || {
+        let journal = std::fs::read_to_string(place.path("killed/journal.jsonl")).unwrap_or_default();
+        journal.lines().filter(|line| line.contains("\"report\",\"trial\":1,")).count() == 2
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    let resumed = values(&said(&place.run("search", &study("killed"))));
-    let firsts = |trials: &[(Value, Value)]| trials.iter().take(2).cloned().collect::<Vec<_>>();
-    assert_eq!((resumed.len(), firsts(&resumed)), (3, firsts(&whole)));
+    let resumed = outcomes("killed");
+    assert_eq!((resumed.len(), &resumed[..2]), (3, &whole[..2]));
+}
+
+/// Values of different objectives, metrics or data stand in no common order.
+#[test]
+fn a_study_keeps_to_what_it_was_begun_with() {
+    let place = Place::new();
+    std::fs::write(place.path("space.toml"), "learning_rate = { low = 1e-4, high = 1e-2, log = true }\n").unwrap();
+    let words = ["--study", "study", "--space", "space.toml", "--epochs", "1", "--trials", "1"];
+    said(&place.run("search", &words));
+    for other in [["--loss", "ipo"], ["--metric", "rewards/margins"], ["--limit", "12"]] {
+        let told = complaint(&place.run("search", &[&words[..], &other].concat()));
+        assert!(told.contains("settings.toml: the run was begun with other settings"), "{told}");
+    }
+    std::fs::write(place.path("space.toml"), "rank = { choices = [4, 8] }\n").unwrap();
+    let run = ["--init-adapter", "study/trials/0000", "--study", "other", "--space", "space.toml"];
+    assert!(complaint(&place.run("search", &run)).contains("`rank` can't be searched"));
+    let failing = ["--study", "failing", "--metric", "nonsense", "--epochs", "1", "--trials", "1"];
+    let output = place.run("search", &failing);
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), complaint(&output));
+    assert!(told.contains("has no `nonsense`") && told.contains("no trial is complete"), "{told}");
 }

@@ -48,5 +48,5 @@ pub use model_options::{Machine, ModelOptions, Runtime};
 pub use program::{Common, Format, at_least_one, run_program};
 pub use progress::Progress;
 pub use recorder::Recorder;
-pub use run_folder::{Outcome, open_run};
+pub use run_folder::{Outcome, check_settings, open_run};
 pub use server::{Key, Server};

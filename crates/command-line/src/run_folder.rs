@@ -20,13 +20,22 @@ pub fn open_run(out: &Path, resume: bool, settings: &impl Serialize) -> Result<R
         return Ok(run);
     }
     let run = RunDir::open(out)?;
-    let old = std::fs::read_to_string(run.config_file()).map_err(Failure::work)?;
+    check_settings(&run.config_file(), &new)?;
+    Ok(run)
+}
+
+/// Whether a file that was written at the beginning holds these settings.
+///
+/// # Errors
+/// It can't be read, or the settings are others.
+pub fn check_settings(file: &Path, new: &str) -> Result<(), Failure> {
+    let old = std::fs::read_to_string(file).map_err(Failure::at(file))?;
     match old.lines().zip(new.lines()).find(|(old, new)| old != new) {
         Some((old, new)) => Err(Failure::wrong_use(format!(
             "{}: the run was begun with other settings (`{old}`, now `{new}`): resume with the same ones",
-            run.config_file().display()
+            file.display()
         ))),
-        None => Ok(run),
+        None => Ok(()),
     }
 }
 

@@ -242,7 +242,7 @@ impl Ledger {
         let Some(trial) = self.trial(number).filter(|_| retry) else { return };
         let mut fixed = trial.system_attributes.get(FIXED).and_then(Value::as_object).cloned().unwrap_or_default();
         fixed.extend(trial.external_parameters());
-        let attributes = trial.attributes.clone();
+        let (attributes, reports) = (trial.attributes.clone(), trial.reports.clone());
         let first = trial.system_attributes.get(RETRY_OF).cloned().unwrap_or_else(|| number.into());
         let jointly = trial.system_attributes.get(JOINTLY).cloned();
         let retries = trial.retries() + 1;
@@ -250,6 +250,8 @@ impl Ledger {
         self.superseded += 1;
         self.change(again, |trial| {
             trial.attributes = attributes;
+            // Who goes on from a checkpoint does not tell again what was told before it.
+            trial.reports = reports;
             trial.system_attributes.insert(RETRY_OF.into(), first);
             trial.system_attributes.insert(RETRIES.into(), retries.into());
             trial.system_attributes.extend(jointly.map(|values| (String::from(JOINTLY), values)));

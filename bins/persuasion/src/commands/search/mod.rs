@@ -3,22 +3,26 @@
 mod results;
 mod space;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, interrupt, print_json};
+use command_line::{Failure, Format, check_settings, interrupt, print_json};
 use hyper_search::{
     ActiveTrial, Generator, GridAxis, GridSampler, Hyperband, Outcome, Percentile, RandomSampler, Sampler, SearchError,
     Study, StudyOptions, SuccessiveHalving, TpeOptions, TpeSampler,
 };
+use serde::Serialize;
 use training::{Control, End, Evaluation, RunDir, Selection, TrainingError};
 
 use self::results::Results;
 pub(crate) use self::results::SearchOutcome;
 use self::space::Space;
-use super::train::{Workbench, fit};
+use super::train::{Settings, Workbench, fit};
 use crate::search_arguments::{PrunerName, SamplerName, Search};
 
+/// File of a study with the settings that all trials share.
+const EXPERIMENT_FILE: &str = "settings.toml";
 /// Folder of the trials' runs in a study.
 const TRIALS_FOLDER: &str = "trials";
 
@@ -28,15 +32,21 @@ pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure>
         Format::Json => print_json(&results)?,
         Format::Text => results::print(&results, Goal::of(options).name()),
     }
-    Ok(if interrupt::was_asked() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    match results.outcome() {
+        _ if interrupt::was_asked() => Ok(ExitCode::from(interrupt::EXIT_CODE)),
+        None => Err(Failure::work("no trial is complete")),
+        Some(_) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Searches until the study has its trials, or until it is interrupted.
 pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     let space = Space::read(options.space.as_deref(), options.setup.method)?;
+    space.check(&options.setup)?;
     let mut bench = Workbench::open(&options.setup)?;
     let goal = Goal::of(options);
     let study = Study::open_or_create(&options.study, study_options(options, &space, &goal)?)?;
+    same_experiment(&options.study, &Experiment { metric: goal.name(), settings: bench.settings(&options.setup)? })?;
     interrupt::listen();
     study.enqueue(space.preset(&options.setup))?;
     let bench = &mut bench;
@@ -47,6 +57,31 @@ pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
         run_trial(trial, bench, options, &space, &goal).map_err(|failure| failure.message())
     })?;
     results::write(&study, &options.study)
+}
+
+/// What all trials of a study have in common.
+#[derive(Serialize)]
+struct Experiment<'a> {
+    metric: &'a str,
+    settings: Settings,
+}
+
+/// Trials can be compared only if they differ in nothing but what is searched: who joins a study must have begun with its settings.
+fn same_experiment(study: &Path, experiment: &Experiment<'_>) -> Result<(), Failure> {
+    let text = toml::to_string_pretty(experiment).map_err(Failure::work)?;
+    let path = study.join(EXPERIMENT_FILE);
+    if !path.is_file() {
+        // Several processes may begin at once: the first whose whole file is there has the say.
+        let own = study.join(format!("{EXPERIMENT_FILE}.{}.unfinished", std::process::id()));
+        std::fs::write(&own, &text).map_err(Failure::at(&own))?;
+        let linked = std::fs::hard_link(&own, &path);
+        std::fs::remove_file(&own).map_err(Failure::at(&own))?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Failure::at(&path)(error)),
+            _ => {}
+        }
+    }
+    check_settings(&path, &text)
 }
 
 /// What is searched for.

@@ -24,6 +24,9 @@ struct Row {
     params: Map<String, Value>,
     wandb_run_id: Option<String>,
     state: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     attributes: Map<String, Value>,
 }
@@ -63,6 +66,7 @@ impl From<&Trial> for Row {
             params: trial.parameters.iter().filter_map(value).collect(),
             wandb_run_id: None,
             state: state_name(trial.state),
+            reason: trial.failure().map(str::to_owned),
             attributes: trial.attributes.clone(),
         }
     }
@@ -106,5 +110,8 @@ pub(super) fn print(results: &Results, metric: &str) {
         };
         let parameters: Vec<String> = row.params.iter().map(shown).collect();
         println!("{mark}{:>4}  {:<9} {value:>12}  {}", row.number, row.state, parameters.join(", "));
+        if let Some(reason) = &row.reason {
+            println!("{:7}{reason}", "");
+        }
     }
 }

@@ -70,6 +70,19 @@ impl Space {
         Ok(Self { axes })
     }
 
+    /// Whether all of it can be searched with this setup.
+    pub(super) fn check(&self, setup: &Setup) -> Result<(), Failure> {
+        let given = setup.reference.init_adapter.as_ref().or(setup.lora.from_adapter.as_ref());
+        let shape = self.axes.iter().find(|(name, _)| ["rank", "alpha", "dropout"].contains(&name.as_str()));
+        match (given, shape) {
+            (Some(folder), Some((name, _))) => Err(Failure::wrong_use(format!(
+                "`{name}` can't be searched: it is that of the adapter in {}, with which every trial begins",
+                folder.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn axes(&self) -> impl Iterator<Item = (&str, &Distribution)> {
         self.axes.iter().map(|(name, distribution)| (name.as_str(), distribution))
     }

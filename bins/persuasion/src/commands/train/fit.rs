@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use command_line::{Failure, Recorder, interrupt};
 use dpo::PreferenceObjective;
-use llm_runtime::{Engine, EngineOptions, GenerationOptions, Prompt};
+use llm_runtime::{Engine, EngineOptions, GenerationOptions, LlamaConfig, Prompt};
 use lora::SftObjective;
 use training::{Control, Dataset, Evaluation, Objective, RunDir, TrainEvent, TrainSummary, Trainer, TrainingError};
 
@@ -14,7 +14,7 @@ use super::{ADAPTER, ADAPTER_FOLDER, Workbench};
 use crate::replies::{finish_name, replies};
 use crate::train_arguments::{Method, SampleTable, Setup};
 
-/// Memory for keys and values of generated replies.
+/// Most bytes for keys and values of generated replies.
 const KEY_VALUE_MEMORY: u64 = 1 << 30;
 
 /// What became of a run.
@@ -179,9 +179,15 @@ impl<'a> Witness<'a> {
 
 /// The workbench's model at work; whatever adapter is switched on takes part.
 pub(crate) fn engine(bench: &Workbench) -> Result<Engine, Failure> {
-    let options = EngineOptions { kv_memory: KEY_VALUE_MEMORY, ..EngineOptions::default() };
     let loaded = &bench.loaded;
+    let options = EngineOptions { kv_memory: key_value_memory(loaded.llama.config()), ..EngineOptions::default() };
     Ok(Engine::sharing(loaded.llama.clone(), loaded.tokenizer.clone(), loaded.template.clone(), &options)?)
+}
+
+/// Bytes for keys and values of replies: what a full batch of the longest can take, within limits.
+pub(super) fn key_value_memory(config: &LlamaConfig) -> u64 {
+    let per_token = 2 * 4 * config.layers * config.key_value_heads * config.head_dim;
+    KEY_VALUE_MEMORY.min((EngineOptions::default().batch * config.context_length * per_token) as u64)
 }
 
 /// Places of the first pairs with prompts that differ.

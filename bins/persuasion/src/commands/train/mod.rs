@@ -21,7 +21,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     let mut bench = Workbench::open(&options.setup)?;
     let settings = bench.settings(&options.setup)?;
     if options.dry_run {
-        report::dry_run(&bench, &settings, format)?;
+        report::dry_run(&bench, &options.setup, &settings, format)?;
         return Ok(ExitCode::SUCCESS);
     }
     let run = open_run(&options.out, options.resume, &settings)?;

@@ -5,9 +5,10 @@ use llm_runtime::{LlamaConfig, format_bytes};
 use serde::Serialize;
 use training::RunDir;
 
+use super::fit::key_value_memory;
 use super::workbench::Settings;
 use super::{ADAPTER, ADAPTER_FOLDER, Fitted, Workbench};
-use crate::train_arguments::Method;
+use crate::train_arguments::{Method, Setup};
 
 /// Positions whose logits exist at a time in a checkpointed head.
 const HEAD_ROWS: usize = 256;
@@ -35,10 +36,12 @@ struct Memory {
     activations: u64,
     /// Logits and their gradient.
     logits: u64,
+    /// Keys and values of the replies that are generated at evaluations.
+    replies: u64,
     total: u64,
 }
 
-pub(crate) fn dry_run(bench: &Workbench, settings: &Settings, format: Format) -> Result<(), Failure> {
+pub(crate) fn dry_run(bench: &Workbench, setup: &Setup, settings: &Settings, format: Format) -> Result<(), Failure> {
     let adapters = &bench.adapters;
     adapters.add(ADAPTER, &settings.lora, settings.trainer.seed)?;
     let trained = adapters.parameters(ADAPTER)?.elements();
@@ -49,7 +52,7 @@ pub(crate) fn dry_run(bench: &Workbench, settings: &Settings, format: Format) ->
         longest: bench.train.counts.longest,
         steps: settings.trainer.total_steps(bench.examples(settings.method)),
         trained_parameters: trained,
-        memory: memory(bench, settings, trained),
+        memory: memory(bench, setup, settings, trained),
     };
     if format == Format::Json {
         return Ok(print_json(&answer)?);
@@ -59,18 +62,19 @@ pub(crate) fn dry_run(bench: &Workbench, settings: &Settings, format: Format) ->
     println!("longest             {} tokens, prompt and longer reply", answer.longest);
     println!("optimiser steps     {}", answer.steps);
     println!("trained parameters  {}", answer.trained_parameters);
-    let Memory { base, adapter, activations, logits, total } = answer.memory;
+    let Memory { base, adapter, activations, logits, replies, total } = answer.memory;
     println!("memory, about       {} in all", format_bytes(total));
     println!("  base model        {}", format_bytes(base));
     println!("  adapter, gradient and moments  {}", format_bytes(adapter));
     println!("  activations       {}", format_bytes(activations));
     println!("  logits            {}", format_bytes(logits));
+    println!("  replies           {}", format_bytes(replies));
     Ok(())
 }
 
 /// A layer keeps per token: the residual stream and norms (about 6 widths), queries, keys, values and attention (4), and the feed-forward layer's gate, up and
 /// product (3 of its width), in f32. With checkpointing only one layer's, and each layer's input.
-fn memory(bench: &Workbench, settings: &Settings, trained: usize) -> Memory {
+fn memory(bench: &Workbench, setup: &Setup, settings: &Settings, trained: usize) -> Memory {
     let config = bench.loaded.llama.config();
     let rows = kept_rows(bench, settings) as u64;
     let layer = (10 * config.hidden_size + 3 * config.intermediate_size) as u64;
@@ -81,7 +85,8 @@ fn memory(bench: &Workbench, settings: &Settings, trained: usize) -> Memory {
     let base = (parameters(config) as f64 * bytes_per_weight(&bench.loaded.identity().dtype)) as u64;
     let (adapter, activations) = (16 * trained as u64, 4 * rows * per_row);
     let logits = 2 * 4 * completion_rows * config.vocabulary_size as u64;
-    Memory { base, adapter, activations, logits, total: base + adapter + activations + logits }
+    let replies = if setup.outputs.generate > 0 { key_value_memory(config) } else { 0 };
+    Memory { base, adapter, activations, logits, replies, total: base + adapter + activations + logits + replies }
 }
 
 /// Tokens of the longest piece that is computed at once.

@@ -32,9 +32,12 @@ pub(crate) struct Settings {
     pub(crate) method: Method,
     pub(crate) model: String,
     model_sha256: String,
+    /// Type of the weights it was computed with.
+    weights: String,
     data: String,
     data_sha256: String,
     init_adapter: Option<String>,
+    from_adapter: Option<String>,
     reference_model: Option<String>,
     limit: Option<usize>,
     val_limit: Option<usize>,
@@ -60,7 +63,7 @@ pub(crate) struct Workbench {
     pub(crate) validation: Part,
     /// How long prompts and replies may be.
     pub(crate) encoding: EncodePairs,
-    reference_model: Option<Arc<Llama>>,
+    reference_model: Option<PretrainedModel>,
 }
 
 impl Workbench {
@@ -80,7 +83,7 @@ impl Workbench {
         let reference_model = match &setup.reference.reference_model {
             Some(model) => {
                 let build: llm_runtime::BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
-                Some(load_pretrained(model, &setup.options, NO_ENGINE, build)?.llama)
+                Some(load_pretrained(model, &setup.options, NO_ENGINE, build)?)
             }
             None => None,
         };
@@ -117,9 +120,11 @@ impl Workbench {
             method: setup.method,
             model: setup.model.clone(),
             model_sha256: self.loaded.identity().sha256,
+            weights: self.loaded.identity().dtype,
             data: setup.data.display().to_string(),
             data_sha256: sha256_of_files(&files)?,
             init_adapter: init_adapter.map(|folder| folder.display().to_string()),
+            from_adapter: setup.lora.from_adapter.as_ref().map(|folder| folder.display().to_string()),
             reference_model: setup.reference.reference_model.clone(),
             limit: setup.limit,
             val_limit: setup.val_limit,
@@ -148,7 +153,7 @@ impl Workbench {
     /// What it is held against.
     pub(crate) fn reference(&self) -> Result<Arc<dyn SequenceModel + Send + Sync>, Failure> {
         if let Some(model) = &self.reference_model {
-            return Ok(model.clone());
+            return Ok(model.llama.clone());
         }
         let is_adapted = self.adapters.names().iter().any(|name| name == REFERENCE_ADAPTER);
         let active: &[&str] = if is_adapted { &[REFERENCE_ADAPTER] } else { &[] };
@@ -188,10 +193,14 @@ impl Workbench {
     fn reference_identity(&self, setup: &Setup) -> Result<String, Failure> {
         let own = self.loaded.identity();
         let adapter = match &setup.reference.init_adapter {
-            Some(folder) => sha256_of_files(&[adapter_folder(folder).join(lora::WEIGHTS_FILE)])?,
+            Some(folder) => {
+                let folder = adapter_folder(folder);
+                sha256_of_files(&[lora::CONFIG_FILE, lora::WEIGHTS_FILE].map(|name| folder.join(name)))?
+            }
             None => String::new(),
         };
-        let other = setup.reference.reference_model.as_deref().unwrap_or_default();
+        let other = self.reference_model.as_ref().map(PretrainedModel::identity);
+        let other = other.map(|other| format!("{} {}", other.sha256, other.dtype)).unwrap_or_default();
         Ok(format!("{} {} {other} {adapter} {:?}", own.sha256, own.dtype, self.device().location()))
     }
 
