@@ -8,8 +8,8 @@ use command_line::at_least_one;
 /// Show what preferences teach, on built-in pairs and the built-in model, in minutes
 ///
 /// The demonstration model first learns all replies of built-in pairs, good and bad (pft); then DPO teaches it which are better, with that adapter as start and
-/// reference; then a short search varies the hyper-parameters of DPO. One table tells reward accuracy on held-out pairs and how many generated replies help nobody;
-/// RUN/report.html and STUDY/report.html show the runs.
+/// reference; then a search varies the hyper-parameters of DPO on harder pairs and gives up trials that lag behind. One table tells reward accuracy on held-out
+/// pairs and how many generated replies help nobody; RUN/report.html and STUDY/report.html show the runs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   persuasion demo
