@@ -63,6 +63,11 @@ impl Named {
         }
     }
 
+    /// The model that the run was held against, if it was not its own base.
+    pub(crate) fn reference_model(&self) -> Option<&str> {
+        self.run.as_ref()?.reference_model.as_deref()
+    }
+
     /// The file that is named, or this part of the run's data.
     pub(crate) fn data(&self, given: Option<&Path>, part: &str) -> Result<PathBuf, Failure> {
         match (given, &self.run) {
@@ -115,9 +120,6 @@ impl Subject {
             Some(folder) => sha256_of_files(&[adapter_folder(folder).join(lora::WEIGHTS_FILE)])?,
             None => String::new(),
         };
-        if let Some(other) = named.run.as_ref().and_then(|run| run.reference_model.as_ref()) {
-            tracing::warn!("the run was held against {other}; here its base model is what it is compared with");
-        }
         Ok(Self { loaded, wording, writing, adapter_sha256, adapters, limits, tuned, base })
     }
 

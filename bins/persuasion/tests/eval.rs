@@ -196,3 +196,22 @@ fn a_model_on_this_machine_judges_by_likelihood() {
         close(&Value::from(probabilities.iter().map(|value| value.as_f64().unwrap()).sum::<f64>()), 1.0);
     }
 }
+
+#[test]
+fn a_run_that_was_held_against_another_model_is_so_again() {
+    let place = Place::new();
+    let (data, run, other) = (trained().name("pairs"), place.name("run"), format!("{MODEL}/tiny-llama-q8_0.gguf"));
+    let limits = ["--template", "bare", "--max-length", "120", "--max-prompt-length", "60", "--generate", "0"];
+    let words =
+        ["train", "--model", MODEL, "--reference-model", &other, "--data", &data, "--out", &run, "--epochs", "1"];
+    told(&[&words[..], &limits].concat());
+    let validation = trained().name("pairs/validation.jsonl");
+    let found: Value =
+        serde_json::from_str(&told(&["eval", "--adapter", &run, "--data", &validation, "--format", "json"])).unwrap();
+    assert_eq!(found["reference_model"], other);
+    // The best evaluation's adapter was kept, whichever it was.
+    let events = rows(&place.path("run/events.jsonl"));
+    let margins: Vec<f64> = events.iter().filter_map(|event| event["data"]["eval_rewards/margins"].as_f64()).collect();
+    let margin = number(&found["reward_margin"], "mean");
+    assert!(margins.iter().any(|own| (own - margin).abs() < 1e-4) && margin != 0.0, "{margin} is none of {margins:?}");
+}

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use command_line::{Failure, Format, Progress, interrupt, must_be_local, print_json};
+use command_line::{Failure, Format, NO_ENGINE, Progress, interrupt, load_pretrained, must_be_local, print_json};
 use dpo::{
     EncodedPair, PairLogProbs, PairTokenLogProbs, Preference, PreferencePair, ReadPairs, ReferenceLogProbs,
     RunningMean, read_pairs,
 };
 use esc_metrics::interval::Resampling;
-use lora::AdaptedLlama;
+use llm_runtime::Llama;
 use serde::Serialize;
+use training::SequenceModel;
 
 use self::copying::Runs;
 use self::pairs::{PairEvaluation, PairNumbers, Tuned};
@@ -37,6 +38,9 @@ pub(crate) struct Evaluation {
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<String>,
+    /// What the run was held against, if that was another model; it stands where else the base does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
     /// Pairs that do not fit the limits.
@@ -64,6 +68,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     let mut evaluation = Evaluation {
         model: named.as_ref().map(|named| named.model.clone()),
         adapter: named.as_ref().and_then(|named| Some(named.adapter.as_ref()?.display().to_string())),
+        reference_model: named.as_ref().and_then(Named::reference_model).map(str::to_owned),
         data: None,
         left_out: 0,
         confidence: options.bootstrap.confidence,
@@ -207,9 +212,15 @@ fn on_model(
     evaluation.left_out = counts.left_out;
     let (places, encoded): (Vec<usize>, Vec<Arc<EncodedPair>>) = encoded.into_iter().unzip();
     let kept: Vec<&PreferencePair> = places.iter().map(|place| &pairs[*place]).collect();
-    let Some(base) = log_probs(subject.view(System::Base), &encoded, options.evaluation_batch, "base model")? else {
+    let reference = reference(options, named)?;
+    let held_against: &dyn SequenceModel = match &reference {
+        Some(model) => model.as_ref(),
+        None => subject.view(System::Base),
+    };
+    let Some(base) = log_probs(held_against, &encoded, options.evaluation_batch, "base model")? else {
         return Ok(None);
     };
+    drop(reference);
     let model = match subject.has_adapter() {
         true => match log_probs(subject.view(System::Model), &encoded, options.evaluation_batch, "with adapter")? {
             Some(model) => Some(model),
@@ -224,6 +235,13 @@ fn on_model(
     }
 }
 
+/// The other model that the run was held against, if there was one.
+fn reference(options: &Eval, named: &Named) -> Result<Option<Arc<Llama>>, Failure> {
+    let Some(model) = named.reference_model() else { return Ok(None) };
+    let build: llm_runtime::BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
+    Ok(Some(load_pretrained(model, &options.subject.runtime.model, NO_ENGINE, build)?.llama))
+}
+
 /// What the rewards are made of: as in the run.
 fn objective(options: &Eval, named: &Named) -> Result<Preference, Failure> {
     let of_run = named.run.as_ref().map(|run| run.objective.preference.clone());
@@ -235,7 +253,7 @@ fn objective(options: &Eval, named: &Named) -> Result<Preference, Failure> {
 
 /// Of all tokens of all pairs.
 fn log_probs(
-    model: &AdaptedLlama,
+    model: &dyn SequenceModel,
     pairs: &[Arc<EncodedPair>],
     batch: usize,
     what: &'static str,

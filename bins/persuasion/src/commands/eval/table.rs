@@ -16,7 +16,12 @@ const CELL: usize = 34;
 /// The whole evaluation.
 pub(super) fn table(evaluation: &Evaluation) -> String {
     let mut text = String::new();
-    let heads = [("model", &evaluation.model), ("adapter", &evaluation.adapter), ("data", &evaluation.data)];
+    let heads = [
+        ("model", &evaluation.model),
+        ("adapter", &evaluation.adapter),
+        ("base", &evaluation.reference_model),
+        ("data", &evaluation.data),
+    ];
     for (name, value) in heads {
         if let Some(value) = value {
             let _ = writeln!(text, "{name:<10} {value}");
