@@ -183,7 +183,7 @@ fn bad_input_is_told_before_anything_is_trained() {
         (&["--loss", "dpo2"], "dpo2"),
         (&["--template", "nowhere.txt"], "nowhere.txt"),
         (&["--max-length", "20", "--max-prompt-length", "30"], "completions need room"),
-        (&["--max-length", "12", "--max-prompt-length", "8"], "no pair that can be used"),
+        (&["--max-length", "12", "--max-prompt-length", "8"], "no pair can be used"),
         (&["--init-adapter", "nowhere"], "nowhere"),
         (&["--select", "rewards/accuracy", "--epochs", "1"], "rewards/accuracies"),
         (&["--epochs", "0"], "epochs"),

@@ -255,24 +255,33 @@ fn example(pair: &EncodedPair, reply: &[u32]) -> SftExample {
     SftExample { ids: pair.prompt.iter().chain(reply).copied().collect(), learned }
 }
 
+/// What became of a file's pairs; a warning where some are missing or begin elsewhere than written.
+fn tell(path: &Path, counts: &EncodeCounts) {
+    let EncodeCounts { pairs, boundary_moved, prompts_cut, completions_cut, left_out, .. } = counts;
+    if boundary_moved + left_out > 0 {
+        tracing::warn!(
+            "{}: {pairs} pairs; {left_out} others left out, of {boundary_moved} the tokenizer joins prompt and reply",
+            path.display()
+        );
+    }
+    if prompts_cut + completions_cut > 0 {
+        tracing::info!("{}: {prompts_cut} posts and {completions_cut} replies were cut", path.display());
+    }
+}
+
 impl Part {
     pub(crate) fn read(path: &Path, limit: Option<usize>, encoder: &PairEncoder<'_>) -> Result<Self, Failure> {
         let PairFile { mut pairs, .. } = read_pairs(path, &ReadPairs::default())?;
         pairs.truncate(limit.unwrap_or(usize::MAX));
         let (encoded, counts) = encoder.encode_all(&pairs)?;
         if encoded.is_empty() {
-            return Err(Failure::work(format!("{}: no pair that can be used among {}", path.display(), pairs.len())));
-        }
-        if counts.prompts_cut + counts.completions_cut + counts.left_out > 0 {
-            tracing::info!(
-                "{}: {} pairs; {} posts and {} replies were cut, {} pairs left out",
+            return Err(Failure::work(format!(
+                "{}: no pair can be used among {}: a reply has no token of its own, or the template alone is longer than --max-prompt-length",
                 path.display(),
-                counts.pairs,
-                counts.prompts_cut,
-                counts.completions_cut,
-                counts.left_out
-            );
+                pairs.len()
+            )));
         }
+        tell(path, &counts);
         let (places, encoded): (Vec<usize>, Vec<Arc<EncodedPair>>) = encoded.into_iter().unzip();
         let pairs = places.into_iter().map(|place| pairs[place].clone()).collect();
         Ok(Self { pairs, encoded: PairDataset::new(encoded), counts })
