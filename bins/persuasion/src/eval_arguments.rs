@@ -28,7 +28,7 @@ pub(crate) struct Eval {
     /// File of pairs [default: test.jsonl of the run's data]
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
-    /// Only the first so many pairs
+    /// Only so many pairs, always the same ones: they are drawn from the whole file and stay in its order
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// β of the rewards [default: the run's, else 0.1]

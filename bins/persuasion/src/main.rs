@@ -7,6 +7,7 @@ mod commands;
 mod demo_arguments;
 mod eval_arguments;
 mod generate_arguments;
+mod pair_draw;
 mod prepare_arguments;
 mod replies;
 mod report_arguments;

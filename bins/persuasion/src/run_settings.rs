@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use command_line::Failure;
+use command_line::{Failure, ModelOptions};
 use dpo::PreferenceOptions;
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ pub(crate) struct RunSettings {
     pub(crate) data: PathBuf,
     pub(crate) init_adapter: Option<PathBuf>,
     pub(crate) reference_model: Option<String>,
+    dtype: Option<String>,
+    quantize: Option<String>,
     pub(crate) writing: WritingSettings,
     pub(crate) objective: PreferenceOptions,
 }
@@ -43,5 +45,18 @@ impl RunSettings {
             ))
         })?;
         Ok(Some(Self { folder: folder.to_owned(), ..settings }))
+    }
+
+    /// Options of a model, with the types of weights that the run was trained with, where none are given.
+    ///
+    /// # Errors
+    /// The settings name types that do not exist.
+    pub(crate) fn weights_over(&self, given: &ModelOptions) -> Result<ModelOptions, Failure> {
+        let mut options = given.clone();
+        if given.dtype.is_none() && given.quantize.is_none() {
+            options.dtype = self.dtype.as_deref().map(str::parse).transpose().map_err(Failure::work)?;
+            options.quantize = self.quantize.as_deref().map(str::parse).transpose().map_err(Failure::work)?;
+        }
+        Ok(options)
     }
 }

@@ -50,9 +50,9 @@ pub(crate) struct Search {
     /// Which trials are given up
     #[arg(long, value_enum, default_value_t = PrunerName::Median, help_heading = "Search", value_name = "PRUNER")]
     pub(crate) pruner: PrunerName,
-    /// Complete trials before one is given up
-    #[arg(long, default_value_t = 3, help_heading = "Search", value_name = "N")]
-    pub(crate) pruner_startup: usize,
+    /// Complete trials before the median gives one up [default: 3]
+    #[arg(long, help_heading = "Search", value_name = "N")]
+    pub(crate) pruner_startup: Option<usize>,
     /// Try a trial whose process was lost so many times again, from its last checkpoint
     #[arg(long, default_value_t = 2, help_heading = "Search", value_name = "N")]
     pub(crate) retry: u64,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use command_line::{Failure, adapter_folder, load_pretrained};
+use command_line::{Failure, ModelOptions, adapter_folder, load_pretrained};
 use dpo::{PairEncoder, Wording};
 use llm_runtime::{Engine, EngineOptions, Llama, PretrainedModel, sha256_of_files};
 use lora::{AdaptedLlama, Adapters};
@@ -63,6 +63,14 @@ impl Named {
         }
     }
 
+    /// How the model is loaded: as its run did, where the options do not tell. Another model than the run's is what its options say.
+    pub(crate) fn model_options(&self, given: &ModelOptions) -> Result<ModelOptions, Failure> {
+        match &self.run {
+            Some(run) if run.model == self.model => run.weights_over(given),
+            _ => Ok(given.clone()),
+        }
+    }
+
     /// The model that the run was held against, if it was not its own base.
     pub(crate) fn reference_model(&self) -> Option<&str> {
         self.run.as_ref()?.reference_model.as_deref()
@@ -105,9 +113,10 @@ impl Subject {
             ..EngineOptions::default()
         };
         let adapters = Adapters::new();
-        let loaded = load_pretrained(&named.model, &runtime.model, limits, &|loader, config, device| {
-            Llama::load(&adapters.wrap(loader), config, device)
-        })?;
+        let loaded =
+            load_pretrained(&named.model, &named.model_options(&runtime.model)?, limits, &|loader, config, device| {
+                Llama::load(&adapters.wrap(loader), config, device)
+            })?;
         let writing = options.writing.over(named.run.as_ref().map(|run| &run.writing));
         let wording = wording(&writing.template, loaded.template.as_ref())?;
         let before = named.run.as_ref().and_then(|run| run.init_adapter.as_deref());

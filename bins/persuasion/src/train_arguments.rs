@@ -51,10 +51,10 @@ pub(crate) struct Setup {
     /// Folder with train.jsonl and validation.jsonl
     #[arg(long, default_value = "pairs", value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Only the first so many pairs to learn from
+    /// Learn from only so many pairs, always the same ones: they are drawn from the whole file and stay in its order
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Only the first so many pairs for validation
+    /// Validate on only so many pairs, drawn alike
     #[arg(long, value_parser = at_least_one(), value_name = "N")]
     pub(crate) val_limit: Option<usize>,
     #[command(flatten)]

@@ -215,3 +215,21 @@ fn a_run_that_was_held_against_another_model_is_so_again() {
     let margin = number(&found["reward_margin"], "mean");
     assert!(margins.iter().any(|own| (own - margin).abs() < 1e-4) && margin != 0.0, "{margin} is none of {margins:?}");
 }
+
+/// The adapter of a quantised base belongs to that base.
+#[test]
+fn a_run_on_a_quantised_model_is_evaluated_on_it() {
+    let place = Place::new();
+    let (data, run) = (trained().name("pairs"), place.name("run"));
+    let limits = ["--template", "bare", "--max-length", "120", "--max-prompt-length", "60", "--generate", "0"];
+    let words = ["train", "--model", MODEL, "--quantize", "q8_0", "--data", &data, "--out", &run, "--epochs", "1"];
+    told(&[&words[..], &limits].concat());
+    let validation = trained().name("pairs/validation.jsonl");
+    let evaluated = |more: &[&str]| {
+        let words = ["eval", "--adapter", &run, "--data", &validation, "--format", "json"];
+        told(&[&words[..], more].concat())
+    };
+    let own = evaluated(&[]);
+    assert_eq!(own, evaluated(&["--quantize", "q8_0"]));
+    assert_ne!(own, evaluated(&["--dtype", "f32"]));
+}

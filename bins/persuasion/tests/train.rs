@@ -89,13 +89,96 @@ fn a_run_leaves_an_adapter_its_records_and_its_tables() {
     let generations = rows(&run.join("outputs/generations.jsonl"));
     assert_eq!(generations.iter().map(|row| row["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 6, 12]);
     let events = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
-    for name in
-        ["rewards/margins", "logps/chosen", "perplexity_reference/rejected", "eval_rewards/accuracies", "eval_loss"]
-    {
+    for name in [
+        "rewards/margins",
+        "logps/chosen",
+        "perplexity_reference/rejected",
+        "eval_rewards/accuracies",
+        "eval_loss",
+        "eval_runtime",
+        "eval_samples_per_second",
+        "eval_steps_per_second",
+    ] {
         assert!(events.contains(&format!("\"{name}\"")), "{name}");
     }
+    assert!(!events.contains("nll_loss"));
     // The untrained adapter changes nothing: ln 2.
     assert!(events.contains("\"eval_loss\":0.693147"), "{events}");
+    // Resumed when it is over, it tells the same.
+    let again = said(&place.run("train", &["--out", "run", "--epochs", "2", "--format", "json", "--resume"]));
+    let again: Value = serde_json::from_str(&again).unwrap();
+    for known in ["metrics", "loss", "best", "tokens", "steps"] {
+        assert_eq!(again[known], told[known], "{known}");
+        assert!(!again[known].is_null(), "{known}");
+    }
+    assert_eq!((&again["tokens_per_second"], rows(&run.join("outputs/samples.jsonl")).len()), (&json!(0.0), 30));
+}
+
+/// The dashboard's two tables, in the W&B folder and in the events; the study's results name the run.
+#[test]
+fn a_tracked_run_records_its_tables_once() {
+    let place = Place::new();
+    let words = ["--out", "run", "--epochs", "1", "--rpo-alpha", "0.5", "--track", "wandb"];
+    said(&place.run("train", &words));
+    said(&place.run("train", &[&words[..], &["--resume"]].concat()));
+    let events = rows(&place.path("run/events.jsonl"));
+    let tables: Vec<&Value> =
+        events.iter().filter(|event| event["kind"] == "table").map(|event| &event["data"]).collect();
+    let [samples, generations] = tables[..] else { panic!("{} tables", tables.len()) };
+    assert_eq!(
+        (samples["name"].as_str(), generations["name"].as_str()),
+        (Some("sample_level_metrics_table_data"), Some("eval_sample_gen_txt_table_data"))
+    );
+    let cell = |table: &Value, column: &str, row: usize| {
+        let place = table["columns"].as_array().unwrap().iter().position(|name| name == column).unwrap();
+        table["rows"][row][place].clone()
+    };
+    assert_eq!((samples["rows"].as_array().unwrap().len(), generations["rows"].as_array().unwrap().len()), (20, 2));
+    assert_eq!(cell(samples, "prompt", 0), "Should plan 12 be kept?");
+    assert_eq!(cell(samples, "chosen", 0), "Keep plan 24, because it saves time.");
+    assert_eq!(cell(samples, "chosen_reward", 0), 0.0);
+    assert_eq!(cell(generations, "prompt", 1), "Should plan 12 be kept?");
+    let shown = events.iter().filter(|event| event["data"]["eval_nll_loss"].is_number()).count();
+    assert_eq!(shown, 2);
+    let runs =
+        std::fs::read_dir(place.path("run/wandb")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let [run] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!(std::fs::read_dir(run.join("files/media/table")).unwrap().count(), 2);
+
+    std::fs::write(place.path("space.toml"), "learning_rate = { low = 1e-4, high = 1e-2, log = true }\n").unwrap();
+    let search = [
+        "--study",
+        "study",
+        "--space",
+        "space.toml",
+        "--epochs",
+        "1",
+        "--trials",
+        "1",
+        "--track",
+        "wandb",
+        "--format",
+        "json",
+    ];
+    let told: Value = serde_json::from_str(&said(&place.run("search", &search))).unwrap();
+    assert_eq!(told["best_trial"]["wandb_run_id"].as_str().map(str::len), Some(8), "{told}");
+}
+
+#[test]
+fn a_validation_that_shares_prompts_with_the_training_is_told() {
+    let place = Place::new();
+    let warned = |out: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_persuasion"));
+        let model = root().join("fixtures/models/tiny-llama");
+        program.args(["train", "--dry-run", "--out", out, "--model"]).arg(model).arg("--data").arg(place.path("pairs"));
+        let output = program.output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr)
+            .contains("10 of 10 validation pairs are of a prompt or a group that is learned from")
+    };
+    assert!(!warned("run"));
+    place.write_part("validation", 4, 10);
+    assert!(warned("run"));
 }
 
 #[test]
@@ -206,7 +289,11 @@ fn a_dry_run_tells_steps_and_memory_and_writes_nothing() {
     for line in ["optimiser steps     18", "trained parameters", "base model", "activations", "replies"] {
         assert!(told.contains(line), "{line} in\n{told}");
     }
-    assert!(!place.path("run").exists());
+    let more = ["--reference-model", root().join("fixtures/models/tiny-llama").to_str().unwrap()].map(str::to_owned);
+    let more: Vec<&str> = more.iter().map(String::as_str).chain(["--reference-cache", "cache"]).collect();
+    let told = said(&place.run("train", &[&["--out", "run", "--dry-run"], &more[..]].concat()));
+    assert!(told.contains("reference model"), "{told}");
+    assert!(!place.path("run").exists() && !place.path("cache").exists());
 }
 
 #[test]
@@ -233,6 +320,8 @@ fn a_search_goes_on_and_names_its_best_trial() {
     std::fs::write(place.path("bad.toml"), "betta = { choices = [1] }\n").unwrap();
     let other = complaint(&place.run("search", &["--study", "study3", "--space", "bad.toml"]));
     assert!(other.contains("`betta`: is no parameter"), "{other}");
+    let other = complaint(&place.run("search", &["--study", "study4", "--pruner", "halving", "--pruner-startup", "2"]));
+    assert!(other.contains("--pruner median only"), "{other}");
 }
 
 /// A rate at which nothing is learned lags behind one at which something is, from the first evaluation on.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
-    At, EventLog, Start, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events, training_curve_svg,
-    truncate_after,
+    At, Entry, Event, EventLog, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events,
+    training_curve_svg, truncate_after,
 };
 use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
 
@@ -20,13 +20,15 @@ pub struct Recorder<'a> {
     bar: Option<Progress>,
     held_out: Option<f64>,
     held_out_sets: Vec<String>,
+    wandb_id: Option<String>,
 }
 
 impl<'a> Recorder<'a> {
     /// Records of a run; `settings` are told to trackers, `held_out_sets` are the names of the evaluated sets.
     pub fn new(run: &'a RunDir, tracking: &'a Tracking, settings: &impl Serialize, held_out_sets: Vec<String>) -> Self {
         let settings = flat(settings);
-        Self { run, tracking, settings, trackers: Trackers::new(), bar: None, held_out: None, held_out_sets }
+        let trackers = Trackers::new();
+        Self { run, tracking, settings, trackers, bar: None, held_out: None, held_out_sets, wandb_id: None }
     }
 
     /// Notes what happened.
@@ -59,7 +61,9 @@ impl<'a> Recorder<'a> {
         if let Some(Track::Wandb) = self.tracking.track {
             let name = self.run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let run = WandbRun { project: self.tracking.project.clone(), name };
-            self.trackers.push(Box::new(WandbOffline::open(&self.run.path().join("wandb"), &run, start)?));
+            let wandb = WandbOffline::open(&self.run.path().join("wandb"), &run, start)?;
+            self.wandb_id = Some(wandb.id().to_owned());
+            self.trackers.push(Box::new(wandb));
         }
         self.trackers.config(&self.settings)?;
         Ok(())
@@ -88,11 +92,35 @@ impl<'a> Recorder<'a> {
         self.held_out = Some(evaluation.loss);
         let set = &evaluation.set;
         tracing::info!("step {}: {} {:.4}", evaluation.step, held_out_name(set, "loss"), evaluation.loss);
-        let values = std::iter::once((held_out_name(set, "loss"), evaluation.loss));
-        let metrics = evaluation.metrics.iter().map(|(name, value)| (held_out_name(set, name), *value));
-        let values: Vec<(String, f64)> = values.chain(metrics).collect();
+        let seconds = evaluation.seconds.max(1e-9);
+        let own = [
+            ("loss", evaluation.loss),
+            ("runtime", evaluation.seconds),
+            ("samples_per_second", evaluation.examples as f64 / seconds),
+            ("steps_per_second", evaluation.batches as f64 / seconds),
+        ];
+        let metrics = evaluation.metrics.iter().map(|(name, value)| (name.as_str(), *value));
+        let values: Vec<(String, f64)> =
+            own.into_iter().chain(metrics).map(|(name, value)| (held_out_name(set, name), value)).collect();
         let values: Vec<(&str, f64)> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         Ok(self.trackers.scalars(At::now(evaluation.step, evaluation.epoch), &values)?)
+    }
+
+    /// The run's id at W&B, if it is recorded for it.
+    pub fn wandb_id(&self) -> Option<&str> {
+        self.wandb_id.as_deref()
+    }
+
+    /// Records a table of the whole run once: a run that is resumed when it is over has it already.
+    ///
+    /// # Errors
+    /// The records can't be read or written.
+    pub fn table(&mut self, at: At, name: &str, table: &Table) -> Result<(), TrainingError> {
+        let is_it = |event: &Event| matches!(&event.entry, Entry::Table { name: known, .. } if known == name);
+        if read_events(&self.run.events_file())?.iter().any(is_it) {
+            return Ok(());
+        }
+        Ok(self.trackers.table(at, name, table)?)
     }
 
     /// Closes the records and draws the curve.

@@ -56,9 +56,9 @@ pub struct Outcome {
     pub best: Option<Best>,
     /// Tokens learned from.
     pub tokens: u64,
-    /// How long it took.
+    /// How long this call took.
     pub seconds: f64,
-    /// Evaluations included.
+    /// Of this call, evaluations included.
     pub tokens_per_second: f64,
     /// Bytes.
     pub peak_memory: u64,
@@ -80,7 +80,7 @@ impl Outcome {
             best: summary.best,
             tokens: summary.tokens,
             seconds: summary.seconds,
-            tokens_per_second: summary.tokens as f64 / summary.seconds.max(1e-9),
+            tokens_per_second: summary.tokens_of_call as f64 / summary.seconds.max(1e-9),
             peak_memory: peak_memory(),
         }
     }

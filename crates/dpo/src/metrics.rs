@@ -31,7 +31,8 @@ pub(crate) struct BatchMetrics {
 }
 
 impl BatchMetrics {
-    pub(crate) fn new(table: &PairTable, losses: &PairLosses) -> Self {
+    /// With `with_nll_loss` also the cross-entropy of the chosen completions that is part of the loss.
+    pub(crate) fn new(table: &PairTable, losses: &PairLosses, with_nll_loss: bool) -> Self {
         let pairs = table.rows.len() as f64;
         let mut metrics = Vec::new();
         let mut mean = |name, sum: f64, weight: f64| metrics.push(Metric { name, sum, weight });
@@ -65,6 +66,10 @@ impl BatchMetrics {
             mean("entropy", entropy, all_tokens);
         }
         let surprise = surprise(table);
+        if with_nll_loss {
+            let (chosen, tokens) = surprise[0];
+            mean("nll_loss", chosen, tokens);
+        }
         for (name, (sum, tokens)) in PERPLEXITIES.into_iter().zip(surprise).filter(|(_, (_, tokens))| *tokens > 0.0) {
             mean(name, (sum / tokens).exp(), 1.0);
         }

@@ -162,6 +162,39 @@ fn an_evaluation_may_end_a_run() {
     }
 }
 
+/// Killed between the last step's checkpoint and the evaluation that ends the run: resumed, it is evaluated, and resumed once more nothing happens.
+#[test]
+fn a_run_that_was_killed_after_its_last_step_is_evaluated_yet() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunDir::create(&scratch.path().join("run")).unwrap();
+    let options = TrainerOptions { evaluate_first: false, evaluate_every: 100, save_every: 18, ..options() };
+    let (train, held_out) = (SftDataset::new(examples(23)), SftDataset::new(examples(31).split_off(23)));
+    let run = |is_killed: bool| {
+        let (llama, adapters, parameters) = adapted(0.0);
+        let objective = SftObjective::new(llama, Some(adapters));
+        let evaluation = vec![("dev".into(), &held_out)];
+        let trainer = Trainer { objective: &objective, train: &train, evaluation, options: &options };
+        let mut evaluated = Vec::new();
+        let summary = trainer.run(&parameters, Some(&folder), true, &mut |event| match event {
+            TrainEvent::Saved { step: 18, .. } if is_killed => Err(TrainingError::Objective("killed".into())),
+            TrainEvent::Evaluation(evaluation) => {
+                evaluated.push((evaluation.step, evaluation.examples, evaluation.batches));
+                Ok(Control::Continue)
+            }
+            _ => Ok(Control::Continue),
+        });
+        (summary, evaluated)
+    };
+    assert!(run(true).0.is_err());
+    let (resumed, evaluated) = run(false);
+    let resumed = resumed.unwrap();
+    assert_eq!((resumed.end, resumed.tokens_of_call, &evaluated[..]), (End::Finished, 0, &[(18, 8, 2)][..]));
+    let (again, evaluated) = run(false);
+    let again = again.unwrap();
+    assert_eq!((again.loss, again.best, evaluated.len()), (resumed.loss, resumed.best, 0));
+    assert!(again.loss.is_some() && again.best.is_some());
+}
+
 #[test]
 fn a_run_of_all_weights_resumes_too() {
     let scratch = tempfile::tempdir().unwrap();

@@ -27,6 +27,12 @@ pub(crate) struct TrainerState {
     pub(crate) passes: u64,
     /// Tokens that went through the model in training.
     pub(crate) tokens: u64,
+    /// Loss of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loss: Option<f64>,
+    /// The last step after which the held-out sets were evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) evaluated: Option<u64>,
     /// The best evaluation.
     pub(crate) best: Option<Best>,
     /// Evaluations since then.

@@ -88,4 +88,10 @@ pub struct Evaluation {
     pub is_best: bool,
     /// Further means, by name.
     pub metrics: Vec<(String, f64)>,
+    /// Examples of the set.
+    pub examples: usize,
+    /// Batches they went through the model in.
+    pub batches: usize,
+    /// Seconds it took.
+    pub seconds: f64,
 }

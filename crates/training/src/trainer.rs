@@ -44,6 +44,8 @@ pub struct TrainSummary {
     pub best: Option<Best>,
     /// Tokens that went through the model in training.
     pub tokens: u64,
+    /// Those of this call.
+    pub tokens_of_call: u64,
     /// Seconds of this call, evaluations included.
     pub seconds: f64,
 }
@@ -175,30 +177,28 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         if self.state.step == 0 && self.state.best.is_none() && self.options().evaluate_first {
             control = control.and(self.evaluate()?);
         }
-        let (mut last_loss, mut evaluated_at) = (None, None);
+        let tokens_before = self.state.tokens;
         let end = loop {
             if let Some(end) = self.end(control) {
                 break end;
             }
             let micro_batches = self.next_micro_batches();
-            let loss;
-            (loss, control) = self.step(&micro_batches)?;
-            last_loss = Some(loss);
+            control = self.step(&micro_batches)?;
             if self.is_due(self.options().evaluate_every) {
                 control = control.and(self.evaluate()?);
-                evaluated_at = Some(self.state.step);
             }
             if self.is_due(self.options().save_every) {
                 self.save()?;
             }
         };
-        if end != End::Stopped && evaluated_at != Some(self.state.step) && last_loss.is_some() {
+        // Also of a run that was interrupted between its last step and this.
+        if end != End::Stopped && self.state.evaluated != Some(self.state.step) {
             self.evaluate()?;
         }
-        if last_loss.is_some() {
+        if self.state.step > 0 {
             self.save()?;
         }
-        self.finish(end, last_loss)
+        self.finish(end, tokens_before)
     }
 
     /// Why the run ends here, if it does.
@@ -249,8 +249,8 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         self.state.step.is_multiple_of(every)
     }
 
-    /// One optimiser step over micro-batches; gives the loss.
-    fn step(&mut self, micro_batches: &[Vec<usize>]) -> Result<(f64, Control), TrainingError> {
+    /// One optimiser step over micro-batches.
+    fn step(&mut self, micro_batches: &[Vec<usize>]) -> Result<Control, TrainingError> {
         let start = Instant::now();
         let (mut gradients, sums) = self.accumulate(micro_batches)?;
         let step = self.state.step + 1;
@@ -277,6 +277,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         self.state.guard.see(step, loss, factor)?;
         self.optimiser.step(&gradients, rate)?;
         self.state.step = step;
+        self.state.loss = Some(loss);
         self.state.tokens += sums.tokens as u64;
         let event = TrainEvent::Step(Step {
             step,
@@ -289,7 +290,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             is_due: step.is_multiple_of(self.options().log_every.max(1)),
             metrics: sums.metrics(),
         });
-        Ok((loss, (self.observer)(&event)?))
+        (self.observer)(&event)
     }
 
     /// Epochs so far, with fraction.
@@ -348,8 +349,11 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
 
     fn evaluate(&mut self) -> Result<Control, TrainingError> {
         let mut control = Control::Continue;
+        self.state.evaluated = Some(self.state.step);
         for (number, (name, set)) in self.trainer.evaluation.iter().enumerate() {
+            let start = Instant::now();
             let scores = self.trainer.evaluate(set)?;
+            let seconds = start.elapsed().as_secs_f64();
             if !scores.loss.is_finite() {
                 return Err(TrainingError::NotFinite {
                     what: "held-out loss",
@@ -361,8 +365,11 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             }
             let is_best = number == 0 && self.is_best(&scores)?;
             let SetScores { loss, metrics } = scores;
+            let examples = set.lengths().len();
             let (step, epoch, set) = (self.state.step, self.epoch(), name.clone());
-            let event = TrainEvent::Evaluation(Evaluation { step, epoch, set, loss, is_best, metrics });
+            let batches = examples.div_ceil(self.options().evaluation_batch);
+            let event = Evaluation { step, epoch, set, loss, is_best, metrics, examples, batches, seconds };
+            let event = TrainEvent::Evaluation(event);
             control = control.and((self.observer)(&event)?);
         }
         // The state to come back to includes that this evaluation was the best.
@@ -396,7 +403,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
         Ok(())
     }
 
-    fn finish(self, end: End, loss: Option<f64>) -> Result<TrainSummary, TrainingError> {
+    fn finish(self, end: End, tokens_before: u64) -> Result<TrainSummary, TrainingError> {
         if let (Some(folder), Some(best)) = (&self.folder, self.state.best)
             && self.options().restore_best
             && end != End::Stopped
@@ -410,9 +417,10 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
             steps: self.state.step,
             total_steps: self.state.total_steps,
             end,
-            loss,
+            loss: self.state.loss,
             best: self.state.best,
             tokens: self.state.tokens,
+            tokens_of_call: self.state.tokens - tokens_before,
             seconds: self.begun.elapsed().as_secs_f64(),
         })
     }

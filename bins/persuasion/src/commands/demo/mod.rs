@@ -52,6 +52,7 @@ struct Found {
 
 pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
+    check_out(options.out.as_deref())?;
     interrupt::listen();
     let scratch = tempfile::tempdir().map_err(Failure::work)?;
     let folder = options.out.as_deref().unwrap_or(scratch.path());
@@ -83,6 +84,16 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A demonstration is shown from its beginning: what is there stays as it is.
+fn check_out(out: Option<&Path>) -> Result<(), Failure> {
+    let Some(out) = out else { return Ok(()) };
+    let is_new = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
+    if is_new {
+        return Ok(());
+    }
+    Err(Failure::wrong_use(format!("--out {}: the folder is not empty; name another one", out.display())))
+}
+
 /// Both trainings of a seed, and what base model and stages are worth; `None` if it was interrupted.
 fn trainings(folder: &Path, pairs: &Path, seed: u64) -> Result<Option<Vec<Worth>>, Failure> {
     let (pft, dpo) = (folder.join("pft"), folder.join("dpo"));
@@ -103,6 +114,7 @@ fn train(out: &Path, pairs: &Path, own: &str, more: &[String]) -> Result<Option<
     let mut bench = Workbench::open(&setup)?;
     let settings = bench.settings(&setup)?;
     let run = open_run(out, false, &settings)?;
+    bench.ask_reference(&setup)?;
     bench.begin_adapter(&setup, &settings)?;
     let fitted = fit(&bench, &setup, &settings, &run, false, &mut |_| Ok(Control::Continue))?;
     Ok((fitted.summary.end != End::Stopped).then_some(bench))

@@ -28,6 +28,7 @@ use self::texts::TextReport;
 use self::verdicts::{Judged, MatchReport};
 use crate::commands::generate::{local_prompts, settings};
 use crate::eval_arguments::Eval;
+use crate::pair_draw::draw;
 use crate::subject::{Named, Subject, System};
 use crate::written_replies::{Commission, distinct_prompts, make_place, write_file};
 
@@ -201,7 +202,7 @@ fn on_model(
 ) -> Step<Vec<Origin>> {
     let data = named.data(options.data.as_deref(), "test")?;
     let mut pairs = read_pairs(&data, &ReadPairs::default())?.pairs;
-    pairs.truncate(options.limit.unwrap_or(usize::MAX));
+    draw(&mut pairs, options.limit);
     let objective = objective(options, named)?;
     let subject = Subject::load(named, &options.subject)?;
     evaluation.data = Some(data.display().to_string());
@@ -239,7 +240,8 @@ fn on_model(
 fn reference(options: &Eval, named: &Named) -> Result<Option<Arc<Llama>>, Failure> {
     let Some(model) = named.reference_model() else { return Ok(None) };
     let build: llm_runtime::BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
-    Ok(Some(load_pretrained(model, &options.subject.runtime.model, NO_ENGINE, build)?.llama))
+    let options = named.model_options(&options.subject.runtime.model)?;
+    Ok(Some(load_pretrained(model, &options, NO_ENGINE, build)?.llama))
 }
 
 /// What the rewards are made of: as in the run.

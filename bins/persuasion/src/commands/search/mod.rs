@@ -23,6 +23,10 @@ use crate::search_arguments::{PrunerName, SamplerName, Search};
 
 /// File of a study with the settings that all trials share.
 const EXPERIMENT_FILE: &str = "settings.toml";
+/// Complete trials before the median tells which others lag behind.
+const PRUNER_STARTUP: usize = 3;
+/// The attribute of a trial with its run's id at W&B.
+const WANDB_RUN: &str = "wandb_run_id";
 /// Folder of the trials' runs in a study.
 const TRIALS_FOLDER: &str = "trials";
 
@@ -48,6 +52,7 @@ pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     let study = Study::open_or_create(&options.study, study_options(options, &space, &goal)?)?;
     same_experiment(&options.study, &Experiment { metric: goal.name(), settings: bench.settings(&options.setup)? })?;
     interrupt::listen();
+    bench.ask_reference(&options.setup)?;
     study.enqueue(space.preset(&options.setup))?;
     let bench = &mut bench;
     study.optimize(options.trials, |trial| -> Result<Outcome, String> {
@@ -163,6 +168,9 @@ fn run_trial(
         is_pruned = evaluation.step > 0 && lags_behind(trial, goal, evaluation, evaluate_every)?;
         Ok(if is_pruned { Control::Stop } else { Control::Continue })
     })?;
+    if let Some(id) = &fitted.wandb_id {
+        trial.set_attribute(WANDB_RUN, id.as_str())?;
+    }
     if is_pruned && fitted.summary.end == End::Stopped {
         return Ok(Outcome::Pruned);
     }
@@ -217,10 +225,14 @@ fn study_options(options: &Search, space: &Space, goal: &Goal) -> Result<StudyOp
     };
     let study = study.retry(options.retry);
     Ok(match options.pruner {
-        PrunerName::None => study,
         PrunerName::Median => {
-            study.pruner(Percentile { startup_trials: options.pruner_startup, ..Percentile::median() })
+            let startup_trials = options.pruner_startup.unwrap_or(PRUNER_STARTUP);
+            study.pruner(Percentile { startup_trials, ..Percentile::median() })
         }
+        _ if options.pruner_startup.is_some() => {
+            return Err(Failure::wrong_use("--pruner-startup counts for --pruner median only"));
+        }
+        PrunerName::None => study,
         PrunerName::Halving => study.pruner(SuccessiveHalving::default()),
         PrunerName::Hyperband => study.pruner(Hyperband::default()),
     })

@@ -7,6 +7,8 @@ use hyper_search::{Study, Trial, TrialState};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::WANDB_RUN;
+
 /// The file in the study's folder.
 const RESULTS_FILE: &str = "study_results.json";
 
@@ -64,7 +66,7 @@ impl From<&Trial> for Row {
             number: trial.number,
             value: trial.value,
             params: trial.parameters.iter().filter_map(value).collect(),
-            wandb_run_id: None,
+            wandb_run_id: trial.attributes.get(WANDB_RUN).and_then(Value::as_str).map(str::to_owned),
             state: state_name(trial.state),
             reason: trial.failure().map(str::to_owned),
             attributes: trial.attributes.clone(),

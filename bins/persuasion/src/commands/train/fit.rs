@@ -6,8 +6,12 @@ use command_line::{Failure, Recorder, interrupt};
 use dpo::PreferenceObjective;
 use llm_runtime::{Engine, EngineOptions, GenerationOptions, LlamaConfig, Prompt};
 use lora::SftObjective;
-use training::{Control, Dataset, Evaluation, Objective, RunDir, TrainEvent, TrainSummary, Trainer, TrainingError};
+use training::tracking::At;
+use training::{
+    Control, Dataset, End, Evaluation, Objective, RunDir, TrainEvent, TrainSummary, Trainer, TrainingError,
+};
 
+use super::published::published;
 use super::tables::{Generation, Moment, Tables};
 use super::workbench::{Part, Settings};
 use super::{ADAPTER, ADAPTER_FOLDER, Workbench};
@@ -22,6 +26,8 @@ pub(crate) struct Fitted {
     pub(crate) summary: TrainSummary,
     /// All evaluations of this call, the first before any step.
     pub(crate) evaluations: Vec<Evaluation>,
+    /// The run's id at W&B, if it is recorded for it.
+    pub(crate) wandb_id: Option<String>,
 }
 
 /// Trains the workbench's adapter in `run` and keeps the best one in its folder. `judge` hears of each evaluation and may end the run.
@@ -84,8 +90,11 @@ fn train<O: Objective, D: Dataset<Batch = O::Batch>>(
         }
         Ok(if interrupt::was_asked() { Control::Stop } else { control })
     });
+    let is_over = |summary: &&TrainSummary| summary.end != End::Stopped;
+    let published = outcome.iter().find(is_over).map_or(Ok(()), |summary| witness.publish(&mut recorder, summary));
     recorder.finish(outcome.is_ok())?;
-    Ok(Fitted { summary: outcome?, evaluations })
+    published?;
+    Ok(Fitted { summary: outcome?, evaluations, wandb_id: recorder.wandb_id().map(str::to_owned) })
 }
 
 /// Writes down what pairs give and what the model replies.
@@ -146,6 +155,19 @@ impl<'a> Witness<'a> {
         let Some(tables) = &mut self.tables else { return Ok(()) };
         let written = tables.add_samples(kind, at, part, samples, &self.bench.loaded.tokenizer);
         written.map_err(|source| TrainingError::Io { path: self.run.outputs(), source })
+    }
+
+    /// The tables of the whole run, to a tracker that shows tables.
+    fn publish(&self, recorder: &mut Recorder<'_>, summary: &TrainSummary) -> Result<(), Failure> {
+        if self.tracking().track.is_none() {
+            return Ok(());
+        }
+        let epoch = summary.steps as f64 * self.setup.loop_.epochs / summary.total_steps.max(1) as f64;
+        let at = At::now(summary.steps, epoch);
+        for (name, table) in published(self.run)? {
+            recorder.table(at, name, &table)?;
+        }
+        Ok(())
     }
 
     /// Replies to the first prompts of the validation pairs, each prompt once.

@@ -1,6 +1,7 @@
 //! `persuasion train`: from a folder of pairs to an adapter.
 
 mod fit;
+mod published;
 mod report;
 mod tables;
 mod workbench;
@@ -26,6 +27,7 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     }
     let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
+    bench.ask_reference(&options.setup)?;
     bench.begin_adapter(&options.setup, &settings)?;
     let fitted = fit(&bench, &options.setup, &settings, &run, options.resume, &mut |_| Ok(Control::Continue))?;
     report::finished(&run, &fitted, format)?;

@@ -1,9 +1,10 @@
 //! What a training prints.
 
 use command_line::{Failure, Format, Outcome, print_json};
-use llm_runtime::{LlamaConfig, format_bytes};
+use llm_runtime::{LlamaConfig, PretrainedModel, format_bytes};
 use serde::Serialize;
 use training::RunDir;
+use training::tracking::{Entry, read_events};
 
 use super::fit::key_value_memory;
 use super::workbench::Settings;
@@ -30,6 +31,8 @@ struct DryRun<'a> {
 struct Memory {
     /// Weights of the base model in their type.
     base: u64,
+    /// Weights of another model that is the reference.
+    reference: u64,
     /// Adapter, gradient and two moments in f32.
     adapter: u64,
     /// What the backward pass keeps.
@@ -62,9 +65,12 @@ pub(crate) fn dry_run(bench: &Workbench, setup: &Setup, settings: &Settings, for
     println!("longest             {} tokens, prompt and longer reply", answer.longest);
     println!("optimiser steps     {}", answer.steps);
     println!("trained parameters  {}", answer.trained_parameters);
-    let Memory { base, adapter, activations, logits, replies, total } = answer.memory;
+    let Memory { base, reference, adapter, activations, logits, replies, total } = answer.memory;
     println!("memory, about       {} in all", format_bytes(total));
     println!("  base model        {}", format_bytes(base));
+    if reference > 0 {
+        println!("  reference model   {}", format_bytes(reference));
+    }
     println!("  adapter, gradient and moments  {}", format_bytes(adapter));
     println!("  activations       {}", format_bytes(activations));
     println!("  logits            {}", format_bytes(logits));
@@ -82,11 +88,18 @@ fn memory(bench: &Workbench, setup: &Setup, settings: &Settings, trained: usize)
     let is_checkpointed = settings.trainer.gradient_checkpointing;
     let per_row = if is_checkpointed { layer + layers * hidden } else { layer * layers };
     let completion_rows = if is_checkpointed { rows.min(HEAD_ROWS as u64) } else { rows };
-    let base = (parameters(config) as f64 * bytes_per_weight(&bench.loaded.identity().dtype)) as u64;
+    let base = weights(&bench.loaded);
+    let reference = bench.reference_model().map_or(0, weights);
     let (adapter, activations) = (16 * trained as u64, 4 * rows * per_row);
     let logits = 2 * 4 * completion_rows * config.vocabulary_size as u64;
     let replies = if setup.outputs.generate > 0 { key_value_memory(config) } else { 0 };
-    Memory { base, adapter, activations, logits, replies, total: base + adapter + activations + logits + replies }
+    let total = base + reference + adapter + activations + logits + replies;
+    Memory { base, reference, adapter, activations, logits, replies, total }
+}
+
+/// Bytes of a model's weights in their type.
+fn weights(model: &PretrainedModel) -> u64 {
+    (parameters(model.llama.config()) as f64 * bytes_per_weight(&model.identity().dtype)) as u64
 }
 
 /// Tokens of the longest piece that is computed at once.
@@ -131,11 +144,21 @@ struct Finished {
     outcome: Outcome,
 }
 
+/// What the evaluation at a step told, be it in this call or before an interruption.
+fn metrics_at(run: &RunDir, step: u64) -> Result<Vec<(String, f64)>, Failure> {
+    let events = read_events(&run.events_file()).map_err(Failure::work)?;
+    let of_step = events.into_iter().filter(|event| event.at.step == step);
+    let values = of_step.filter_map(|event| match event.entry {
+        Entry::Scalars(values) => Some(values),
+        _ => None,
+    });
+    let evaluated = |(name, value): (String, f64)| Some((name.strip_prefix("eval_")?.to_owned(), value));
+    Ok(values.flatten().filter_map(evaluated).collect())
+}
+
 pub(crate) fn finished(run: &RunDir, fitted: &Fitted, format: Format) -> Result<(), Failure> {
     let best = fitted.summary.best;
-    let of_best =
-        fitted.evaluations.iter().rev().find(|evaluation| Some(evaluation.step) == best.map(|best| best.step));
-    let metrics = of_best.map(|evaluation| evaluation.metrics.clone()).unwrap_or_default();
+    let metrics = best.map(|best| metrics_at(run, best.step)).transpose()?.unwrap_or_default();
     let adapter = run.path().join(ADAPTER_FOLDER).display().to_string();
     let answer = Finished { adapter, metrics, outcome: Outcome::new(run, &fitted.summary) };
     if format == Format::Json {

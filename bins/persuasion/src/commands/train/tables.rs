@@ -15,11 +15,11 @@ use super::workbench::Part;
 use crate::written_replies::prompt_text;
 
 /// Texts by example.
-const PAIRS_FILE: &str = "pairs.jsonl";
+pub(super) const PAIRS_FILE: &str = "pairs.jsonl";
 /// Numbers by example and evaluation.
-const SAMPLES_FILE: &str = "samples.jsonl";
+pub(super) const SAMPLES_FILE: &str = "samples.jsonl";
 /// Generated replies by example and evaluation.
-const GENERATIONS_FILE: &str = "generations.jsonl";
+pub(super) const GENERATIONS_FILE: &str = "generations.jsonl";
 
 /// When something was.
 #[derive(Debug, Clone, Copy)]

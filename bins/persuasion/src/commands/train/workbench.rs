@@ -16,8 +16,10 @@ use lora::{AdaptedLlama, Adapters, LoraConfig, SftDataset};
 use serde::Serialize;
 use training::{SequenceModel, TrainerOptions};
 
+use crate::pair_draw::draw;
 use crate::train_arguments::{Method, Setup, WritingSettings};
 use crate::wordings::wording;
+use crate::written_replies::prompt_text;
 
 /// Name under which the adapter is known inside a run.
 pub(crate) const ADAPTER: &str = "trained";
@@ -32,8 +34,10 @@ pub(crate) struct Settings {
     pub(crate) method: Method,
     pub(crate) model: String,
     model_sha256: String,
-    /// Type of the weights it was computed with.
+    /// Type of the weights it was computed with, and what of it was asked for.
     weights: String,
+    dtype: Option<String>,
+    quantize: Option<String>,
     data: String,
     data_sha256: String,
     init_adapter: Option<String>,
@@ -67,7 +71,7 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    /// Loads the model, reads the pairs, and asks the reference if its answers are to be kept.
+    /// Loads the model and reads the pairs.
     pub(crate) fn open(setup: &Setup) -> Result<Self, Failure> {
         must_be_local(&setup.model, "training computes gradients through the model")?;
         setup.objective.options().check()?;
@@ -88,14 +92,12 @@ impl Workbench {
             None => None,
         };
         let encoding = setup.writing.encoding();
-        let mut bench = Self { loaded, adapters, train, validation, encoding, reference_model };
+        let bench = Self { loaded, adapters, train, validation, encoding, reference_model };
         if let Some(folder) = &setup.reference.init_adapter {
             bench.adapters.load(REFERENCE_ADAPTER, &adapter_folder(folder))?;
         }
-        if let (Some(folder), true) = (&setup.reference.reference_cache, bench.needs_reference(setup)) {
-            bench.ask_reference(setup, folder)?;
-        }
         bench.warn_of_lengths();
+        bench.warn_of_shared();
         Ok(bench)
     }
 
@@ -121,6 +123,8 @@ impl Workbench {
             model: setup.model.clone(),
             model_sha256: self.loaded.identity().sha256,
             weights: self.loaded.identity().dtype,
+            dtype: setup.options.dtype.map(|dtype| dtype.to_string()),
+            quantize: setup.options.quantize.map(|quantize| quantize.to_string()),
             data: setup.data.display().to_string(),
             data_sha256: sha256_of_files(&files)?,
             init_adapter: init_adapter.map(|folder| folder.display().to_string()),
@@ -160,12 +164,20 @@ impl Workbench {
         Ok(Arc::new(AdaptedLlama::new(self.loaded.llama.clone(), &self.adapters, active)?))
     }
 
+    /// The other model that is the reference, if there is one.
+    pub(crate) fn reference_model(&self) -> Option<&PretrainedModel> {
+        self.reference_model.as_ref()
+    }
+
     fn needs_reference(&self, setup: &Setup) -> bool {
         setup.method == Method::Dpo && setup.objective.options().preference.needs_reference()
     }
 
-    /// Makes the reference's answers part of the sets, from the cache where they are there.
-    fn ask_reference(&mut self, setup: &Setup, folder: &Path) -> Result<(), Failure> {
+    /// Makes the reference's answers part of the sets, if they are to be kept; from the cache where they are there.
+    pub(crate) fn ask_reference(&mut self, setup: &Setup) -> Result<(), Failure> {
+        let Some(folder) = setup.reference.reference_cache.as_deref().filter(|_| self.needs_reference(setup)) else {
+            return Ok(());
+        };
         std::fs::create_dir_all(folder).map_err(|error| Failure::work(format!("{}: {error}", folder.display())))?;
         let identity = self.reference_identity(setup)?;
         let model = self.reference()?;
@@ -214,6 +226,23 @@ impl Workbench {
         }
     }
 
+    /// Pairs that are learned from tell nothing about others: `persuasion prepare` sees to that, files of other makers may not.
+    fn warn_of_shared(&self) {
+        let (train, validation) = (&self.train.pairs, &self.validation.pairs);
+        let groups: HashSet<&str> = train.iter().map(|pair| pair.group.as_str()).collect();
+        let prompts: HashSet<String> = train.iter().map(|pair| prompt_text(&pair.prompt)).collect();
+        let is_shared = |pair: &&PreferencePair| {
+            groups.contains(pair.group.as_str()) || prompts.contains(&prompt_text(&pair.prompt))
+        };
+        let shared = validation.iter().filter(is_shared).count();
+        if shared > 0 {
+            tracing::warn!(
+                "{shared} of {} validation pairs are of a prompt or a group that is learned from: their values are not those of held-out pairs; `persuasion prepare` splits by group",
+                validation.len()
+            );
+        }
+    }
+
     /// Steps between two evaluations of a run with these settings.
     pub(crate) fn evaluate_every(&self, settings: &Settings) -> u64 {
         match settings.trainer.evaluate_every {
@@ -255,24 +284,29 @@ fn example(pair: &EncodedPair, reply: &[u32]) -> SftExample {
     SftExample { ids: pair.prompt.iter().chain(reply).copied().collect(), learned }
 }
 
-/// What became of a file's pairs; a warning where some are missing or begin elsewhere than written.
+/// What became of a file's pairs; warnings where some are missing or begin elsewhere than written.
 fn tell(path: &Path, counts: &EncodeCounts) {
     let EncodeCounts { pairs, boundary_moved, prompts_cut, completions_cut, left_out, .. } = counts;
-    if boundary_moved + left_out > 0 {
+    let path = path.display();
+    if *left_out > 0 {
         tracing::warn!(
-            "{}: {pairs} pairs; {left_out} others left out, of {boundary_moved} the tokenizer joins prompt and reply",
-            path.display()
+            "{path}: {left_out} pairs left out, {pairs} kept: a reply has no token, or no room is left for it"
+        );
+    }
+    if *boundary_moved > 0 {
+        tracing::warn!(
+            "{path}: in {boundary_moved} pairs the tokenizer joins the end of the prompt and the reply: the reply begins earlier"
         );
     }
     if prompts_cut + completions_cut > 0 {
-        tracing::info!("{}: {prompts_cut} posts and {completions_cut} replies were cut", path.display());
+        tracing::info!("{path}: {prompts_cut} posts and {completions_cut} replies were cut");
     }
 }
 
 impl Part {
     pub(crate) fn read(path: &Path, limit: Option<usize>, encoder: &PairEncoder<'_>) -> Result<Self, Failure> {
         let PairFile { mut pairs, .. } = read_pairs(path, &ReadPairs::default())?;
-        pairs.truncate(limit.unwrap_or(usize::MAX));
+        draw(&mut pairs, limit);
         let (encoded, counts) = encoder.encode_all(&pairs)?;
         if encoded.is_empty() {
             return Err(Failure::work(format!(
