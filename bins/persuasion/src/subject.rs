@@ -71,6 +71,11 @@ impl Named {
         }
     }
 
+    /// The adapter that the run began with and was held against, if there was one.
+    pub(crate) fn reference_adapter(&self) -> Option<&Path> {
+        self.run.as_ref()?.init_adapter.as_deref()
+    }
+
     /// The model that the run was held against, if it was not its own base.
     pub(crate) fn reference_model(&self) -> Option<&str> {
         self.run.as_ref()?.reference_model.as_deref()
@@ -119,8 +124,7 @@ impl Subject {
             })?;
         let writing = options.writing.over(named.run.as_ref().map(|run| &run.writing));
         let wording = wording(&writing.template, loaded.template.as_ref())?;
-        let before = named.run.as_ref().and_then(|run| run.init_adapter.as_deref());
-        let base = view(&loaded, &adapters, REFERENCE, before)?;
+        let base = view(&loaded, &adapters, REFERENCE, named.reference_adapter())?;
         let tuned = match named.adapter.as_deref() {
             Some(folder) => Some(view(&loaded, &adapters, TUNED, Some(folder))?),
             None => None,

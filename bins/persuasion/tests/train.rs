@@ -277,6 +277,8 @@ fn bad_input_is_told_before_anything_is_trained() {
         let told = complaint(&place.run("train", &words));
         assert!(told.contains(expected), "{more:?}: {told}");
     }
+    // Nothing was trained, so the corrected words may use the same folder.
+    said(&place.run("train", &["--out", "bad-6", "--epochs", "1"]));
     std::fs::write(place.path("pairs/train.jsonl"), "{\"prompt\": \"a\", \"chosen\": \"b\"}\n").unwrap();
     let told = complaint(&place.run("train", &["--out", "missing"]));
     assert!(told.contains("train.jsonl, line 1") && told.contains("rejected"), "{told}");
@@ -380,6 +382,9 @@ fn a_study_keeps_to_what_it_was_begun_with() {
         let told = complaint(&place.run("search", &[&words[..], &other].concat()));
         assert!(told.contains("settings.toml: the run was begun with other settings"), "{told}");
     }
+    std::fs::write(place.path("space.toml"), "learning_rate = { low = 1e-4, high = 1e-1, log = true }\n").unwrap();
+    let told = complaint(&place.run("search", &words));
+    assert!(told.contains("settings.toml: the run was begun with other settings (`learning_rate"), "{told}");
     std::fs::write(place.path("space.toml"), "rank = { choices = [4, 8] }\n").unwrap();
     let run = ["--init-adapter", "study/trials/0000", "--study", "other", "--space", "space.toml"];
     assert!(complaint(&place.run("search", &run)).contains("`rank` can't be searched"));

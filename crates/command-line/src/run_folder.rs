@@ -15,11 +15,11 @@ use crate::Failure;
 pub fn open_run(out: &Path, resume: bool, settings: &impl Serialize) -> Result<RunDir, Failure> {
     let new = toml::to_string_pretty(settings).map_err(Failure::work)?;
     if !resume || RunDir::open(out).is_err() {
-        let run = RunDir::create(out)?;
+        let run = RunDir::create(out)?.lock()?;
         run.write("config.toml", new.as_bytes())?;
         return Ok(run);
     }
-    let run = RunDir::open(out)?;
+    let run = RunDir::open(out)?.lock()?;
     check_settings(&run.config_file(), &new)?;
     Ok(run)
 }

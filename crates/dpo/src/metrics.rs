@@ -2,8 +2,8 @@
 
 use training::Metric;
 
-use crate::PairLosses;
 use crate::table::{Completion, PairTable};
+use crate::{PairLosses, Preference};
 
 /// Share of pairs whose chosen completion has the higher reward: what a held-out set is mostly judged by.
 pub const REWARD_ACCURACY: &str = "rewards/accuracies";
@@ -31,8 +31,7 @@ pub(crate) struct BatchMetrics {
 }
 
 impl BatchMetrics {
-    /// With `with_nll_loss` also the cross-entropy of the chosen completions that is part of the loss.
-    pub(crate) fn new(table: &PairTable, losses: &PairLosses, with_nll_loss: bool) -> Self {
+    pub(crate) fn new(table: &PairTable, losses: &PairLosses, preference: &Preference) -> Self {
         let pairs = table.rows.len() as f64;
         let mut metrics = Vec::new();
         let mut mean = |name, sum: f64, weight: f64| metrics.push(Metric { name, sum, weight });
@@ -49,7 +48,11 @@ impl BatchMetrics {
         for (side, [logps, logits, kl, lengths, token_accuracy]) in names.into_iter().enumerate() {
             let completions = || table.rows.iter().map(|row| &row[side]);
             let tokens: f64 = completions().map(|completion| completion.policy.len() as f64).sum();
-            mean(logps, completions().map(Completion::policy_sum).sum(), pairs);
+            let log_prob = |completion: &Completion| match preference.averages_log_probs() {
+                true => completion.policy_sum() / completion.policy.len().max(1) as f64,
+                false => completion.policy_sum(),
+            };
+            mean(logps, completions().map(log_prob).sum(), pairs);
             mean(lengths, tokens, pairs);
             if let Some(sum) = completions().map(kl_to_reference).sum::<Option<f64>>() {
                 mean(kl, sum, tokens);
@@ -66,7 +69,8 @@ impl BatchMetrics {
             mean("entropy", entropy, all_tokens);
         }
         let surprise = surprise(table);
-        if with_nll_loss {
+        // The cross-entropy of the chosen completions, where it is a part of the loss.
+        if preference.rpo_alpha.is_some() {
             let (chosen, tokens) = surprise[0];
             mean("nll_loss", chosen, tokens);
         }

@@ -182,7 +182,7 @@ impl<P: SequenceModel + Send + Sync + 'static> PreferenceObjective<P> {
         let constant = losses.losses.iter().sum::<f64>() - coefficients.iter().zip(&values).map(weighted).sum::<f64>();
         let coefficients = Tensor::from_vec(coefficients, log_probs.dims(), log_probs.device())?;
         let sum = ((log_probs * coefficients)?.sum_all()? + constant)?;
-        let metrics = BatchMetrics::new(&table, &losses, self.options.preference.rpo_alpha.is_some());
+        let metrics = BatchMetrics::new(&table, &losses, &self.options.preference);
         if let Some(samples) = lock(&self.samples).as_mut() {
             samples.extend(table.samples(&batch.examples, &losses));
         }

@@ -1,7 +1,8 @@
 //! The folder of a run.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -13,15 +14,23 @@ use crate::atomic_file::write_file;
 #[derive(Debug, Clone)]
 pub struct RunDir {
     path: PathBuf,
+    /// Locked as long as one of the run's owners lives.
+    _lock: Option<Arc<File>>,
 }
 
+/// The file that is locked while a process works in the folder.
+const LOCK_FILE: &str = ".lock";
+
 impl RunDir {
-    /// A new run's folder; it may exist, but must not hold a run.
+    /// A new run's folder; it may exist, but must not hold a run. One that never came to a checkpoint is taken for none, and what it left is removed.
     ///
     /// # Errors
     /// It holds a run already, or can't be made.
     pub fn create(path: &Path) -> Result<Self, TrainingError> {
-        let run = Self { path: path.into() };
+        let run = Self { path: path.into(), _lock: None };
+        if run.config_file().exists() && !run.has_checkpoint() {
+            run.remove_leftovers()?;
+        }
         if run.config_file().exists() {
             let problem = "this folder holds a run: go on with it (--resume), or choose another folder";
             return Err(TrainingError::format(path, problem));
@@ -37,11 +46,48 @@ impl RunDir {
     /// # Errors
     /// There is no run in it.
     pub fn open(path: &Path) -> Result<Self, TrainingError> {
-        let run = Self { path: path.into() };
+        let run = Self { path: path.into(), _lock: None };
         match run.config_file().is_file() {
             true => Ok(run),
             false => Err(TrainingError::format(path, "there is no run in this folder (config.toml is missing)")),
         }
+    }
+
+    /// Keeps other processes out of the folder until this one ends or drops it.
+    ///
+    /// # Errors
+    /// Another process works in it, or it can't be locked.
+    pub fn lock(self) -> Result<Self, TrainingError> {
+        let path = self.path.join(LOCK_FILE);
+        let file = File::create(&path).map_err(TrainingError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _lock: Some(Arc::new(file)), ..self }),
+            Err(TryLockError::WouldBlock) => {
+                let problem = "another process works in this folder: wait until it has ended, or choose another folder";
+                Err(TrainingError::format(&self.path, problem))
+            }
+            Err(TryLockError::Error(error)) => Err(TrainingError::io(&path)(error)),
+        }
+    }
+
+    fn has_checkpoint(&self) -> bool {
+        fs::read_dir(self.checkpoints()).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    fn remove_leftovers(&self) -> Result<(), TrainingError> {
+        // Not from under the hands of a process that is about to begin.
+        drop(self.clone().lock()?);
+        for folder in [self.outputs(), self.path.join("tensorboard"), self.path.join("wandb")] {
+            if folder.exists() {
+                fs::remove_dir_all(&folder).map_err(TrainingError::io(&folder))?;
+            }
+        }
+        for file in [self.events_file(), self.config_file()] {
+            if file.exists() {
+                fs::remove_file(&file).map_err(TrainingError::io(&file))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the resolved settings.
@@ -85,5 +131,37 @@ impl RunDir {
     /// What the run made.
     pub fn outputs(&self) -> PathBuf {
         self.path.join("outputs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_works_in_a_folder() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("run");
+        let run = RunDir::create(&path).unwrap().lock().unwrap();
+        run.write_config(&1).unwrap_err();
+        run.write("config.toml", b"").unwrap();
+        let refused = RunDir::open(&path).unwrap().lock().unwrap_err().to_string();
+        assert!(refused.contains("another process"), "{refused}");
+        drop(run);
+        RunDir::open(&path).unwrap().lock().unwrap();
+    }
+
+    #[test]
+    fn a_run_that_never_came_to_a_checkpoint_is_begun_anew() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = RunDir::create(scratch.path()).unwrap();
+        for name in ["config.toml", "events.jsonl", "outputs/samples.jsonl"] {
+            run.write(name, b"old").unwrap();
+        }
+        let run = RunDir::create(scratch.path()).unwrap();
+        assert!(!run.events_file().exists() && !run.outputs().join("samples.jsonl").exists());
+        run.write("config.toml", b"new").unwrap();
+        fs::create_dir(run.checkpoints().join("step-00000001")).unwrap();
+        assert!(RunDir::create(scratch.path()).is_err());
     }
 }

@@ -12,6 +12,7 @@ use super::json_lines::{number, read_if_there};
 use super::markup::{duration, escaped, shown};
 use super::page::{Page, absent, table};
 use super::run_files::folder_name;
+use crate::best_trial::best_trial;
 
 const JOURNAL: &str = "journal.jsonl";
 const RESULTS: &str = "study_results.json";
@@ -61,7 +62,7 @@ impl StudyFiles {
         if folder.join(JOURNAL).is_file() {
             let snapshot = Snapshot::read(folder)?;
             let history = snapshot.history();
-            let best = history.best().map(TrialRow::of);
+            let best = best_trial(&history).map(TrialRow::of);
             let trials = history.trials.iter().map(TrialRow::of).collect();
             return Ok(Self { folder: folder.to_owned(), name, best, trials, snapshot: Some(snapshot) });
         }

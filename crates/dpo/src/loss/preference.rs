@@ -145,12 +145,17 @@ impl Preference {
         self.losses.parts().iter().any(|part| part.loss.uses_divergence())
     }
 
+    /// Whether log-probabilities are means over tokens, with rewards and metrics that are made of them: `ipo` by the older rules.
+    pub(crate) fn averages_log_probs(&self) -> bool {
+        self.losses.leading() == Some(Loss::Ipo) && self.rules != Rules::Trl1
+    }
+
     /// Of the chosen and the rejected completion.
     fn rewards(&self, pair: &Pair) -> (f64, f64) {
         let ratios = |pair: &Pair| (pair.chosen_ratio().value, pair.rejected_ratio().value);
         let log_probs = |pair: &Pair| (pair.policy_chosen.value, pair.policy_rejected.value);
         let (chosen, rejected) = match self.losses.leading() {
-            Some(Loss::Ipo) if self.rules != Rules::Trl1 => ratios(&pair.averaged()),
+            _ if self.averages_log_probs() => ratios(&pair.averaged()),
             Some(Loss::Cpo | Loss::CpoHinge) => log_probs(pair),
             Some(Loss::Simpo | Loss::CpoIpo | Loss::Orpo) => log_probs(&pair.averaged()),
             _ => ratios(pair),

@@ -31,7 +31,7 @@ const PFT: &str =
 /// Which of them are better.
 const DPO: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 2 --beta 0.1 --generate 4";
 /// Short runs for the search.
-const TRIAL: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 1 --beta 0.1 --limit 128 --val-limit 60 --evaluate-every 8 \
+const TRIAL: &str = "--epochs 1 --learning-rate 3e-4 --micro-batch 4 --accumulate 1 --beta 0.1 --limit 192 --evaluate-every 12 \
                      --generate 0 --sample-table off";
 
 /// What a seed gave.

@@ -42,6 +42,9 @@ pub(crate) struct Evaluation {
     /// What the run was held against, if that was another model; it stands where else the base does.
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_model: Option<String>,
+    /// Likewise, if it was the adapter that the run began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_adapter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
     /// Pairs that do not fit the limits.
@@ -70,6 +73,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
         model: named.as_ref().map(|named| named.model.clone()),
         adapter: named.as_ref().and_then(|named| Some(named.adapter.as_ref()?.display().to_string())),
         reference_model: named.as_ref().and_then(Named::reference_model).map(str::to_owned),
+        reference_adapter: named.as_ref().and_then(Named::reference_adapter).map(|folder| folder.display().to_string()),
         data: None,
         left_out: 0,
         confidence: options.bootstrap.confidence,

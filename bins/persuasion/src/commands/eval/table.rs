@@ -12,6 +12,8 @@ use super::verdicts::MatchReport;
 
 /// Width of a number with its interval.
 const CELL: usize = 34;
+/// Below so many groups a bootstrap's intervals are known to be too narrow.
+const FEW_GROUPS: usize = 10;
 
 /// The whole evaluation.
 pub(super) fn table(evaluation: &Evaluation) -> String {
@@ -19,7 +21,8 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
     let heads = [
         ("model", &evaluation.model),
         ("adapter", &evaluation.adapter),
-        ("base", &evaluation.reference_model),
+        ("reference", &evaluation.reference_model),
+        ("reference", &evaluation.reference_adapter),
         ("data", &evaluation.data),
     ];
     for (name, value) in heads {
@@ -38,12 +41,17 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
 }
 
 fn add_pairs(text: &mut String, pairs: &PairEvaluation, evaluation: &Evaluation) {
+    let is_base = evaluation.reference_model.is_none() && evaluation.reference_adapter.is_none();
+    let base = if is_base { "base" } else { "reference" };
     let left_out = match evaluation.left_out {
         0 => String::new(),
         count => format!(", {count} more that do not fit the limits were left out"),
     };
     let _ = writeln!(text, "{:<10} {} of {} posts{left_out}\n", "pairs", pairs.pairs, pairs.groups);
-    let _ = writeln!(text, "{:<34}{:>CELL$}{:>CELL$}", "", "base", "with adapter");
+    if pairs.groups < FEW_GROUPS {
+        let _ = writeln!(text, "intervals are rough: they draw from {} posts only\n", pairs.groups);
+    }
+    let _ = writeln!(text, "{:<34}{:>CELL$}{:>CELL$}", "", base, "with adapter");
     let mut row = |name: &str, base: Option<String>, model: Option<String>| {
         let [base, model] = [base, model].map(Option::unwrap_or_default);
         let line = format!("{name:<34}{base:>CELL$}{model:>CELL$}");
@@ -66,8 +74,8 @@ fn add_pairs(text: &mut String, pairs: &PairEvaluation, evaluation: &Evaluation)
     {
         let model = perplexity.model.flatten();
         row(&format!("perplexity of {name}"), perplexity.base.map(estimate), model.map(estimate));
-        row("  over the base's", None, perplexity_ratio.map(estimate));
-        row("  KL from the base, per token", None, kl.map(shown));
+        row(&format!("  over the {base}'s"), None, perplexity_ratio.map(estimate));
+        row(&format!("  KL from the {base}, per token"), None, kl.map(shown));
     }
 }
 

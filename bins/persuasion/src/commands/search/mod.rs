@@ -3,6 +3,7 @@
 mod results;
 mod space;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use hyper_search::{
     ActiveTrial, Generator, GridAxis, GridSampler, Hyperband, Outcome, Percentile, RandomSampler, Sampler, SearchError,
     Study, StudyOptions, SuccessiveHalving, TpeOptions, TpeSampler,
 };
+use persuasion::best_trial::MARGIN;
 use serde::Serialize;
 use training::{Control, End, Evaluation, RunDir, Selection, TrainingError};
 
@@ -50,7 +52,7 @@ pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     let mut bench = Workbench::open(&options.setup)?;
     let goal = Goal::of(options);
     let study = Study::open_or_create(&options.study, study_options(options, &space, &goal)?)?;
-    same_experiment(&options.study, &Experiment { metric: goal.name(), settings: bench.settings(&options.setup)? })?;
+    same_experiment(&options.study, &Experiment::new(&goal, &space, bench.settings(&options.setup)?))?;
     interrupt::listen();
     bench.ask_reference(&options.setup)?;
     study.enqueue(space.preset(&options.setup))?;
@@ -68,7 +70,15 @@ pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
 #[derive(Serialize)]
 struct Experiment<'a> {
     metric: &'a str,
+    space: BTreeMap<&'a str, String>,
     settings: Settings,
+}
+
+impl<'a> Experiment<'a> {
+    fn new(goal: &'a Goal, space: &'a Space, settings: Settings) -> Self {
+        let space = space.axes().map(|(name, distribution)| (name, distribution.to_string())).collect();
+        Self { metric: goal.name(), space, settings }
+    }
 }
 
 /// Trials can be compared only if they differ in nothing but what is searched: who joins a study must have begun with its settings.
@@ -203,7 +213,7 @@ fn finish(trial: &mut ActiveTrial, goal: &Goal, evaluations: &[Evaluation]) -> R
         Selection::Highest(_) => reported.iter().copied().reduce(f64::max),
     };
     if let Some((_, evaluation)) = goal.best(evaluations)? {
-        for name in ["rewards/margins", "perplexity_policy_tokens/chosen"] {
+        for name in [MARGIN, "perplexity_policy_tokens/chosen"] {
             if let Some((_, value)) = evaluation.metrics.iter().find(|(own, _)| own == name) {
                 trial.set_attribute(name, *value)?;
             }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use command_line::Failure;
 use hyper_search::{Study, Trial, TrialState};
+use persuasion::best_trial::best_trial;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -86,11 +87,10 @@ fn state_name(state: TrialState) -> &'static str {
 
 /// Writes the results of all trials so far.
 pub(super) fn write(study: &Study, folder: &Path) -> Result<Results, Failure> {
-    let best = study.best()?;
-    let results = Results {
-        best_trial: best.as_ref().map(Row::from),
-        all_trials: study.trials()?.iter().map(Row::from).collect(),
-    };
+    let results = study.with_history(|history| Results {
+        best_trial: best_trial(history).map(Row::from),
+        all_trials: history.trials.iter().map(Row::from).collect(),
+    })?;
     let text = serde_json::to_vec_pretty(&results).map_err(Failure::work)?;
     let path = folder.join(RESULTS_FILE);
     // Several processes may end at once: each writes a file of its own and renames it.

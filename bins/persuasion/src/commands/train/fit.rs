@@ -43,7 +43,8 @@ pub(crate) fn fit(
     let fitted = match settings.method {
         Method::Dpo => {
             let policy = bench.policy()?;
-            let reference = Some(bench.reference()?);
+            let needs_reference = settings.objective.preference.needs_reference();
+            let reference = needs_reference.then(|| bench.reference()).transpose()?;
             let objective = PreferenceObjective::new(policy, reference, settings.objective.clone(), bench.device())?;
             if setup.outputs.sample_table != SampleTable::Off {
                 objective.note_samples();

@@ -25,10 +25,10 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
         report::dry_run(&bench, &options.setup, &settings, format)?;
         return Ok(ExitCode::SUCCESS);
     }
+    bench.begin_adapter(&options.setup, &settings)?;
     let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
     bench.ask_reference(&options.setup)?;
-    bench.begin_adapter(&options.setup, &settings)?;
     let fitted = fit(&bench, &options.setup, &settings, &run, options.resume, &mut |_| Ok(Control::Continue))?;
     report::finished(&run, &fitted, format)?;
     Ok(match fitted.summary.end {
