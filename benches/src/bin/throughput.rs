@@ -47,6 +47,9 @@ struct Arguments {
     /// Quantise while loading: q4_k, q6_k or q8_0
     #[arg(long)]
     quantize: Option<Quantization>,
+    /// Compute quantised products by candle's kernels, not by our own
+    #[arg(long)]
+    plain: bool,
     /// Memory for keys and values, in GiB
     #[arg(long, default_value_t = 1)]
     kv_gib: u64,
@@ -140,7 +143,7 @@ fn load(arguments: &Arguments, batch: usize) -> Result<Engine, Error> {
     let engine = Engine::load(
         &LoadOptions {
             device: arguments.device,
-            weights: WeightOptions { float: arguments.dtype, quantize: arguments.quantize },
+            weights: WeightOptions { float: arguments.dtype, quantize: arguments.quantize, plain: arguments.plain },
             engine,
             embedded: Some(EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL }),
             ..LoadOptions::new(&arguments.model)

@@ -21,6 +21,9 @@ pub struct ModelOptions {
     /// Quantise while loading: q4_k, q6_k or q8_0
     #[arg(long, value_name = "TYPE")]
     pub quantize: Option<Quantization>,
+    /// Compute quantised products by candle's kernels, not by our own
+    #[arg(long)]
+    pub plain: bool,
     /// Where models come from and are computed
     #[command(flatten)]
     pub machine: Machine,
@@ -79,6 +82,7 @@ impl Runtime {
             chat_template: None,
             dtype: None,
             quantize: None,
+            plain: self.model.plain,
             machine: Machine { device: self.model.machine.device, hub_endpoint: None, hub_cache: None },
         };
         Self { model, adapter: None, context: None, ..*self }

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Tensor};
 
-use crate::ops::{DequantisedMatMul, FrozenQMatMul, Precision};
+use crate::ops::{Precision, QuantisedMatrix};
 use crate::{Error, ops};
 
 /// `y = x Wᵀ (+ b)`.
@@ -131,9 +131,12 @@ impl Linear for DenseLinear {
 
 /// A quantised weight matrix that is not trained. Activations are quantised to 8 bits per block, products are summed in
 /// integers; the gradient of the input is that of the product with the dequantised matrix.
+///
+/// On processors with AVX2, Q4_0, Q4_K and Q6_K matrices whose width is a multiple of 256 are packed for kernels of our own; everything else is computed by candle.
 pub struct QuantLinear {
-    weight: Arc<QTensor>,
+    weight: QuantisedMatrix,
     bias: Option<Tensor>,
+    device: Device,
     in_features: usize,
     out_features: usize,
 }
@@ -144,30 +147,20 @@ impl QuantLinear {
     /// # Errors
     /// The weight is not a matrix.
     pub fn new(weight: Arc<QTensor>, bias: Option<Tensor>) -> Result<Self, candle_core::Error> {
-        let (out_features, in_features) = weight.shape().dims2()?;
-        Ok(Self { weight, bias, in_features, out_features })
+        Self::of(weight.device(), QuantisedMatrix::packed(weight)?, bias)
     }
 
-    /// candle has two kernels for Q6_K on x86, one for a single row and one for several, and (with AMX) two for Q4_K;
-    /// they add in different orders. Feeding rows so that always the same kernel runs keeps a row's result independent
-    /// of its neighbours.
-    fn forward_cpu(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
-        let rows = x.dim(0)?;
-        if self.weight.dtype() == GgmlDType::Q6K && rows == 1 {
-            let twice = Tensor::cat(&[x, x], 0)?;
-            return twice.apply_op1(FrozenQMatMul(self.weight.clone()))?.narrow(0, 0, 1);
-        }
-        if self.weight.dtype() == GgmlDType::Q4K && rows > AMX_FREE_ROWS && has_amx() {
-            let parts = (0..rows)
-                .step_by(AMX_FREE_ROWS)
-                .map(|first| {
-                    let part = x.narrow(0, first, AMX_FREE_ROWS.min(rows - first))?;
-                    part.contiguous()?.apply_op1(FrozenQMatMul(self.weight.clone()))
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            return Tensor::cat(&parts, 0);
-        }
-        x.apply_op1(FrozenQMatMul(self.weight.clone()))
+    /// As [`Self::new`], computed by candle whatever the processor.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn plain(weight: Arc<QTensor>, bias: Option<Tensor>) -> Result<Self, candle_core::Error> {
+        Self::of(weight.device(), QuantisedMatrix::Stock(weight), bias)
+    }
+
+    fn of(device: Device, weight: QuantisedMatrix, bias: Option<Tensor>) -> Result<Self, candle_core::Error> {
+        let (out_features, in_features) = weight.shape()?;
+        Ok(Self { weight, bias, device, in_features, out_features })
     }
 
     fn with_bias(&self, y: Tensor) -> Result<Tensor, candle_core::Error> {
@@ -178,28 +171,13 @@ impl QuantLinear {
     }
 }
 
-/// candle's AMX kernel takes over from this many rows plus one.
-const AMX_FREE_ROWS: usize = 31;
-
-fn has_amx() -> bool {
-    use std::sync::OnceLock;
-    static AMX: OnceLock<bool> = OnceLock::new();
-    *AMX.get_or_init(|| {
-        std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpu| cpu.split_whitespace().any(|flag| flag == "amx_int8"))
-    })
-}
-
 impl Linear for QuantLinear {
     fn forward(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
-        let x = x.contiguous()?;
-        let y =
-            if x.device().is_cpu() { self.forward_cpu(&x)? } else { x.apply_op1(FrozenQMatMul(self.weight.clone()))? };
-        self.with_bias(y)
+        self.with_bias(self.weight.product(x)?)
     }
 
     fn forward_dequantised(&self, x: &Tensor) -> Result<Tensor, candle_core::Error> {
-        let y = x.contiguous()?.apply_op1(DequantisedMatMul(self.weight.clone()))?;
-        self.with_bias(y)
+        self.with_bias(self.weight.dequantised_product(x)?)
     }
 
     fn in_features(&self) -> usize {
@@ -211,7 +189,7 @@ impl Linear for QuantLinear {
     }
 
     fn weight(&self) -> Result<Tensor, candle_core::Error> {
-        self.weight.dequantize(&self.weight.device())
+        self.weight.dequantise(&self.device)
     }
 
     fn bias(&self) -> Option<&Tensor> {

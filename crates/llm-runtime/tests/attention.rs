@@ -17,7 +17,7 @@ use crate::llama::{generate, ids_of, max_difference, model_folders, numbered_tok
 const TOLERANCE: f32 = 1e-5;
 
 fn engine(path: &Path, quantize: Option<Quantization>, options: EngineOptions) -> Engine {
-    let weights = WeightOptions { float: None, quantize };
+    let weights = WeightOptions { quantize, ..WeightOptions::default() };
     let model = Llama::open(path, weights, &Device::Cpu).unwrap();
     let tokenizer = numbered_tokenizer(model.config().vocabulary_size, None);
     Engine::new(model, tokenizer, None, &options).unwrap()

@@ -47,7 +47,7 @@ pub(crate) fn requests(vocabulary: u32, context: usize) -> Vec<Request> {
 }
 
 fn engine(path: &Path, quantize: Option<Quantization>, options: EngineOptions) -> Engine {
-    let weights = WeightOptions { float: None, quantize };
+    let weights = WeightOptions { quantize, ..WeightOptions::default() };
     let model = Llama::open(path, weights, &Device::Cpu).unwrap();
     let tokenizer = numbered_tokenizer(model.config().vocabulary_size, Some(2));
     Engine::new(model, tokenizer, None, &options).unwrap()

@@ -209,8 +209,9 @@ fn both_forms_of_the_shipped_model_are_the_same_model() {
     let tokens: Vec<u32> = (3..60).collect();
     let dense = engine().logits(&tokens).unwrap();
     let gguf = load(&model().join("tiny-llama-q8_0.gguf"), WeightOptions::default()).logits(&tokens).unwrap();
-    let requantised =
-        load(&model(), WeightOptions { float: None, quantize: Some(Quantization::Q8_0) }).logits(&tokens).unwrap();
+    let requantised = load(&model(), WeightOptions { quantize: Some(Quantization::Q8_0), ..WeightOptions::default() })
+        .logits(&tokens)
+        .unwrap();
     for other in [gguf, requantised] {
         let off = (&dense - &other).unwrap().sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
         let size = dense.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
@@ -244,7 +245,7 @@ fn a_folder_of_shards_and_another_float_type_is_the_same_model() {
     let tokens: Vec<u32> = (3..40).collect();
     let expected = engine().logits(&tokens).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     for float in [None, Some(FloatType::F32), Some(FloatType::Bf16)] {
-        let mut sharded = load(folder.path(), WeightOptions { float, quantize: None });
+        let mut sharded = load(folder.path(), WeightOptions { float, ..WeightOptions::default() });
         let found = sharded.logits(&tokens).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(found, expected, "{float:?}");
     }

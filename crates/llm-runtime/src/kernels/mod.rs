@@ -11,6 +11,7 @@ mod dot;
 mod exp;
 mod gathered_attention;
 mod matmul;
+mod quantised;
 mod shared_out;
 
 pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, Watch, paged_attention};
@@ -18,4 +19,5 @@ pub(crate) use exp::{gelu, gelu_backward, silu, silu_backward, softmax, sum_of_e
 pub use gathered_attention::KeyGroup;
 pub(crate) use gathered_attention::{GatheredAttentionInputs, gathered_attention};
 pub(crate) use matmul::{Weights, matmul};
+pub(crate) use quantised::PackedMatrix;
 use shared_out::SharedOut;

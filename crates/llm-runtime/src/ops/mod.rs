@@ -34,7 +34,7 @@ pub use layer_norm::layer_norm;
 pub use log_prob::{log_probs_of, smoothed_log_probs_of};
 pub use masked_softmax::{key_mask, masked_softmax};
 pub use packed_attention::{AttentionDropout, AttentionLayout, packed_attention, packed_attention_weights};
-pub(crate) use quantised::{DequantisedMatMul, FrozenQMatMul};
+pub(crate) use quantised::QuantisedMatrix;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rope::rope;
 pub(crate) use silu::silu_mul;

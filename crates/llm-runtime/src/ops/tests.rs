@@ -184,14 +184,14 @@ fn quantised_gradients_are_those_of_the_dequantised_weight() {
     let device = Device::Cpu;
     let weight = random(&[16, 256], 1).to_dtype(DType::F32).unwrap();
     for dtype in [GgmlDType::Q4_0, GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
-        let quantised = std::sync::Arc::new(QTensor::quantize(&weight, dtype).unwrap());
-        let dense = quantised.dequantize(&device).unwrap();
+        let quantised = QuantisedMatrix::packed(Arc::new(QTensor::quantize(&weight, dtype).unwrap())).unwrap();
+        let dense = quantised.dequantise(&device).unwrap();
         let gradient = |f: &dyn Fn(&Tensor) -> Result<Tensor>| {
             let x = Var::from_tensor(&random(&[5, 256], 2).to_dtype(DType::F32).unwrap()).unwrap();
             let y = f(x.as_tensor()).unwrap();
             values(scalar(&y).backward().unwrap().get(&x).unwrap())
         };
-        let of_quantised = gradient(&|x| x.apply_op1(FrozenQMatMul(quantised.clone())));
+        let of_quantised = gradient(&|x| quantised.product(x));
         let of_dense = gradient(&|x| super::dense(x, &dense, None, Precision::Exact));
         assert_eq!(of_quantised, of_dense, "{dtype:?}");
     }

@@ -40,6 +40,8 @@ pub struct WeightOptions {
     pub float: Option<FloatType>,
     /// Quantise linear layers while loading.
     pub quantize: Option<Quantization>,
+    /// Compute products with quantised matrices by candle's kernels, not by our own.
+    pub plain: bool,
 }
 
 /// The opened weights of one model.
@@ -140,8 +142,8 @@ impl<'a> Weights<'a> {
 
     /// Bytes that the weights will take in memory.
     ///
-    /// On x86 candle adds a copy of Q4_K, Q6_K and Q8_0 matrices, repacked for the processor's vector instructions, at
-    /// their first use.
+    /// Matrices that are packed for our kernels take about what they take in the file. Of others in Q4_K, Q6_K and Q8_0 candle adds a copy on x86, repacked for the
+    /// processor's vector instructions, at their first use.
     pub(crate) fn memory(&self) -> u64 {
         let entries: Vec<(usize, GgmlDType)> = match &self.source {
             Source::Gguf(file) => {
@@ -229,6 +231,15 @@ impl<'a> Weights<'a> {
         self.contains(&bias).then(|| LinearLoader::tensor(self, &bias, &[width])).transpose()
     }
 
+    fn quantised(&self, weight: QTensor, bias: Option<Tensor>) -> Result<Arc<dyn Linear>, Error> {
+        let weight = Arc::new(weight);
+        Ok(Arc::new(if self.options.plain {
+            QuantLinear::plain(weight, bias)?
+        } else {
+            QuantLinear::new(weight, bias)?
+        }))
+    }
+
     fn float(&self, tensor: Tensor) -> Result<Tensor, Error> {
         Ok(match self.options.float {
             Some(float) => tensor.to_dtype(float.dtype())?,
@@ -252,11 +263,11 @@ impl LinearLoader for Weights<'_> {
                 Stored::Quantised(tensor) => tensor.dequantize(&self.device)?,
             };
             let quantised = quantization::quantise(&dense, dtype, &self.device)?;
-            return Ok(Arc::new(QuantLinear::new(Arc::new(quantised), bias)?));
+            return self.quantised(quantised, bias);
         }
         Ok(match stored {
             Stored::Dense(tensor) => Arc::new(DenseLinear::new(self.float(tensor)?, bias)?),
-            Stored::Quantised(tensor) => Arc::new(QuantLinear::new(Arc::new(tensor), bias)?),
+            Stored::Quantised(tensor) => self.quantised(tensor, bias)?,
         })
     }
 

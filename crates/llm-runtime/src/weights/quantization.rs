@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::WeightOptions;
 use crate::Error;
+use crate::kernels::PackedMatrix;
 
 /// A type for dense weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,7 @@ pub(crate) fn type_name(dtype: GgmlDType) -> String {
     }
 }
 
-/// Bytes that `elements` values take in memory, the repacked copy included.
+/// Bytes that `elements` values take in memory, a repacked copy included.
 pub(crate) fn memory(elements: u64, stored: GgmlDType, options: WeightOptions) -> u64 {
     let dense = matches!(stored, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
     let held = match (options.quantize, options.float) {
@@ -154,6 +155,9 @@ pub(crate) fn memory(elements: u64, stored: GgmlDType, options: WeightOptions) -
     };
     let blocks = elements.div_ceil(held.block_size() as u64);
     let bytes = blocks * held.type_size() as u64;
+    if !options.plain && PackedMatrix::has_kernel(held, held.block_size().max(256)) {
+        return PackedMatrix::bytes(held, elements);
+    }
     bytes + if cfg!(target_arch = "x86_64") { repacked(elements, held) } else { 0 }
 }
 

@@ -1,0 +1,63 @@
+//! `y = x Wᵀ` with weights of 4 and 6 bits that are packed for vectors of bytes when a model is loaded.
+//!
+//! A panel is sixteen output columns; its weights lie in the order in which the kernel meets them: four neighbouring weights of each of the sixteen columns, then the
+//! next four. One vector of activations (the same four of a row, again and again) meets one vector of weights, and each lane sums up one column, so that nothing is
+//! added across lanes. Packing loses nothing: codes, scales and minima are those of the file ([`PackedMatrix::dequantise`] gives the file's values), and the packed
+//! matrix takes their place, so that weights are in memory once.
+//!
+//! Activations are rounded to 8 bits with one scale for 256 of them ([`Activations`]). Products of codes are summed as integers, which is exact, and one f32 sum per
+//! output goes over the blocks of 256 in ascending order: an output does not depend on what is computed beside it.
+
+mod activations;
+mod matrix;
+mod q4_0;
+mod q4_k;
+mod q6_k;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use matrix::PackedMatrix;
+
+/// Weights that share scales in the file, or activations that share one.
+const BLOCK: usize = 256;
+/// Output columns of a panel.
+const PANEL: usize = 16;
+/// Neighbouring weights of a column that lie side by side.
+const GROUP: usize = 4;
+/// Bytes of one group of all columns of a panel.
+const LINE: usize = PANEL * GROUP;
+
+/// A type of quantised weights that can be packed.
+trait Format {
+    /// Bytes of 256 weights of one column in a file.
+    const FILE_BYTES: usize;
+    /// Bytes of 256 weights of each column of a panel.
+    const PACKED_BYTES: usize;
+
+    /// Puts 256 weights of a column, as they are in a file, in their places.
+    fn pack(block: &[u8], column: usize, packed: &mut [u8]);
+
+    /// The values of 256 weights of a column.
+    fn dequantise(packed: &[u8], column: usize, values: &mut [f32; BLOCK]);
+
+    /// Products of `R` rows with a panel's columns, over all its blocks.
+    ///
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C; the panel has as many blocks as the rows.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn tile<const R: usize>(rows: &[activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R];
+}
+
+/// Reads an f16 of a file's bytes.
+fn half_at(bytes: &[u8], at: usize) -> f32 {
+    half::f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+/// Two codes of 4 bits in a byte: where four neighbouring weights of a column lie, for blocks in which a byte's low and high half are 32 weights apart. Gives the first
+/// byte's place among a panel's codes, and the shift to the right.
+fn nibbles(weight: usize, column: usize) -> (usize, u32) {
+    let (pair, within) = (weight / 64, weight % 64);
+    let (is_high, within) = (within / 32, within % 32);
+    let line = pair * 8 + within / GROUP;
+    (line * LINE + column * GROUP + within % GROUP, 4 * is_high as u32)
+}

@@ -1,0 +1,104 @@
+//! Q4_K: 256 weights are eight runs of 32; a weight is `d · scale · code − dmin · minimum` with codes of 4 bits, and scale and minimum of 6 bits for each run.
+
+use super::{BLOCK, Format, LINE, PANEL, half_at, nibbles};
+
+/// The format.
+pub(super) struct Q4K;
+
+/// f16 numbers of all columns: `d`, then `dmin`.
+const MINIMUM_UNIT: usize = 2 * PANEL;
+/// Scales of runs 0 and 1 of all columns, of 2 and 3 …
+const SCALES: usize = 2 * MINIMUM_UNIT;
+const RUNS: usize = 8;
+/// Minima alike.
+const MINIMA: usize = SCALES + RUNS * PANEL;
+/// A byte has a code of a run and, above, the code 32 weights later.
+const CODES: usize = MINIMA + RUNS * PANEL;
+
+/// Where a run's scale or minimum lies among those of its kind.
+fn of_run(run: usize, column: usize) -> usize {
+    (run / 2 * PANEL + column) * 2 + run % 2
+}
+
+/// Scale and minimum of a run, of twelve bytes that hold all.
+fn scale_and_minimum(bytes: &[u8], run: usize) -> (u8, u8) {
+    if run < 4 {
+        return (bytes[run] & 63, bytes[run + 4] & 63);
+    }
+    let low = bytes[run + 4];
+    (low & 15 | bytes[run - 4] >> 6 << 4, low >> 4 | bytes[run] >> 6 << 4)
+}
+
+impl Format for Q4K {
+    const FILE_BYTES: usize = 144;
+    const PACKED_BYTES: usize = CODES + PANEL * BLOCK / 2;
+
+    fn pack(block: &[u8], column: usize, packed: &mut [u8]) {
+        packed[2 * column..][..2].copy_from_slice(&block[..2]);
+        packed[MINIMUM_UNIT + 2 * column..][..2].copy_from_slice(&block[2..4]);
+        for run in 0..RUNS {
+            let (scale, minimum) = scale_and_minimum(&block[4..16], run);
+            packed[SCALES + of_run(run, column)] = scale;
+            packed[MINIMA + of_run(run, column)] = minimum;
+        }
+        // In a file, too, a byte has two codes that are 32 weights apart.
+        for (byte, codes) in block[16..].iter().enumerate() {
+            let weight = byte / 32 * 64 + byte % 32;
+            packed[CODES + nibbles(weight, column).0] = *codes;
+        }
+    }
+
+    fn dequantise(packed: &[u8], column: usize, values: &mut [f32; BLOCK]) {
+        let (unit, minimum_unit) = (half_at(packed, 2 * column), half_at(packed, MINIMUM_UNIT + 2 * column));
+        for (run, values) in values.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let scale = unit * f32::from(packed[SCALES + of_run(run, column)]);
+            let minimum = minimum_unit * f32::from(packed[MINIMA + of_run(run, column)]);
+            for (place, value) in values.iter_mut().enumerate() {
+                let (at, shift) = nibbles(run * 32 + place, column);
+                *value = scale * f32::from(packed[CODES + at] >> shift & 15) - minimum;
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
+        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, twice, two_sums, values, zeros};
+        use std::arch::x86_64::*;
+
+        let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
+        for (number, block) in panel.chunks_exact(Self::PACKED_BYTES).enumerate() {
+            let (mut products, mut minima): (Sums<R>, Sums<R>) = (zeros(), zeros());
+            for pair in 0..RUNS / 2 {
+                // SAFETY: the offsets are those of the format, and rows have as many blocks as the panel.
+                let (scales, pair_minima, [low, high]) = unsafe {
+                    let scales = pairs::<false>(block, SCALES + pair * 2 * PANEL);
+                    let minima = pairs::<false>(block, MINIMA + pair * 2 * PANEL);
+                    let codes = &block[CODES + pair * 8 * LINE..];
+                    (scales, minima, super::x86::runs_of_nibbles(rows, number * BLOCK + pair * 64, codes))
+                };
+                let (low_scales, high_scales) = (twice::<false>(scales), twice::<true>(scales));
+                for (r, row) in rows.iter().enumerate() {
+                    // SAFETY: as above.
+                    let sums = unsafe { two_sums(row.long_sums, number * RUNS + pair * 2) };
+                    for h in 0..HALVES {
+                        products[r][h] = add_scaled(products[r][h], low[r][h], low_scales[h]);
+                        products[r][h] = add_scaled(products[r][h], high[r][h], high_scales[h]);
+                        minima[r][h] = add_scaled(minima[r][h], pair_minima[h], sums);
+                    }
+                }
+            }
+            // SAFETY: the offsets are those of the format.
+            let (units, minimum_units) = unsafe { (halves(block, 0), halves(block, MINIMUM_UNIT)) };
+            for (r, row) in rows.iter().enumerate() {
+                let scale = _mm256_set1_ps(row.scales[number]);
+                for h in 0..HALVES {
+                    let (unit, minimum_unit) = (_mm256_mul_ps(units[h], scale), _mm256_mul_ps(minimum_units[h], scale));
+                    let total = _mm256_fmadd_ps(unit, _mm256_cvtepi32_ps(products[r][h]), totals[r][h]);
+                    totals[r][h] = _mm256_fnmadd_ps(minimum_unit, _mm256_cvtepi32_ps(minima[r][h]), total);
+                }
+            }
+        }
+        values(totals)
+    }
+}
