@@ -49,7 +49,7 @@ struct Arguments {
     quantize: Option<Quantization>,
     /// Compute quantised products by candle's kernels, not by our own
     #[arg(long)]
-    plain: bool,
+    plain_kernels: bool,
     /// Memory for keys and values, in GiB
     #[arg(long, default_value_t = 1)]
     kv_gib: u64,
@@ -143,7 +143,11 @@ fn load(arguments: &Arguments, batch: usize) -> Result<Engine, Error> {
     let engine = Engine::load(
         &LoadOptions {
             device: arguments.device,
-            weights: WeightOptions { float: arguments.dtype, quantize: arguments.quantize, plain: arguments.plain },
+            weights: WeightOptions {
+                float: arguments.dtype,
+                quantize: arguments.quantize,
+                plain: arguments.plain_kernels,
+            },
             engine,
             embedded: Some(EmbeddedModel { name: demo_corpus::MODEL_NAME, gguf: demo_corpus::MODEL }),
             ..LoadOptions::new(&arguments.model)

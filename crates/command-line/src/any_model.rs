@@ -147,7 +147,7 @@ fn first_local_option(runtime: &Runtime) -> Option<&'static str> {
         ("--chat-template", model.chat_template.is_some()),
         ("--dtype", model.dtype.is_some()),
         ("--quantize", model.quantize.is_some()),
-        ("--plain", model.plain),
+        ("--plain-kernels", model.plain_kernels),
         ("--hub-endpoint", model.machine.hub_endpoint.is_some()),
         ("--hub-cache", model.machine.hub_cache.is_some()),
     ];

@@ -54,7 +54,7 @@ pub fn load_pretrained(
             tokenizer: options.tokenizer.clone(),
             chat_template: options.chat_template.clone(),
             device: options.machine.device,
-            weights: WeightOptions { float: options.dtype, quantize: options.quantize, plain: options.plain },
+            weights: WeightOptions { float: options.dtype, quantize: options.quantize, plain: options.plain_kernels },
             engine,
             hub_endpoint: options.machine.hub_endpoint.clone(),
             hub_cache: options.machine.hub_cache.clone(),

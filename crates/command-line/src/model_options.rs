@@ -23,7 +23,7 @@ pub struct ModelOptions {
     pub quantize: Option<Quantization>,
     /// Compute quantised products by candle's kernels, not by our own
     #[arg(long)]
-    pub plain: bool,
+    pub plain_kernels: bool,
     /// Where models come from and are computed
     #[command(flatten)]
     pub machine: Machine,
@@ -82,7 +82,7 @@ impl Runtime {
             chat_template: None,
             dtype: None,
             quantize: None,
-            plain: self.model.plain,
+            plain_kernels: self.model.plain_kernels,
             machine: Machine { device: self.model.machine.device, hub_endpoint: None, hub_cache: None },
         };
         Self { model, adapter: None, context: None, ..*self }

@@ -227,7 +227,14 @@ fn decision(options: &JudgeOptions) -> Decision {
 /// The judge is another model: of the options of the judged one only the machine is shared.
 fn judges_runtime(model: &str, runtime: &Runtime) -> Runtime {
     let machine = runtime.model.machine.clone();
-    let own = ModelOptions { tokenizer: None, chat_template: None, dtype: None, quantize: None, plain: false, machine };
+    let own = ModelOptions {
+        tokenizer: None,
+        chat_template: None,
+        dtype: None,
+        quantize: None,
+        plain_kernels: false,
+        machine,
+    };
     let own = Runtime { model: own, adapter: None, context: None, ..runtime.clone() };
     if is_remote(model) { own.without_local_options() } else { own }
 }
