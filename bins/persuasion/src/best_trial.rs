@@ -9,7 +9,7 @@ pub const MARGIN: &str = "rewards/margins";
 /// rewards over β, which is a difference of log-probabilities.
 pub fn best_trial<'a>(history: &History<'a>) -> Option<&'a Trial> {
     let first = history.best()?;
-    let equals = history.complete().filter(|trial| trial.value == first.value);
+    let equals = history.complete().filter(|trial| trial.value == first.value && trial.violation() == 0.0);
     equals.reduce(|best, trial| if margin(trial) > margin(best) { trial } else { best })
 }
 

@@ -22,15 +22,12 @@ pub struct RunDir {
 const LOCK_FILE: &str = ".lock";
 
 impl RunDir {
-    /// A new run's folder; it may exist, but must not hold a run. One that never came to a checkpoint is taken for none, and what it left is removed.
+    /// A new run's folder; it may exist, but must not hold a run.
     ///
     /// # Errors
     /// It holds a run already, or can't be made.
     pub fn create(path: &Path) -> Result<Self, TrainingError> {
         let run = Self { path: path.into(), _lock: None };
-        if run.config_file().exists() && !run.has_checkpoint() {
-            run.remove_leftovers()?;
-        }
         if run.config_file().exists() {
             let problem = "this folder holds a run: go on with it (--resume), or choose another folder";
             return Err(TrainingError::format(path, problem));
@@ -70,24 +67,17 @@ impl RunDir {
         }
     }
 
-    fn has_checkpoint(&self) -> bool {
-        fs::read_dir(self.checkpoints()).is_ok_and(|mut entries| entries.next().is_some())
-    }
-
-    fn remove_leftovers(&self) -> Result<(), TrainingError> {
-        // Not from under the hands of a process that is about to begin.
-        drop(self.clone().lock()?);
-        for folder in [self.outputs(), self.path.join("tensorboard"), self.path.join("wandb")] {
-            if folder.exists() {
-                fs::remove_dir_all(&folder).map_err(TrainingError::io(&folder))?;
-            }
+    /// Takes back the settings of a run that was just begun and failed before its first checkpoint, so that other words can begin one in this folder. Everything
+    /// else stays, and so do the settings where there is a checkpoint.
+    ///
+    /// # Errors
+    /// They can't be removed.
+    pub fn abandon(&self) -> Result<(), TrainingError> {
+        let has_checkpoint = fs::read_dir(self.checkpoints()).is_ok_and(|mut entries| entries.next().is_some());
+        if has_checkpoint || !self.config_file().exists() {
+            return Ok(());
         }
-        for file in [self.events_file(), self.config_file()] {
-            if file.exists() {
-                fs::remove_file(&file).map_err(TrainingError::io(&file))?;
-            }
-        }
-        Ok(())
+        fs::remove_file(self.config_file()).map_err(TrainingError::io(&self.config_file()))
     }
 
     /// Writes the resolved settings.
@@ -152,16 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_never_came_to_a_checkpoint_is_begun_anew() {
+    fn a_run_that_failed_at_once_leaves_room_for_another_and_keeps_files() {
         let scratch = tempfile::tempdir().unwrap();
         let run = RunDir::create(scratch.path()).unwrap();
-        for name in ["config.toml", "events.jsonl", "outputs/samples.jsonl"] {
+        for name in ["config.toml", "outputs/notes.txt"] {
             run.write(name, b"old").unwrap();
         }
+        assert!(RunDir::create(scratch.path()).is_err(), "nobody else's settings are taken back");
+        run.abandon().unwrap();
         let run = RunDir::create(scratch.path()).unwrap();
-        assert!(!run.events_file().exists() && !run.outputs().join("samples.jsonl").exists());
+        assert!(run.outputs().join("notes.txt").exists());
         run.write("config.toml", b"new").unwrap();
         fs::create_dir(run.checkpoints().join("step-00000001")).unwrap();
+        run.abandon().unwrap();
         assert!(RunDir::create(scratch.path()).is_err());
     }
 }

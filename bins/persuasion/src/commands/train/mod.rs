@@ -9,7 +9,7 @@ mod workbench;
 use std::process::ExitCode;
 
 use command_line::{Failure, Format, interrupt, open_run};
-use training::{Control, End};
+use training::{Control, End, RunDir};
 
 pub(crate) use self::fit::{Fitted, distinct_prompts, engine, fit};
 pub(crate) use self::workbench::{ADAPTER, Part, REFERENCE_ADAPTER, Settings, Workbench};
@@ -28,11 +28,20 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     bench.begin_adapter(&options.setup, &settings)?;
     let run = open_run(&options.out, options.resume, &settings)?;
     interrupt::listen();
-    bench.ask_reference(&options.setup)?;
-    let fitted = fit(&bench, &options.setup, &settings, &run, options.resume, &mut |_| Ok(Control::Continue))?;
+    let fitted = trained(&mut bench, options, &settings, &run);
+    if fitted.is_err() && !options.resume {
+        // Words that were wrong in a way that only the first evaluation shows must not block the folder for right ones.
+        run.abandon()?;
+    }
+    let fitted = fitted?;
     report::finished(&run, &fitted, format)?;
     Ok(match fitted.summary.end {
         End::Stopped => ExitCode::from(interrupt::EXIT_CODE),
         End::Finished | End::Early => ExitCode::SUCCESS,
     })
+}
+
+fn trained(bench: &mut Workbench, options: &Train, settings: &Settings, run: &RunDir) -> Result<Fitted, Failure> {
+    bench.ask_reference(&options.setup)?;
+    fit(bench, &options.setup, settings, run, options.resume, &mut |_| Ok(Control::Continue))
 }

@@ -153,7 +153,7 @@ fn metrics_at(run: &RunDir, step: u64) -> Result<Vec<(String, f64)>, Failure> {
         _ => None,
     });
     let evaluated = |(name, value): (String, f64)| Some((name.strip_prefix("eval_")?.to_owned(), value));
-    Ok(values.flatten().filter_map(evaluated).collect())
+    Ok(values.flatten().filter_map(evaluated).filter(|(name, _)| name != "loss").collect())
 }
 
 pub(crate) fn finished(run: &RunDir, fitted: &Fitted, format: Format) -> Result<(), Failure> {
