@@ -372,6 +372,7 @@ const checks = {
     // One conversation alone gives no interval, in the CSV, the table, the label and the picture.
     assert.deepEqual(rows.map(([, , , low, high]) => [low === '', high === '']), [[false, false], [true, true], [true, true], [false, false]]);
     await page.click('#view summary');
+    await page.waitForSelector('#view tbody tr:nth-child(2)');
     assert.deepEqual(await page.$$eval('#view tbody tr:nth-child(2) td', (cells) => cells.slice(3, 5).map((cell) => cell.textContent)), ['–', '–']);
     assert.match(await page.getAttribute('[data-cell="turn/large · c1_hf/4"]', 'aria-label'), /^large · c1_hf, turn 4: [\d.]+ \[–\], 1 record$/);
     assert.equal(await page.$$eval('#view svg polygon', (bands) => bands.length), 0, 'no band of a single point');
