@@ -1,4 +1,4 @@
-"""CTranslate2's side of the bench `seq2seq`, which starts this program: decoding of a BART folder in float32.
+"""CTranslate2's side of `throughput beam`, which starts this program: decoding of a BART folder in float32.
 
     python seq2seq_ctranslate2.py FOLDER --threads 2
 
@@ -7,12 +7,12 @@ is loaded: `{"inputs": [[ids]], "beams": n, "new": n}` gives the best hypothesis
 """
 
 import argparse
-import json
-import sys
 import time
 from pathlib import Path
 
 import ctranslate2
+
+from line_protocol import answer, requests
 
 
 class NumberedTokens:
@@ -47,17 +47,6 @@ class FolderConverter(ctranslate2.converters.Converter):
             return BartLoader()(model, NumberedTokens(model.config.vocab_size))
 
 
-def peak():
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def answer(**fields):
-    print(json.dumps({**fields, "peak_bytes": peak()}), flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
@@ -73,8 +62,7 @@ def main():
         str(converted), compute_type="float32", inter_threads=1, intra_threads=options.threads
     )
     answer(name=f"CTranslate2 {ctranslate2.__version__}, float32")
-    for line in sys.stdin:
-        request = json.loads(line)
+    for request in requests():
         tokens = [[str(number) for number in ids] for ids in request["inputs"]]
         new = request["new"]
         started = time.perf_counter()

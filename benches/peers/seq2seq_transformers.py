@@ -1,4 +1,4 @@
-"""The library's side of the bench `encoder-decoder`, which starts this program: decoding and training of a BART folder with transformers and torch, and
+"""The library's side of `throughput`'s scenarios of encoder–decoders, which start this program: decoding and training of a BART folder with transformers and torch, and
 candidates of a BlenderBot-small folder.
 
     python seq2seq_transformers.py FOLDER --task decode|train|candidates --threads 2
@@ -10,14 +10,13 @@ asks for a step and is answered with loss and gradient norm. Answers have the se
 """
 
 import argparse
-import json
-import sys
 import time
-from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForSeq2SeqLM
+
+from line_protocol import answer, requests
 
 
 def arguments():
@@ -26,22 +25,6 @@ def arguments():
     parser.add_argument("--task", choices=["decode", "train", "candidates"], required=True)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
-
-
-def requests():
-    for line in sys.stdin:
-        yield json.loads(line)
-
-
-def answer(**fields):
-    print(json.dumps({**fields, "peak_bytes": peak()}), flush=True)
-
-
-def peak():
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def decode(model):

@@ -10,8 +10,10 @@ use seq2seq::search::{DecodingOptions, DecodingRow};
 use seq2seq::{Seq2SeqDataset, Seq2SeqModel, Seq2SeqObjective, TrainableSeq2Seq};
 use training::{Control, Schedule, TrainEvent, Trainer, TrainerOptions, TrainingError};
 
-use crate::side::{Answer, Request};
-use crate::{Outcome, Task};
+use benches::Outcome;
+
+use super::Task;
+use super::request::{Answer, Request};
 
 /// Answers until the standard input ends.
 pub(crate) fn answer(task: Task, folder: &Path, threads: usize) -> Outcome<()> {
@@ -30,7 +32,8 @@ fn say(answer: Answer) -> Outcome<()> {
 }
 
 fn ready() -> Outcome<()> {
-    say(Answer { name: "seq2seq".to_owned(), ..Answer::default() })
+    println!("{}", serde_json::json!({"name": "seq2seq"}));
+    Ok(())
 }
 
 fn next_request() -> Outcome<Option<Request>> {

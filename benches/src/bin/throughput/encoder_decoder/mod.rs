@@ -1,4 +1,4 @@
-//! `encoder-decoder`: an encoder–decoder of BART-base's shape beside transformers, torch and CTranslate2, on the CPU; and one of BlenderBot-small's shape
+//! Scenarios of encoder–decoders: one of BART-base's shape beside transformers, torch and CTranslate2, on the CPU; and one of BlenderBot-small's shape
 //! that makes candidates by diverse beam search, beside transformers.
 //!
 //! Random weights of a fixed seed are written as a Hugging Face folder that all sides load. Each side, ours too, is a process of its own
@@ -6,26 +6,26 @@
 //! speed hits all alike. Ratios are those of the medians. The first round warms up, and tells whether all sides give the same.
 
 mod ours;
-mod side;
+mod request;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
+use benches::Outcome;
+use benches::side::{Asked, Side};
 use candle_core::Device;
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use llm_runtime::format_bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seq2seq::{Architecture, GenerationDefaults, Seq2SeqConfig, StackConfig, TrainableSeq2Seq};
 use serde::Serialize;
-use side::{Answer, Request, Side};
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+use request::{Answer, Request};
 
-/// Encoder–decoders of known shapes beside transformers, torch and CTranslate2, on the CPU
-#[derive(Debug, Parser)]
-#[command(name = "encoder-decoder", version)]
-struct Arguments {
+/// Sizes of all scenarios of encoder–decoders, and who is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
     /// Python that has the packages of benches/peers/requirements-seq2seq.txt; without it only our side is measured
     #[arg(long)]
     python: Option<PathBuf>,
@@ -38,9 +38,6 @@ struct Arguments {
     /// As --folder, for the model that makes candidates
     #[arg(long, default_value = "target/blenderbot-small-shape")]
     candidates_folder: PathBuf,
-    /// What is measured: decode, train (of BART-base's shape), candidates (of BlenderBot-small's)
-    #[arg(long, value_delimiter = ',', default_values_t = [Task::Decode, Task::Train])]
-    tasks: Vec<Task>,
     /// Inputs that are decoded together
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8])]
     batches: Vec<usize>,
@@ -77,16 +74,16 @@ struct Arguments {
     /// Also write the JSON here
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Answer requests on the standard input
-    #[arg(long, hide = true)]
-    answer: Option<Task>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Task {
+pub(crate) enum Task {
+    /// Beam search.
     Decode,
+    /// A training step.
     Train,
+    /// Diverse beam search that gives all its hypotheses.
     Candidates,
 }
 
@@ -101,7 +98,7 @@ impl std::fmt::Display for Task {
 }
 
 /// One side's figures for one amount of work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Row {
     task: Task,
     batch: usize,
@@ -118,19 +115,15 @@ struct Row {
     agreement: String,
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match arguments.answer {
-        Some(task) => ours::answer(task, arguments.folder_of(task), arguments.threads),
-        None => measure(&arguments).and_then(|rows| print(&arguments, &rows)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// Measures a task beside its peers and prints the table.
+pub(crate) fn run(task: Task, arguments: &Arguments) -> Outcome<()> {
+    let rows = measure(task, arguments)?;
+    print(arguments, &rows)
+}
+
+/// Our side's process.
+pub(crate) fn answer(task: Task, arguments: &Arguments) -> Outcome<()> {
+    ours::answer(task, arguments.folder_of(task), arguments.threads)
 }
 
 impl Arguments {
@@ -151,39 +144,35 @@ impl Arguments {
     }
 }
 
-fn measure(arguments: &Arguments) -> Outcome<Vec<Row>> {
+fn measure(task: Task, arguments: &Arguments) -> Outcome<Vec<Row>> {
     arguments.check()?;
-    let mut rows = Vec::new();
-    for task in &arguments.tasks {
-        let folder = arguments.folder_of(*task);
-        if !folder.join("model.safetensors").is_file() {
-            let shape = if *task == Task::Candidates { blenderbot_small() } else { bart_base() };
-            TrainableSeq2Seq::fresh(&shape, 1, &Device::Cpu)?.save(folder)?;
+    let folder = arguments.folder_of(task);
+    if !folder.join("model.safetensors").is_file() {
+        let shape = if task == Task::Candidates { blenderbot_small() } else { bart_base() };
+        TrainableSeq2Seq::fresh(&shape, 1, &Device::Cpu)?.save(folder)?;
+    }
+    match task {
+        Task::Decode => {
+            let of_batch = |batch: &usize| {
+                let inputs = random_ids(*batch, arguments.source, 1);
+                let request = Request::Decode { inputs, beams: arguments.beams, new: arguments.new };
+                compare(arguments, task, *batch, sides(arguments, task)?, &request)
+            };
+            Ok(arguments.batches.iter().map(of_batch).collect::<Outcome<Vec<_>>>()?.concat())
         }
-        match task {
-            Task::Decode => {
-                for batch in &arguments.batches {
-                    let inputs = random_ids(*batch, arguments.source, 1);
-                    let request = Request::Decode { inputs, beams: arguments.beams, new: arguments.new };
-                    rows.extend(compare(arguments, *task, *batch, sides(arguments, *task)?, &request)?);
-                }
-            }
-            Task::Train => {
-                let mut sides = sides(arguments, *task)?;
-                let inputs = random_ids(arguments.training_batch, arguments.source, 1);
-                let labels = random_ids(arguments.training_batch, arguments.new, 2);
-                let lesson = Request::Lesson { inputs, labels };
-                sides.iter_mut().try_for_each(|side| side.send(&lesson))?;
-                rows.extend(compare(arguments, *task, arguments.training_batch, sides, &Request::Step {})?);
-            }
-            Task::Candidates => {
-                let request = candidates_request(arguments);
-                let batch = arguments.candidates_batch;
-                rows.extend(compare(arguments, *task, batch, sides(arguments, *task)?, &request)?);
-            }
+        Task::Train => {
+            let mut sides = sides(arguments, task)?;
+            let inputs = random_ids(arguments.training_batch, arguments.source, 1);
+            let labels = random_ids(arguments.training_batch, arguments.new, 2);
+            let lesson = Request::Lesson { inputs, labels };
+            sides.iter_mut().try_for_each(|side| side.send(&lesson))?;
+            compare(arguments, task, arguments.training_batch, sides, &Request::Step {})
+        }
+        Task::Candidates => {
+            let request = candidates_request(arguments);
+            compare(arguments, task, arguments.candidates_batch, sides(arguments, task)?, &request)
         }
     }
-    Ok(rows)
 }
 
 fn bart_base() -> Seq2SeqConfig {
@@ -249,7 +238,7 @@ fn random_ids(rows: usize, length: usize, seed: u64) -> Vec<Vec<u32>> {
 fn sides(arguments: &Arguments, task: Task) -> Outcome<Vec<Side>> {
     let threads = arguments.threads.to_string();
     let mut own = Command::new(std::env::current_exe()?);
-    own.arg("--answer").arg(task.to_string()).args(["--threads", &threads]);
+    own.args(["answer-seq2seq", &task.to_string(), "--threads", &threads]);
     own.arg("--folder").arg(&arguments.folder).arg("--candidates-folder").arg(&arguments.candidates_folder);
     let mut sides = vec![Side::start(own, arguments.threads)?];
     let Some(python) = &arguments.python else { return Ok(sides) };
@@ -279,15 +268,15 @@ fn compare(
     mut sides: Vec<Side>,
     request: &Request,
 ) -> Outcome<Vec<Row>> {
-    let warm_up = sides.iter_mut().map(|side| side.ask(request)).collect::<Outcome<Vec<Answer>>>()?;
+    let warm_up = sides.iter_mut().map(|side| Ok(side.ask(request)?.answer)).collect::<Outcome<Vec<Answer>>>()?;
     let mut seconds = vec![Vec::new(); sides.len()];
     let mut cpu_seconds = seconds.clone();
     let mut peaks = vec![0; sides.len()];
     for _ in 0..arguments.rounds {
         for (number, side) in sides.iter_mut().enumerate() {
-            let answer = side.ask(request)?;
+            let Asked { answer, cpu_seconds: cpu, .. } = side.ask::<Answer>(request)?;
             seconds[number].push(answer.seconds);
-            cpu_seconds[number].push(answer.cpu_seconds);
+            cpu_seconds[number].push(cpu);
             peaks[number] = answer.peak_bytes;
         }
     }

@@ -1,0 +1,175 @@
+//! What the machine can do at best: bytes read from memory, products of 8-bit integers and of floats, each second.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// The machine's limits with a number of threads.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limits {
+    /// Threads that worked.
+    pub threads: usize,
+    /// Bytes read from memory.
+    pub bytes_per_second: f64,
+    /// Multiply-adds of 8-bit integers; `None` where there is no measurement for the processor.
+    pub integer_multiply_adds_per_second: Option<f64>,
+    /// Multiply-adds of f32; `None` as above.
+    pub float_multiply_adds_per_second: Option<f64>,
+}
+
+/// Of each thread; more than any cache holds.
+const BYTES: usize = 256 << 20;
+/// Measurements of which the best counts.
+const ATTEMPTS: usize = 5;
+const ATTEMPT: Duration = Duration::from_millis(200);
+
+impl Limits {
+    /// Measures for some seconds.
+    #[must_use]
+    pub fn measure(threads: usize) -> Self {
+        Self {
+            threads,
+            bytes_per_second: bytes_per_second(threads),
+            integer_multiply_adds_per_second: products::integer().map(|(work, each)| rate(threads, work, each)),
+            float_multiply_adds_per_second: products::float().map(|(work, each)| rate(threads, work, each)),
+        }
+    }
+}
+
+/// As a table.
+impl std::fmt::Display for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let giga =
+            |rate: Option<f64>| rate.map_or_else(|| "not measured".to_owned(), |rate| format!("{:.1} G/s", rate / 1e9));
+        writeln!(f, "limits with {} threads", self.threads)?;
+        writeln!(f, "  memory read                 {:.1} GB/s", self.bytes_per_second / 1e9)?;
+        writeln!(f, "  multiply-adds of 8 bits     {}", giga(self.integer_multiply_adds_per_second))?;
+        writeln!(f, "  multiply-adds of f32        {}", giga(self.float_multiply_adds_per_second))
+    }
+}
+
+fn bytes_per_second(threads: usize) -> f64 {
+    let memory: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64; BYTES / 8]).collect();
+    let attempts = (0..ATTEMPTS).map(|_| {
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for own in &memory {
+                scope.spawn(|| {
+                    black_box(
+                        own.as_chunks::<64>()
+                            .0
+                            .iter()
+                            .fold([0u64; 64], |sums, part| std::array::from_fn(|at| sums[at] ^ part[at])),
+                    )
+                });
+            }
+        });
+        (threads * BYTES) as f64 / begun.elapsed().as_secs_f64()
+    });
+    attempts.fold(0.0, f64::max)
+}
+
+/// How often all threads together do `work`, times `each`, a second.
+fn rate(threads: usize, work: fn(), each: f64) -> f64 {
+    let own = move || {
+        let (begun, mut count) = (Instant::now(), 0u64);
+        while begun.elapsed() < ATTEMPT {
+            work();
+            count += 1;
+        }
+        count as f64 * each / begun.elapsed().as_secs_f64()
+    };
+    let attempts = (0..ATTEMPTS).map(|_| {
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(own)).collect();
+            running.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum::<f64>()
+        })
+    });
+    attempts.fold(0.0, f64::max)
+}
+
+/// Loops of nothing but multiply-adds in registers, and how many of them a call does.
+#[cfg(target_arch = "x86_64")]
+mod products {
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    const ROUNDS: usize = 10_000;
+    /// Sums that do not wait for each other.
+    const SUMS: usize = 12;
+
+    pub(super) fn integer() -> Option<(fn(), f64)> {
+        if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512f") {
+            return Some((|| unsafe { dot_products() }, (ROUNDS * SUMS * 64) as f64));
+        }
+        is_x86_feature_detected!("avx2").then_some((|| unsafe { pair_products() }, (ROUNDS * SUMS * 32) as f64))
+    }
+
+    pub(super) fn float() -> Option<(fn(), f64)> {
+        if is_x86_feature_detected!("avx512f") {
+            return Some((|| unsafe { wide_floats() }, (ROUNDS * SUMS * 16) as f64));
+        }
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        has.then_some((|| unsafe { floats() }, (ROUNDS * SUMS * 8) as f64))
+    }
+
+    /// # Safety
+    /// The processor has AVX-512 F and VNNI.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn dot_products() {
+        let factor = _mm512_set1_epi8(black_box(3));
+        let mut sums = [_mm512_set1_epi8(1); SUMS];
+        for _ in 0..ROUNDS {
+            sums = sums.map(|sum| _mm512_dpbusd_epi32(sum, sum, factor));
+        }
+        black_box(sums);
+    }
+
+    /// # Safety
+    /// The processor has AVX2.
+    #[target_feature(enable = "avx2")]
+    unsafe fn pair_products() {
+        let factor = _mm256_set1_epi8(black_box(3));
+        let mut sums = [_mm256_set1_epi8(1); SUMS];
+        for _ in 0..ROUNDS {
+            sums = sums.map(|sum| _mm256_add_epi16(sum, _mm256_maddubs_epi16(sum, factor)));
+        }
+        black_box(sums);
+    }
+
+    /// # Safety
+    /// The processor has AVX-512 F.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn wide_floats() {
+        let factor = _mm512_set1_ps(black_box(0.5));
+        let mut sums = [_mm512_set1_ps(1.0); SUMS];
+        for _ in 0..ROUNDS {
+            sums = sums.map(|sum| _mm512_fmadd_ps(sum, factor, factor));
+        }
+        black_box(sums);
+    }
+
+    /// # Safety
+    /// The processor has AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn floats() {
+        let factor = _mm256_set1_ps(black_box(0.5));
+        let mut sums = [_mm256_set1_ps(1.0); SUMS];
+        for _ in 0..ROUNDS {
+            sums = sums.map(|sum| _mm256_fmadd_ps(sum, factor, factor));
+        }
+        black_box(sums);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod products {
+    pub(super) fn integer() -> Option<(fn(), f64)> {
+        None
+    }
+
+    pub(super) fn float() -> Option<(fn(), f64)> {
+        None
+    }
+}
