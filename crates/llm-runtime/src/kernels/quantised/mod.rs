@@ -53,11 +53,11 @@ fn half_at(bytes: &[u8], at: usize) -> f32 {
     half::f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
 }
 
-/// Two codes of 4 bits in a byte: where four neighbouring weights of a column lie, for blocks in which a byte's low and high half are 32 weights apart. Gives the first
-/// byte's place among a panel's codes, and the shift to the right.
-fn nibbles(weight: usize, column: usize) -> (usize, u32) {
-    let (pair, within) = (weight / 64, weight % 64);
-    let (is_high, within) = (within / 32, within % 32);
-    let line = pair * 8 + within / GROUP;
+/// Where a code of 4 bits lies: a run of 32 takes four lines, in which a byte has a code and, above, the one 16 weights later. Gives the byte's place among a panel's
+/// codes, and the shift to the right.
+fn nibble(weight: usize, column: usize) -> (usize, u32) {
+    let (run, within) = (weight / 32, weight % 32);
+    let (is_high, within) = (within / 16, within % 16);
+    let line = run * 4 + within / GROUP;
     (line * LINE + column * GROUP + within % GROUP, 4 * is_high as u32)
 }

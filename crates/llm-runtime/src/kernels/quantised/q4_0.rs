@@ -1,6 +1,6 @@
 //! Q4_0: a run of 32 weights has one f16 scale; a weight is `scale · (code − 8)` with codes of 4 bits. Eight runs are packed as one block.
 
-use super::{BLOCK, Format, LINE, PANEL, half_at, nibbles};
+use super::{BLOCK, Format, LINE, PANEL, half_at, nibble};
 
 /// The format.
 pub(super) struct Q4_0;
@@ -23,7 +23,7 @@ impl Format for Q4_0 {
             // In a file a byte has the codes of weights 16 apart.
             for (place, codes) in bytes[2..].iter().enumerate() {
                 for (code, weight) in [(codes & 15, place), (codes >> 4, place + 16)] {
-                    let (at, shift) = nibbles(run * 32 + weight, column);
+                    let (at, shift) = nibble(run * 32 + weight, column);
                     packed[CODES + at] |= code << shift;
                 }
             }
@@ -34,7 +34,7 @@ impl Format for Q4_0 {
         for (run, values) in values.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let scale = half_at(packed, (run * PANEL + column) * 2);
             for (place, value) in values.iter_mut().enumerate() {
-                let (at, shift) = nibbles(run * 32 + place, column);
+                let (at, shift) = nibble(run * 32 + place, column);
                 let code = i32::from(packed[CODES + at] >> shift & 15);
                 *value = (code - OFFSET) as f32 * scale;
             }
@@ -44,27 +44,24 @@ impl Format for Q4_0 {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
-        use super::x86::{HALVES, halves, runs_of_nibbles, values};
+        use super::x86::{HALVES, halves, run_of_nibbles, values};
         use std::arch::x86_64::*;
 
         let ones = _mm256_set1_epi16(1);
         let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
         for (number, block) in panel.chunks_exact(Self::PACKED_BYTES).enumerate() {
             let mut sums = [[_mm256_setzero_ps(); HALVES]; R];
-            for pair in 0..RUNS / 2 {
-                let codes = &block[CODES + pair * 8 * LINE..];
+            for run in 0..RUNS {
                 // SAFETY: the offsets are those of the format, and rows have as many blocks as the panel.
-                let both = unsafe { runs_of_nibbles(rows, number * BLOCK + pair * 64, codes) };
-                for (part, products) in both.iter().enumerate() {
-                    let run = 2 * pair + part;
-                    // SAFETY: as above.
-                    let scales = unsafe { halves(block, run * 2 * PANEL) };
-                    for (r, row) in rows.iter().enumerate() {
-                        let offset = _mm256_set1_epi32(OFFSET * i32::from(row.long_sums[number * RUNS + run]));
-                        for h in 0..HALVES {
-                            let product = _mm256_sub_epi32(_mm256_madd_epi16(products[r][h], ones), offset);
-                            sums[r][h] = _mm256_fmadd_ps(scales[h], _mm256_cvtepi32_ps(product), sums[r][h]);
-                        }
+                let (products, scales) = unsafe {
+                    let codes = &block[CODES + run * 4 * LINE..];
+                    (run_of_nibbles(rows, number * BLOCK + run * 32, codes), halves(block, run * 2 * PANEL))
+                };
+                for (r, row) in rows.iter().enumerate() {
+                    let offset = _mm256_set1_epi32(OFFSET * i32::from(row.long_sums[number * RUNS + run]));
+                    for h in 0..HALVES {
+                        let product = _mm256_sub_epi32(_mm256_madd_epi16(products[r][h], ones), offset);
+                        sums[r][h] = _mm256_fmadd_ps(scales[h], _mm256_cvtepi32_ps(product), sums[r][h]);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Q4_K: 256 weights are eight runs of 32; a weight is `d · scale · code − dmin · minimum` with codes of 4 bits, and scale and minimum of 6 bits for each run.
 
-use super::{BLOCK, Format, LINE, PANEL, half_at, nibbles};
+use super::{BLOCK, Format, LINE, PANEL, half_at, nibble};
 
 /// The format.
 pub(super) struct Q4K;
@@ -12,7 +12,6 @@ const SCALES: usize = 2 * MINIMUM_UNIT;
 const RUNS: usize = 8;
 /// Minima alike.
 const MINIMA: usize = SCALES + RUNS * PANEL;
-/// A byte has a code of a run and, above, the code 32 weights later.
 const CODES: usize = MINIMA + RUNS * PANEL;
 
 /// Where a run's scale or minimum lies among those of its kind.
@@ -41,10 +40,13 @@ impl Format for Q4K {
             packed[SCALES + of_run(run, column)] = scale;
             packed[MINIMA + of_run(run, column)] = minimum;
         }
-        // In a file, too, a byte has two codes that are 32 weights apart.
+        // In a file a byte has the codes of weights 32 apart.
         for (byte, codes) in block[16..].iter().enumerate() {
             let weight = byte / 32 * 64 + byte % 32;
-            packed[CODES + nibbles(weight, column).0] = *codes;
+            for (code, weight) in [(codes & 15, weight), (codes >> 4, weight + 32)] {
+                let (at, shift) = nibble(weight, column);
+                packed[CODES + at] |= code << shift;
+            }
         }
     }
 
@@ -54,7 +56,7 @@ impl Format for Q4K {
             let scale = unit * f32::from(packed[SCALES + of_run(run, column)]);
             let minimum = minimum_unit * f32::from(packed[MINIMA + of_run(run, column)]);
             for (place, value) in values.iter_mut().enumerate() {
-                let (at, shift) = nibbles(run * 32 + place, column);
+                let (at, shift) = nibble(run * 32 + place, column);
                 *value = scale * f32::from(packed[CODES + at] >> shift & 15) - minimum;
             }
         }
@@ -63,7 +65,7 @@ impl Format for Q4K {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
-        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, twice, two_sums, values, zeros};
+        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, run_of_nibbles, twice, two_sums, values, zeros};
         use std::arch::x86_64::*;
 
         let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
@@ -71,20 +73,25 @@ impl Format for Q4K {
             let (mut products, mut minima): (Sums<R>, Sums<R>) = (zeros(), zeros());
             for pair in 0..RUNS / 2 {
                 // SAFETY: the offsets are those of the format, and rows have as many blocks as the panel.
-                let (scales, pair_minima, [low, high]) = unsafe {
-                    let scales = pairs::<false>(block, SCALES + pair * 2 * PANEL);
-                    let minima = pairs::<false>(block, MINIMA + pair * 2 * PANEL);
-                    let codes = &block[CODES + pair * 8 * LINE..];
-                    (scales, minima, super::x86::runs_of_nibbles(rows, number * BLOCK + pair * 64, codes))
+                let (scales, pair_minima) = unsafe {
+                    (pairs::<false>(block, SCALES + pair * 2 * PANEL), pairs::<false>(block, MINIMA + pair * 2 * PANEL))
                 };
-                let (low_scales, high_scales) = (twice::<false>(scales), twice::<true>(scales));
-                for (r, row) in rows.iter().enumerate() {
+                for (part, scales) in [twice::<false>(scales), twice::<true>(scales)].into_iter().enumerate() {
+                    let run = 2 * pair + part;
+                    // SAFETY: as above.
+                    let sums =
+                        unsafe { run_of_nibbles(rows, number * BLOCK + run * 32, &block[CODES + run * 4 * LINE..]) };
+                    for (products, sums) in products.iter_mut().zip(sums) {
+                        for h in 0..HALVES {
+                            products[h] = add_scaled(products[h], sums[h], scales[h]);
+                        }
+                    }
+                }
+                for (minima, row) in minima.iter_mut().zip(rows) {
                     // SAFETY: as above.
                     let sums = unsafe { two_sums(row.long_sums, number * RUNS + pair * 2) };
                     for h in 0..HALVES {
-                        products[r][h] = add_scaled(products[r][h], low[r][h], low_scales[h]);
-                        products[r][h] = add_scaled(products[r][h], high[r][h], high_scales[h]);
-                        minima[r][h] = add_scaled(minima[r][h], pair_minima[h], sums);
+                        minima[h] = add_scaled(minima[h], pair_minima[h], sums);
                     }
                 }
             }

@@ -166,65 +166,26 @@ pub(super) fn round_row(x: &[f32], codes: &mut [i8], scales: &mut [f32]) {
     }
 }
 
-/// Sums of 16 bits of two runs of 32 codes of 4 bits that lie in the low and high halves of eight lines, `[low, high]`.
+/// Sums of 16 bits of a run of 32 codes of 4 bits, which lie in four lines.
 ///
 /// # Safety
-/// `codes` are at least eight lines, and rows have 64 codes from `at`.
+/// `codes` are at least four lines, and rows have 32 codes from `at`.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn runs_of_nibbles<const R: usize>(rows: &[Row<'_>; R], at: usize, codes: &[u8]) -> [Sums<R>; 2] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match R {
-            1 | 2 => both_runs(rows, at, codes),
-            _ => [one_run(rows, at, codes, 0), one_run(rows, at + 32, codes, 4)],
-        }
-    }
-}
-
-/// With few rows there are registers for both runs.
-///
-/// # Safety
-/// As [`runs_of_nibbles`].
-#[target_feature(enable = "avx2")]
-#[inline]
-unsafe fn both_runs<const R: usize>(rows: &[Row<'_>; R], at: usize, codes: &[u8]) -> [Sums<R>; 2] {
+pub(super) unsafe fn run_of_nibbles<const R: usize>(rows: &[Row<'_>; R], at: usize, codes: &[u8]) -> Sums<R> {
     let mask = _mm256_set1_epi8(15);
-    let (mut low, mut high): (Sums<R>, Sums<R>) = (zeros(), zeros());
-    for group in 0..8 {
-        // SAFETY: the caller's promise.
-        let bytes = unsafe { line(codes, group * LINE) };
-        for (r, row) in rows.iter().enumerate() {
-            // SAFETY: as above.
-            let [first, second] = unsafe { [four_codes(row, at + 4 * group), four_codes(row, at + 32 + 4 * group)] };
-            for h in 0..HALVES {
-                low[r][h] = add_products(low[r][h], _mm256_and_si256(bytes[h], mask), first);
-                let weights = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes[h]), mask);
-                high[r][h] = add_products(high[r][h], weights, second);
-            }
-        }
-    }
-    [low, high]
-}
-
-/// One of both runs, by the place of its codes in their bytes. Not inlined: side by side the compiler would keep the lines of the first for the second, in memory.
-///
-/// # Safety
-/// As [`runs_of_nibbles`].
-#[target_feature(enable = "avx2")]
-#[inline(never)]
-unsafe fn one_run<const R: usize>(rows: &[Row<'_>; R], at: usize, codes: &[u8], shift: i32) -> Sums<R> {
-    let (mask, shift) = (_mm256_set1_epi8(15), _mm_cvtsi32_si128(shift));
     let mut sums: Sums<R> = zeros();
-    for group in 0..8 {
+    for two in 0..4 {
         // SAFETY: the caller's promise.
-        let weights = unsafe { line(codes, group * LINE) };
-        let weights = weights.map(|bytes| _mm256_and_si256(_mm256_srl_epi16(bytes, shift), mask));
+        let bytes = unsafe { line(codes, two * LINE) };
+        let low = bytes.map(|bytes| _mm256_and_si256(bytes, mask));
+        let high = bytes.map(|bytes| _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask));
         for (r, row) in rows.iter().enumerate() {
             // SAFETY: as above.
-            let codes = unsafe { four_codes(row, at + 4 * group) };
+            let [first, second] = unsafe { [four_codes(row, at + 4 * two), four_codes(row, at + 16 + 4 * two)] };
             for h in 0..HALVES {
-                sums[r][h] = settled(add_products(sums[r][h], weights[h], codes));
+                sums[r][h] = settled(add_products(sums[r][h], low[h], first));
+                sums[r][h] = settled(add_products(sums[r][h], high[h], second));
             }
         }
     }
