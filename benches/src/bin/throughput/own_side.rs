@@ -66,6 +66,7 @@ fn spans() -> SpanChoice {
 
 /// Answers until the standard input ends.
 pub(crate) fn answer(arguments: &Answering) -> Outcome<()> {
+    llm_runtime::keep_freed_memory();
     llm_runtime::set_threads(arguments.model.threads())?;
     let mut engine = load(arguments)?;
     println!("{}", json!({"name": name(arguments)}));

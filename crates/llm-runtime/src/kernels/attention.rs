@@ -3,7 +3,8 @@
 //! For query row `i` of head `h` at position `p`: `Σ_j softmax_j(q_i · k_j / √d) · v_j` over positions `j ≤ p` (with a sliding
 //! window of `w` positions: `p - w < j ≤ p`). Keys lie transposed within their block, so that sixteen scores come from
 //! one pass over the head's dimensions. A task takes a few neighbouring rows of one key head and all query heads that
-//! share it, and works on tiles of up to four query vectors. Every score is summed over ascending dimensions and every
+//! share it. It takes one block of keys, and later of values, after the other and lets all its query vectors meet it, in
+//! tiles of up to four, while it lies in the first-level cache. Every score is summed over ascending dimensions and every
 //! output over ascending positions, whatever the tile.
 
 use std::ops::Range;
@@ -61,8 +62,10 @@ pub(crate) struct PagedAttentionInputs<'a> {
     pub(crate) watch: Option<&'a dyn Watch>,
 }
 
-/// Rows of one task.
-const ROWS: usize = 4;
+/// Query vectors of one task, at most, unless one row has more.
+const VECTORS: usize = 32;
+/// Query vectors that meet a block together.
+const TILE: usize = 4;
 
 /// A task: rows of a segment (counted from its first), one key head.
 struct Task<'a> {
@@ -76,204 +79,280 @@ pub(crate) fn paged_attention(inputs: &PagedAttentionInputs<'_>, out: &mut [f32]
     let simd = Simd::detect();
     let out = SharedOut::new(out, inputs.head_dim);
     let tasks: Vec<Task<'_>> = inputs.segments.iter().flat_map(|segment| tasks(segment, inputs)).collect();
-    tasks.par_iter().for_each_init(Vec::new, |scores, task| match simd {
+    tasks.par_iter().for_each_init(Scratch::default, |scratch, task| match simd {
         // SAFETY: the instruction set was detected.
         #[cfg(target_arch = "x86_64")]
-        Simd::Avx512 => unsafe { run_avx512(inputs, task, scores, out) },
+        Simd::Avx512 => unsafe { run_avx512(inputs, task, scratch, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Simd::Avx2 => unsafe { run_avx2(inputs, task, scores, out) },
-        Simd::Portable => run::<false>(inputs, task, scores, out),
+        Simd::Avx2 => unsafe { run_avx2(inputs, task, scratch, out) },
+        Simd::Portable => run::<false, 8>(inputs, task, scratch, out),
     });
 }
 
 /// The longest tasks, those at the end of a prompt, come first, so that no thread is left alone with one.
 fn tasks<'a>(segment: &'a Segment, inputs: &PagedAttentionInputs<'_>) -> impl Iterator<Item = Task<'a>> + use<'a> {
     let (count, key_heads) = (segment.rows.len(), inputs.key_value_heads);
-    (0..count.div_ceil(ROWS)).rev().flat_map(move |tile| {
-        let rows = tile * ROWS..count.min((tile + 1) * ROWS);
+    let size = (VECTORS * key_heads / inputs.heads).max(1);
+    (0..count.div_ceil(size)).rev().flat_map(move |number| {
+        let rows = number * size..count.min((number + 1) * size);
         (0..key_heads).map(move |key_head| Task { segment, rows: rows.clone(), key_head })
     })
 }
 
+/// What a task works in; kept for the thread's next task.
+#[derive(Default)]
+struct Scratch {
+    /// Scores, then weights, of each query vector over the positions of all blocks. What no query of a tile sees is not written.
+    scores: Vec<f32>,
+    /// `[query vectors, head_dim]`
+    sums: Vec<f32>,
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,fma")]
-fn run_avx512(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
-    run::<true>(inputs, task, scores, out);
+fn run_avx512(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scratch: &mut Scratch, out: SharedOut) {
+    run::<true, 32>(inputs, task, scratch, out);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
-    run::<true>(inputs, task, scores, out);
+fn run_avx2(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scratch: &mut Scratch, out: SharedOut) {
+    run::<true, 16>(inputs, task, scratch, out);
 }
 
+/// Of a head's dimensions `W` are mixed at a time: with a tile's sums they fill half of the registers.
 #[inline(always)]
-fn run<const FUSED: bool>(inputs: &PagedAttentionInputs<'_>, task: &Task<'_>, scores: &mut Vec<f32>, out: SharedOut) {
-    let group = inputs.heads / inputs.key_value_heads;
-    // Query vectors of the task: row by row, head by head. Each is `head_dim` values of the query tensor.
-    let first_row = task.segment.rows.start + task.rows.start;
-    let vectors = task.rows.len() * group;
-    let vector_at =
-        |number: usize| (first_row + number / group) * inputs.heads + task.key_head * group + number % group;
-    let position_of = |number: usize| task.segment.first_position + task.rows.start + number / group;
-    let mut number = 0;
-    while number + 4 <= vectors {
-        let tile = std::array::from_fn(|i| Query::new(inputs, vector_at(number + i), position_of(number + i)));
-        attend::<4, FUSED>(inputs, task, &tile, scores, out);
-        number += 4;
-    }
-    while number < vectors {
-        attend::<1, FUSED>(inputs, task, &[Query::new(inputs, vector_at(number), position_of(number))], scores, out);
-        number += 1;
-    }
-}
-
-/// One query vector: which it is in the output, what it sees.
-struct Query<'a> {
-    index: usize,
-    vector: &'a [f32],
-    seen: Range<usize>,
-}
-
-impl<'a> Query<'a> {
-    #[inline(always)]
-    fn new(inputs: &PagedAttentionInputs<'a>, index: usize, position: usize) -> Self {
-        let start = inputs.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
-        let vector = &inputs.queries[index * inputs.head_dim..(index + 1) * inputs.head_dim];
-        Self { index, vector, seen: start..position + 1 }
-    }
-}
-
-#[inline(always)]
-fn attend<const Q: usize, const FUSED: bool>(
+fn run<const FUSED: bool, const W: usize>(
     inputs: &PagedAttentionInputs<'_>,
     task: &Task<'_>,
-    queries: &[Query<'_>; Q],
-    scores: &mut Vec<f32>,
+    scratch: &mut Scratch,
     out: SharedOut,
 ) {
-    // Whole blocks around everything that one of the queries sees.
-    let first_block = queries.iter().map(|query| query.seen.start).min().unwrap_or(0) / BLOCK_SIZE;
-    let end_block = queries.iter().map(|query| query.seen.end).max().unwrap_or(0).div_ceil(BLOCK_SIZE);
-    let blocks = &task.segment.blocks[first_block..end_block];
-    let width = blocks.len() * BLOCK_SIZE;
-    scores.clear();
-    scores.resize(Q * width, 0.0);
-    score_blocks::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores);
-    for (query, scores) in queries.iter().zip(scores.chunks_exact_mut(width)) {
-        let seen = query.seen.start - first_block * BLOCK_SIZE..query.seen.end - first_block * BLOCK_SIZE;
-        scores[..seen.start].fill(0.0);
-        scores[seen.end..].fill(0.0);
-        let scores = &mut scores[seen];
-        let (row, head) = (query.index / inputs.heads, query.index % inputs.heads);
-        if let Some(watch) = inputs.watch {
-            watch.edit(inputs.layer, row, head, query.seen.start, scores);
-        }
-        softmax_in_place(scores);
-        if let Some(watch) = inputs.watch
-            && watch.sees(inputs.layer, row)
-        {
-            watch.see(inputs.layer, row, head, query.seen.start, scores);
+    let vectors = Vectors::new(inputs, task);
+    let Scratch { scores, sums } = scratch;
+    if scores.len() < vectors.count * vectors.width {
+        scores.resize(vectors.count * vectors.width, 0.0);
+    }
+    sums.clear();
+    sums.resize(vectors.count * inputs.head_dim, 0.0);
+    vectors.score::<FUSED>(scores);
+    vectors.weigh(scores);
+    vectors.mix::<FUSED, W>(scores, sums);
+    for (number, sums) in sums.chunks_exact(inputs.head_dim).enumerate() {
+        let index = vectors.index(number);
+        for (lane, sum) in sums.iter().enumerate() {
+            // SAFETY: each query vector belongs to one task.
+            unsafe { out.write(index, lane, *sum) };
         }
     }
-    mix_values::<Q, FUSED>(inputs, task.key_head, queries, blocks, width, scores, out);
 }
 
-/// `scores[q][j] = q · k_j / √d` for all positions of the blocks.
-#[inline(always)]
-fn score_blocks<const Q: usize, const FUSED: bool>(
-    inputs: &PagedAttentionInputs<'_>,
-    key_head: usize,
-    queries: &[Query<'_>; Q],
-    blocks: &[u32],
+/// The query vectors of a task, row by row and head by head, and the blocks that hold everything one of them sees.
+struct Vectors<'a> {
+    inputs: &'a PagedAttentionInputs<'a>,
+    task: &'a Task<'a>,
+    count: usize,
+    /// Query heads that share the key head.
+    group: usize,
+    blocks: &'a [u32],
+    /// The first of them, counted in the sequence.
+    first_block: usize,
+    /// Positions in them.
     width: usize,
-    scores: &mut [f32],
-) {
-    let dim = inputs.head_dim;
-    let scale = 1.0 / (dim as f32).sqrt();
-    for (number, block) in blocks.iter().enumerate() {
-        let start = (*block as usize * inputs.key_value_heads + key_head) * dim * BLOCK_SIZE;
-        let (keys, _) = inputs.keys[start..start + dim * BLOCK_SIZE].as_chunks::<BLOCK_SIZE>();
+}
+
+// No closures on the way to the arithmetic: they would not have the vectors of their surroundings.
+impl<'a> Vectors<'a> {
+    #[inline(always)]
+    fn new(inputs: &'a PagedAttentionInputs<'a>, task: &'a Task<'a>) -> Self {
+        let group = inputs.heads / inputs.key_value_heads;
+        let count = task.rows.len() * group;
+        let none = Self { inputs, task, count, group, blocks: &[], first_block: 0, width: 0 };
+        let first_block = none.seen(0).start / BLOCK_SIZE;
+        let end_block = none.seen(count - 1).end.div_ceil(BLOCK_SIZE);
+        let blocks = &task.segment.blocks[first_block..end_block];
+        Self { blocks, first_block, width: blocks.len() * BLOCK_SIZE, ..none }
+    }
+
+    /// Which vector of the query tensor it is.
+    #[inline(always)]
+    fn index(&self, number: usize) -> usize {
+        let row = self.task.segment.rows.start + self.task.rows.start + number / self.group;
+        row * self.inputs.heads + self.task.key_head * self.group + number % self.group
+    }
+
+    #[inline(always)]
+    fn vector(&self, number: usize) -> &'a [f32] {
+        let dim = self.inputs.head_dim;
+        &self.inputs.queries[self.index(number) * dim..][..dim]
+    }
+
+    /// Positions that a vector sees; both ends ascend with its number.
+    #[inline(always)]
+    fn seen(&self, number: usize) -> Range<usize> {
+        let position = self.task.segment.first_position + self.task.rows.start + number / self.group;
+        let start = self.inputs.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
+        start..position + 1
+    }
+
+    /// Whether one of the vectors up to `last` sees something of a block.
+    #[inline(always)]
+    fn reaches(&self, last: usize, block: usize) -> bool {
+        (self.first_block + block) * BLOCK_SIZE < self.seen(last).end
+    }
+
+    /// `scores[number][j] = q · k_j / √d`
+    #[inline(always)]
+    fn score<const FUSED: bool>(&self, scores: &mut [f32]) {
+        let (inputs, dim) = (self.inputs, self.inputs.head_dim);
+        for (at, block) in self.blocks.iter().enumerate() {
+            let start = (*block as usize * inputs.key_value_heads + self.task.key_head) * dim * BLOCK_SIZE;
+            let (keys, _) = inputs.keys[start..start + dim * BLOCK_SIZE].as_chunks::<BLOCK_SIZE>();
+            let mut number = 0;
+            while number + TILE <= self.count {
+                if self.reaches(number + TILE - 1, at) {
+                    self.score_tile::<TILE, FUSED>(number, at, keys, scores);
+                }
+                number += TILE;
+            }
+            while number < self.count {
+                if self.reaches(number, at) {
+                    self.score_tile::<1, FUSED>(number, at, keys, scores);
+                }
+                number += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn score_tile<const Q: usize, const FUSED: bool>(
+        &self,
+        first: usize,
+        block: usize,
+        keys: &[[f32; BLOCK_SIZE]],
+        scores: &mut [f32],
+    ) {
+        let scale = 1.0 / (self.inputs.head_dim as f32).sqrt();
+        let mut queries: [&[f32]; Q] = [&[]; Q];
+        for (q, query) in queries.iter_mut().enumerate() {
+            *query = &self.vector(first + q)[..keys.len()];
+        }
         let mut sums = [[0f32; BLOCK_SIZE]; Q];
         for (d, keys) in keys.iter().enumerate() {
-            for (sums, query) in sums.iter_mut().zip(queries) {
-                let q = query.vector[d];
+            for (sums, query) in sums.iter_mut().zip(&queries) {
+                let value = query[d];
                 for lane in 0..BLOCK_SIZE {
-                    sums[lane] = multiply_add::<FUSED>(q, keys[lane], sums[lane]);
+                    sums[lane] = multiply_add::<FUSED>(value, keys[lane], sums[lane]);
                 }
             }
         }
         for (q, sums) in sums.iter().enumerate() {
-            let scores = &mut scores[q * width + number * BLOCK_SIZE..][..BLOCK_SIZE];
+            let scores = &mut scores[(first + q) * self.width + block * BLOCK_SIZE..][..BLOCK_SIZE];
             for lane in 0..BLOCK_SIZE {
                 scores[lane] = sums[lane] * scale;
             }
         }
     }
-}
 
-/// `out[q] = Σ_j weights[q][j] · v_j`, in strips of the head's dimensions.
-#[inline(always)]
-fn mix_values<const Q: usize, const FUSED: bool>(
-    inputs: &PagedAttentionInputs<'_>,
-    key_head: usize,
-    queries: &[Query<'_>; Q],
-    blocks: &[u32],
-    width: usize,
-    weights: &[f32],
-    out: SharedOut,
-) {
-    let mut from = 0;
-    while from < inputs.head_dim {
-        let strip = Strip { inputs, key_head, blocks, width, weights, from };
-        match inputs.head_dim - from {
-            32.. => from += strip.mix::<Q, 32, FUSED>(queries, out),
-            8.. => from += strip.mix::<Q, 8, FUSED>(queries, out),
-            _ => from += strip.mix::<Q, 1, FUSED>(queries, out),
+    /// Makes weights of scores; what a vector does not see weighs 0.
+    #[inline(always)]
+    fn weigh(&self, scores: &mut [f32]) {
+        let inputs = self.inputs;
+        for (number, scores) in scores.chunks_exact_mut(self.width).take(self.count).enumerate() {
+            let (seen, start) = (self.seen(number), self.first_block * BLOCK_SIZE);
+            let (index, seen_here) = (self.index(number), seen.start - start..seen.end - start);
+            scores[..seen_here.start].fill(0.0);
+            scores[seen_here.end..].fill(0.0);
+            let scores = &mut scores[seen_here];
+            let (row, head) = (index / inputs.heads, index % inputs.heads);
+            if let Some(watch) = inputs.watch {
+                watch.edit(inputs.layer, row, head, seen.start, scores);
+            }
+            softmax_in_place(scores);
+            if let Some(watch) = inputs.watch
+                && watch.sees(inputs.layer, row)
+            {
+                watch.see(inputs.layer, row, head, seen.start, scores);
+            }
         }
     }
-}
 
-/// Some of a head's dimensions, over all positions of the blocks.
-struct Strip<'a> {
-    inputs: &'a PagedAttentionInputs<'a>,
-    key_head: usize,
-    blocks: &'a [u32],
-    width: usize,
-    weights: &'a [f32],
-    from: usize,
-}
-
-impl Strip<'_> {
-    /// Mixes `W` dimensions and gives `W`.
+    /// `sums[number] = Σ_j weights[number][j] · v_j`
     #[inline(always)]
-    fn mix<const Q: usize, const W: usize, const FUSED: bool>(
+    fn mix<const FUSED: bool, const W: usize>(&self, weights: &[f32], sums: &mut [f32]) {
+        let dim = self.inputs.head_dim;
+        for block in 0..self.blocks.len() {
+            let mut from = 0;
+            while from + W <= dim {
+                self.mix_strip::<W, FUSED>(block, from, weights, sums);
+                from += W;
+            }
+            while from + 8 <= dim {
+                self.mix_strip::<8, FUSED>(block, from, weights, sums);
+                from += 8;
+            }
+            while from < dim {
+                self.mix_strip::<1, FUSED>(block, from, weights, sums);
+                from += 1;
+            }
+        }
+    }
+
+    /// Some dimensions of a block's values, and all vectors.
+    #[inline(always)]
+    fn mix_strip<const W: usize, const FUSED: bool>(
         &self,
-        queries: &[Query<'_>; Q],
-        out: SharedOut,
-    ) -> usize {
-        let row = self.inputs.key_value_heads * self.inputs.head_dim;
-        let mut sums = [[0f32; W]; Q];
-        for (number, block) in self.blocks.iter().enumerate() {
-            let start = *block as usize * BLOCK_SIZE * row + self.key_head * self.inputs.head_dim + self.from;
-            for offset in 0..BLOCK_SIZE {
-                let at = start + offset * row;
-                let Some(values) = self.inputs.values[at..].first_chunk::<W>() else { return W };
-                for (q, sums) in sums.iter_mut().enumerate() {
-                    let weight = self.weights[q * self.width + number * BLOCK_SIZE + offset];
-                    for lane in 0..W {
-                        sums[lane] = multiply_add::<FUSED>(weight, values[lane], sums[lane]);
-                    }
+        block: usize,
+        from: usize,
+        weights: &[f32],
+        sums: &mut [f32],
+    ) {
+        let mut number = 0;
+        while number + TILE <= self.count {
+            if self.reaches(number + TILE - 1, block) {
+                self.mix_tile::<TILE, W, FUSED>(number, block, from, weights, sums);
+            }
+            number += TILE;
+        }
+        while number < self.count {
+            if self.reaches(number, block) {
+                self.mix_tile::<1, W, FUSED>(number, block, from, weights, sums);
+            }
+            number += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn mix_tile<const Q: usize, const W: usize, const FUSED: bool>(
+        &self,
+        first: usize,
+        block: usize,
+        from: usize,
+        weights: &[f32],
+        sums: &mut [f32],
+    ) {
+        let (inputs, dim) = (self.inputs, self.inputs.head_dim);
+        let row = inputs.key_value_heads * dim;
+        let start = self.blocks[block] as usize * BLOCK_SIZE * row + self.task.key_head * dim + from;
+        let values = &inputs.values[start..start + (BLOCK_SIZE - 1) * row + W];
+        let mut own: [&[f32]; Q] = [&[]; Q];
+        let mut mixed = [[0f32; W]; Q];
+        for q in 0..Q {
+            own[q] = &weights[(first + q) * self.width + block * BLOCK_SIZE..][..BLOCK_SIZE];
+            mixed[q].copy_from_slice(&sums[(first + q) * dim + from..][..W]);
+        }
+        for offset in 0..BLOCK_SIZE {
+            let values = &values[offset * row..][..W];
+            for (mixed, own) in mixed.iter_mut().zip(&own) {
+                let weight = own[offset];
+                for lane in 0..W {
+                    mixed[lane] = multiply_add::<FUSED>(weight, values[lane], mixed[lane]);
                 }
             }
         }
-        for (query, sums) in queries.iter().zip(&sums) {
-            for (lane, sum) in sums.iter().enumerate() {
-                // SAFETY: each query vector belongs to one task, and each of its dimensions to one strip.
-                unsafe { out.write(query.index, self.from + lane, *sum) };
-            }
+        for (q, mixed) in mixed.iter().enumerate() {
+            sums[(first + q) * dim + from..][..W].copy_from_slice(mixed);
         }
-        W
     }
 }
