@@ -100,6 +100,9 @@ pub(crate) struct Continue {
     /// Go on where an interrupted run of the same settings ended
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Begin with the finished records of these runs, which differ in the examples that they continue: all shares of this run (--shard)
+    #[arg(long, num_args = 1.., value_name = "RUN")]
+    pub(crate) merge: Vec<PathBuf>,
     /// Print the resolved settings and the cost estimate, generate nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -45,6 +45,14 @@ impl Writer {
     }
 }
 
+/// Copies a record's file from one run to another.
+pub(crate) fn copy(from: &Path, to: &Path, id: &str) -> Result<(), Error> {
+    let (file, folder) = (format!("{id}.{EXTENSION}"), to.join(FOLDER));
+    std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
+    let path = from.join(FOLDER).join(&file);
+    std::fs::copy(&path, folder.join(file)).map(drop).map_err(|source| Error::Io { path, source })
+}
+
 fn info(record: &ContinuationRecord, capture: &AttentionCapture) -> RecordInfo {
     RecordInfo {
         id: record.id.clone(),

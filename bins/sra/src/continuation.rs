@@ -35,6 +35,11 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
     interrupt::listen();
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
+    for run in &options.merge {
+        let bring = |id: &str| options.attention.map_or(Ok(()), |_| captured::copy(run, &options.out, id));
+        let taken = journal.take_over(run, &manifest, &plan, &bring)?;
+        tracing::info!("{}: {taken} records taken over", run.display());
+    }
     let mut bar: Option<command_line::Progress> = None;
     let engine = model.engine();
     let writer =

@@ -132,26 +132,35 @@ fn the_command_line_wins_over_the_configuration_file() {
     assert_eq!(settings["layouts"], serde_json::json!(["c3_hl", "standard"]));
 }
 
+/// Shares run side by side; what is merged of them is the whole run, attention included.
 #[test]
-fn a_shard_does_its_share_and_the_shards_make_the_whole() {
+fn shards_of_several_processes_merge_to_the_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = folder.path().join("whole");
-    assert!(run(&short_run(&whole)).status.success());
-    let text_of = |line: &String| {
-        let record = json(line.as_bytes());
-        (record["id"].clone(), record["text"].clone())
+    let words = |name: &str, more: &[&str]| {
+        let mut words = short_run(&folder.path().join(name));
+        words.extend(["--attention", "spans"].iter().chain(more).map(|word| (*word).to_owned()));
+        words
     };
-    let mut found = Vec::new();
-    for shard in ["0/2", "1/2"] {
-        let out = folder.path().join(shard.replace('/', "-"));
-        let mut words = short_run(&out);
-        words.extend(["--shard", shard].map(str::to_owned));
-        assert!(run(&words).status.success());
-        found.extend(records(&out).iter().map(text_of));
+    let command = |words: &[String]| sra(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(run(&words("whole", &[])).status.success());
+    let shares = ["0/3", "1/3", "2/3"];
+    let running: Vec<_> =
+        shares.map(|shard| command(&words(&shard.replace('/', "-"), &["--shard", shard])).spawn().unwrap()).into();
+    running.into_iter().for_each(|mut share| assert!(share.wait().unwrap().success()));
+
+    let paths = shares.map(|shard| folder.path().join(shard.replace('/', "-")).display().to_string());
+    let merge: Vec<&str> = ["--merge"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+    let output = run(&words("merged", &merge));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let (whole, merged) = (folder.path().join("whole"), folder.path().join("merged"));
+    assert!(records(&merged) == records(&whole), "the union of the shares differs from the whole");
+    for entry in std::fs::read_dir(whole.join("attention")).unwrap() {
+        let path = entry.unwrap().path();
+        let copied = merged.join("attention").join(path.file_name().unwrap());
+        assert!(std::fs::read(copied).unwrap() == std::fs::read(path).unwrap());
     }
-    let expected: Vec<_> = records(&whole).iter().map(text_of).collect();
-    assert_eq!(found.len(), expected.len());
-    assert!(expected.iter().all(|record| found.contains(record)));
+    let output = run(&words("other", &[&["--seed", "77"], &merge[..]].concat()));
+    assert!(!output.status.success() && text(&output.stderr).contains("seed"), "{}", text(&output.stderr));
 }
 
 #[test]

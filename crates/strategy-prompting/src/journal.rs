@@ -109,6 +109,27 @@ impl RunManifest {
         Ok(value)
     }
 
+    /// Whether the records of both can stand beside each other: all but which examples are continued is the same.
+    fn check_same_method(&self, found: &Self, folder: &Path) -> Result<(), Error> {
+        let method = |manifest: &Self| -> Result<Value, Error> {
+            let mut value = manifest.decisive()?;
+            if let Some(fields) = value.as_object_mut() {
+                fields.remove("items");
+                fields.remove("data_sha256");
+            }
+            if let Some(settings) = value.get_mut("settings").and_then(Value::as_object_mut) {
+                ["shard", "limit", "turns"].map(|choice| settings.remove(choice));
+            }
+            Ok(value)
+        };
+        let mut differences = Vec::new();
+        collect_differences("", &method(found)?, &method(self)?, &mut differences);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::DifferentRun { manifest: folder.join(MANIFEST), differences: differences.join("\n  ") })
+    }
+
     fn check_same_run(&self, found: &Self, folder: &Path) -> Result<(), Error> {
         let mut differences = Vec::new();
         collect_differences("", &found.decisive()?, &self.decisive()?, &mut differences);
@@ -211,28 +232,58 @@ impl Journal {
         self.finished.contains(id)
     }
 
+    /// Takes over the finished records of another folder that belong to `plan` and are not there yet, byte for byte: those of a share of it, say. `bring` is told each id
+    /// before, to fetch what belongs to the record. Gives their number. A torn last line is left out.
+    ///
+    /// # Errors
+    /// The folder holds no run, or one that differs in more than which examples it continues (the error lists the differences); a complete line is no record; `bring`
+    /// fails; or as for [`Self::append`].
+    pub fn take_over(
+        &mut self,
+        folder: &Path,
+        manifest: &RunManifest,
+        plan: &SweepPlan,
+        bring: &dyn Fn(&str) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        manifest.check_same_method(&RunManifest::read(folder)?, folder)?;
+        let wanted = plan.items().map(|item| item.id()).collect::<Result<HashSet<_>, _>>()?;
+        let before = self.len();
+        each_record(&folder.join(CONTINUATIONS), |id, line| {
+            if !wanted.contains(&id) || self.contains(&id) {
+                return Ok(());
+            }
+            bring(&id)?;
+            self.append_line(&id, line)
+        })?;
+        Ok(self.len() - before)
+    }
+
     /// Appends a finished record: one write of one whole line.
     ///
     /// # Errors
     /// The record is there already, or it could not be written; then what the attempt left is cut off again, the
     /// records before it stay, and the journal takes no more.
     pub fn append(&mut self, record: &ContinuationRecord) -> Result<(), Error> {
-        if self.is_broken {
-            return Err(self.failed(io::Error::other("an earlier record could not be written")));
-        }
         if self.finished.contains(&record.id) {
             return Err(Error::Contract(format!("the record {} was finished twice", record.id)));
         }
         let mut line = serde_json::to_vec(record).map_err(Error::json("a continuation record"))?;
         line.push(b'\n');
-        if let Err(source) = self.file.write_all(&line) {
+        self.append_line(&record.id, &line)
+    }
+
+    fn append_line(&mut self, id: &str, line: &[u8]) -> Result<(), Error> {
+        if self.is_broken {
+            return Err(self.failed(io::Error::other("an earlier record could not be written")));
+        }
+        if let Err(source) = self.file.write_all(line) {
             self.is_broken = true;
             // Opening cuts a torn line off as well, should this fail too.
             let _ = self.file.set_len(self.length);
             return Err(self.failed(source));
         }
         self.length += line.len() as u64;
-        self.finished.insert(record.id.clone());
+        self.finished.insert(id.to_owned());
         self.unsynced += 1;
         if self.unsynced >= RECORDS_PER_SYNC { self.sync() } else { Ok(()) }
     }
@@ -317,7 +368,6 @@ fn settle_manifest(folder: &Path, journal: &Path, manifest: &RunManifest, existi
 }
 
 /// What a journal holds: ids, and the length of its complete lines.
-#[derive(Default)]
 struct Finished {
     ids: HashSet<String>,
     length: u64,
@@ -329,9 +379,19 @@ struct RecordId {
 }
 
 fn read_finished(path: &Path) -> Result<Finished, Error> {
-    let mut finished = Finished::default();
+    let mut ids = HashSet::new();
+    let length = each_record(path, |id, _| {
+        ids.insert(id);
+        Ok(())
+    })?;
+    Ok(Finished { ids, length })
+}
+
+/// Shows the id and the line of each record of a journal, if there is one; gives the length of its complete lines.
+fn each_record(path: &Path, mut show: impl FnMut(String, &[u8]) -> Result<(), Error>) -> Result<u64, Error> {
+    let mut length = 0;
     if !path.exists() {
-        return Ok(finished);
+        return Ok(length);
     }
     if !path.is_file() {
         return Err(Error::Format {
@@ -347,7 +407,7 @@ fn read_finished(path: &Path) -> Result<Finished, Error> {
         if line.last() != Some(&b'\n') {
             break;
         }
-        finished.length += read as u64;
+        length += read as u64;
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -356,9 +416,9 @@ fn read_finished(path: &Path) -> Result<Finished, Error> {
             line: number,
             problem: format!("not a continuation record ({error}); delete the line to have its record made again"),
         })?;
-        finished.ids.insert(id);
+        show(id, &line)?;
     }
-    Ok(finished)
+    Ok(length)
 }
 
 fn cut_torn_line(file: &File, path: &Path, complete: u64) -> Result<(), Error> {

@@ -31,7 +31,7 @@ pub(crate) struct Segment {
 
 /// Looks at single rows of attention, and may change them, while they are computed. Called from many threads at a time, once
 /// for each row and head.
-pub(crate) trait Watch: Sync {
+pub(crate) trait Watch: Send + Sync {
     /// May change a row's scores before the softmax. `scores[i]` is that of position `start + i`; the last is the row's own.
     fn edit(&self, layer: usize, row: usize, head: usize, start: usize, scores: &mut [f32]);
 

@@ -6,6 +6,7 @@ use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
 use super::activations::{Activations, Row};
+use super::pages::Pages;
 use super::q4_0::Q4_0;
 use super::q4_k::Q4K;
 use super::q6_k::Q6K;
@@ -24,7 +25,7 @@ pub(crate) struct PackedMatrix {
     kind: Kind,
     out_features: usize,
     in_features: usize,
-    bytes: AlignedBytes,
+    bytes: Pages,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,31 +54,6 @@ impl Kind {
     }
 }
 
-/// Bytes that begin where a line of the cache begins.
-struct AlignedBytes {
-    lines: Vec<CacheLine>,
-}
-
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct CacheLine([u8; 64]);
-
-impl AlignedBytes {
-    fn zeros(length: usize) -> Self {
-        Self { lines: vec![CacheLine([0; 64]); length.div_ceil(64)] }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        // SAFETY: a line is 64 bytes without padding, so lines side by side are bytes side by side.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 64) }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * 64) }
-    }
-}
-
 impl PackedMatrix {
     /// Whether this machine has kernels for matrices of this type and width.
     pub(crate) fn has_kernel(dtype: GgmlDType, in_features: usize) -> bool {
@@ -103,8 +79,8 @@ impl PackedMatrix {
         }
         let panels = out_features.div_ceil(PANEL);
         let panel_bytes = in_features / BLOCK * kind.block_bytes();
-        let mut bytes = AlignedBytes::zeros(panels * panel_bytes);
-        let all = &mut bytes.as_mut_slice()[..panels * panel_bytes];
+        let mut bytes = Pages::zeros(panels * panel_bytes);
+        let all = bytes.as_mut_slice();
         let columns = file.par_chunks(PANEL * bytes_per_row);
         all.par_chunks_exact_mut(panel_bytes).zip(columns).for_each(|(panel, columns)| match kind {
             Kind::Q4_0 => pack_panel::<Q4_0>(columns, bytes_per_row, panel),

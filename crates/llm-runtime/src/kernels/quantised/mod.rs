@@ -10,6 +10,7 @@
 
 mod activations;
 mod matrix;
+mod pages;
 mod q4_0;
 mod q4_k;
 mod q6_k;

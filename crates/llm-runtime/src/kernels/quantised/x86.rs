@@ -26,6 +26,9 @@ pub(super) fn zeros<const R: usize>() -> Sums<R> {
     [[_mm256_setzero_si256(); HALVES]; R]
 }
 
+/// What is asked of memory ahead of a line that is read: the processor's own guesses end with each page of 4 KiB.
+const AHEAD: usize = 4096;
+
 /// Both halves of a line of bytes.
 ///
 /// # Safety
@@ -37,6 +40,8 @@ pub(super) unsafe fn line(bytes: &[u8], at: usize) -> [__m256i; HALVES] {
     // SAFETY: the caller's promise.
     unsafe {
         let start = bytes.as_ptr().add(at);
+        // It may lie behind the matrix: a prefetch reads nothing and never faults.
+        _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(AHEAD).cast());
         [_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast())]
     }
 }
