@@ -140,7 +140,8 @@ fn figure(value: f64) -> String {
     match value {
         _ if value >= 99.95 => format!("{value:.0}"),
         _ if value >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        _ if value >= 0.9995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 

@@ -94,7 +94,7 @@ fn what_can_not_be_measured_is_told() {
         (&["decode", "--repetitions", "0"], "must be at least 1"),
         (&["decode", "--model", "nowhere.gguf"], "nowhere.gguf"),
         (&["decode", "--kv-memory", "300K"], "give more"),
-        (&["dialogue", "--prompt-tokens", "10"], "give --prompt-tokens"),
+        (&["dialogue", "--data", "nowhere.json"], "nowhere.json"),
         (&["decode", "--shape", "tiny", "--peers", "llama.cpp", "--python", "/nowhere/python"], "/nowhere/python"),
     ];
     for (number, (words, part)) in cases.into_iter().enumerate() {

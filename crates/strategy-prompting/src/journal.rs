@@ -118,7 +118,7 @@ impl RunManifest {
                 fields.remove("data_sha256");
             }
             if let Some(settings) = value.get_mut("settings").and_then(Value::as_object_mut) {
-                ["shard", "limit", "turns"].map(|choice| settings.remove(choice));
+                settings.retain(|name, _| !["shard", "limit", "turns"].contains(&name.as_str()));
             }
             Ok(value)
         };

@@ -34,6 +34,13 @@ pub(crate) struct LaidOut {
     pub(crate) prompts: Vec<Vec<u32>>,
 }
 
+impl LaidOut {
+    /// Tokens of the longest prompt.
+    pub(crate) fn longest(&self) -> usize {
+        self.prompts.iter().map(Vec::len).max().unwrap_or(0)
+    }
+}
+
 impl DialogueArguments {
     /// Prompts of each layout, with ids below `vocabulary`.
     pub(crate) fn prompts(&self, vocabulary: u32) -> Outcome<Vec<LaidOut>> {

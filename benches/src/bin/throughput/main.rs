@@ -151,9 +151,6 @@ struct Dialogue {
     /// Sequences at a time
     #[arg(long, default_value_t = 15)]
     batch: usize,
-    /// Most prompt tokens
-    #[arg(long, default_value_t = 1900)]
-    prompt_tokens: usize,
 }
 
 #[derive(Debug, Args)]
@@ -270,24 +267,21 @@ impl Sweep {
 impl Dialogue {
     fn run(&self) -> Outcome<()> {
         let new = self.dialogue.new_tokens;
+        // How many tokens there are does not depend on which.
+        let any = self.dialogue.prompts(32_000)?;
         let scenario = Scenario {
             name: "dialogue",
             batch: self.batch,
-            context: self.prompt_tokens + new,
+            context: any.iter().map(LaidOut::longest).max().unwrap_or(0) + new,
             own: own(),
             cases: Box::new(move |setting| {
-                let laid_out = self.dialogue.prompts(setting.vocabulary)?;
-                laid_out
-                    .into_iter()
-                    .map(|LaidOut { layout, prompts }| {
-                        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-                        if longest > self.prompt_tokens {
-                            return Err(format!("a prompt has {longest} tokens: give --prompt-tokens {longest}").into());
-                        }
-                        let name = format!("{layout}: {} prompts of up to {longest} tokens, {new} new", prompts.len());
-                        Ok(setting.dialogue(name, prompts, new))
-                    })
-                    .collect()
+                let case = |laid_out: LaidOut| {
+                    let (layout, longest) = (laid_out.layout, laid_out.longest());
+                    let name =
+                        format!("{layout}: {} prompts of up to {longest} tokens, {new} new", laid_out.prompts.len());
+                    setting.dialogue(name, laid_out.prompts, new)
+                };
+                Ok(self.dialogue.prompts(setting.vocabulary)?.into_iter().map(case).collect())
             }),
         };
         self.engine.run(&scenario)

@@ -78,7 +78,8 @@ impl Setting {
     pub(crate) fn sweep(&self, prefix: usize, strategies: usize, own: usize, new: usize) -> Case {
         let vocabulary = self.vocabulary;
         let prefill = self.work.prefill_limit(&self.limits).map(|rate| (prefix + strategies * own) as f64 / rate);
-        let decode = (strategies * new) as f64 / self.work.decode_limit(strategies, &self.limits);
+        let new_tokens = (strategies * new) as f64;
+        let decode = new_tokens / self.work.decode_limit(strategies, &self.limits);
         Case {
             name: format!("{prefix} + {strategies} × {own} prompt tokens, {strategies} × {new} new"),
             round: Box::new(move |round| {
@@ -87,9 +88,9 @@ impl Setting {
                 let prompts = own.iter().map(|own| [&prefix[..], own].concat()).collect();
                 Round { before: Vec::new(), less: None, work: generate(prompts, new, true) }
             }),
-            count: 1.0,
-            unit: "sweeps/s",
-            limit: prefill.map(|prefill| 1.0 / (prefill + decode)),
+            count: new_tokens,
+            unit: "new tokens/s",
+            limit: prefill.map(|prefill| new_tokens / (prefill + decode)),
         }
     }
 

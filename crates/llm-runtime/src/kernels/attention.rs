@@ -338,9 +338,9 @@ impl<'a> Vectors<'a> {
         let values = &inputs.values[start..start + (BLOCK_SIZE - 1) * row + W];
         let mut own: [&[f32]; Q] = [&[]; Q];
         let mut mixed = [[0f32; W]; Q];
-        for q in 0..Q {
-            own[q] = &weights[(first + q) * self.width + block * BLOCK_SIZE..][..BLOCK_SIZE];
-            mixed[q].copy_from_slice(&sums[(first + q) * dim + from..][..W]);
+        for (q, (own, mixed)) in own.iter_mut().zip(&mut mixed).enumerate() {
+            *own = &weights[(first + q) * self.width + block * BLOCK_SIZE..][..BLOCK_SIZE];
+            mixed.copy_from_slice(&sums[(first + q) * dim + from..][..W]);
         }
         for offset in 0..BLOCK_SIZE {
             let values = &values[offset * row..][..W];

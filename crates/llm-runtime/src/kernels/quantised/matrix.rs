@@ -214,8 +214,16 @@ mod tests {
     fn matrices(dtype: GgmlDType, out_features: usize, in_features: usize) -> Option<(QTensor, PackedMatrix)> {
         let dense = Tensor::from_vec(numbers(out_features * in_features, 1), (out_features, in_features), &Device::Cpu);
         let stored = QTensor::quantize(&dense.unwrap(), dtype).unwrap();
-        let packed = PackedMatrix::pack(dtype, &stored.data().unwrap(), out_features, in_features)?;
+        let packed = packed(dtype, &stored.data().unwrap(), out_features, in_features)?;
         Some((stored, packed))
+    }
+
+    fn packed(dtype: GgmlDType, file: &[u8], out_features: usize, in_features: usize) -> Option<PackedMatrix> {
+        let packed = PackedMatrix::pack(dtype, file, out_features, in_features);
+        if packed.is_none() {
+            println!("skipped: this processor has no kernel for {dtype:?}");
+        }
+        packed
     }
 
     #[test]
@@ -244,7 +252,7 @@ mod tests {
             }
             let storage = QStorage::from_data(bytes.clone().into(), &Device::Cpu, dtype).unwrap();
             let stored = QTensor::new(storage, (20, 256)).unwrap().dequantize(&Device::Cpu).unwrap();
-            let Some(packed) = PackedMatrix::pack(dtype, &bytes, 20, 256) else { return };
+            let Some(packed) = packed(dtype, &bytes, 20, 256) else { return };
             assert_eq!(packed.dequantise(), stored.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{dtype:?}");
         }
     }
@@ -302,7 +310,7 @@ mod tests {
                     _ => block[1] = 0x3b,
                 }
             }
-            let Some(packed) = PackedMatrix::pack(dtype, &bytes, 1, 256) else { return };
+            let Some(packed) = packed(dtype, &bytes, 1, 256) else { return };
             for sign in [1.0, -1.0] {
                 let x = vec![sign; 256];
                 let (found, exact) = (product(&packed, &x)[0], exact(&packed, &x)[0]);
