@@ -3,7 +3,7 @@
 #
 #   benches/gpu-checklist.sh OUT
 #
-# Everything goes to OUT: log.txt, one JSON file for each measurement, and failed.txt, which is empty where all went well. Settings, as environment variables:
+# Everything goes to OUT: log.txt, a JSON file for each measurement but DPO's, and failed.txt, which is empty where all went well. Settings, as environment variables:
 #   DEVICE      cuda:0, or cpu to try the script out
 #   BIN         where sra and throughput are (built with --features cuda): target/release
 #   SHAPES      shapes that are measured in Q4_K_M: "tinyllama-1.1b llama-2-7b llama-2-13b llama-2-70b"
@@ -35,17 +35,29 @@ measure() { # NAME SCENARIO WORDS...
 nvidia-smi >>"$OUT/log.txt" 2>&1
 date >>"$OUT/log.txt"
 
-# The same texts on both devices, f32 and quantised.
+# The same texts on both devices, f32 and quantised, and with attention captured as without.
+continue_on() { # DEVICE MODEL RUN WORDS...
+    device=$1 model=$2 run=$OUT/$3
+    shift 3
+    rm -rf "$run"
+    check "$BIN/sra" continue --device "$device" --model "$model" --dtype f32 --data fixtures/dialogues/dialogues.json \
+        --temperature 0 --max-new-tokens 24 --out "$run" "$@"
+    sed -n 's/.*"text":"\(\([^"\\]\|\\.\)*\)".*/\1/p' "$run/continuations.jsonl" | sort >"$run.txt"
+}
+
+differ() { # WHAT RUN RUN
+    echo "$1: $(diff "$OUT/$2.txt" "$OUT/$3.txt" | grep -c '^<') texts differ" | tee -a "$OUT/log.txt"
+}
+
 for model in fixtures/models/tiny-llama fixtures/models/tiny-llama/tiny-llama-q8_0.gguf; do
     name=$(basename "$model" .gguf)
-    for device in cpu "$DEVICE"; do
-        run="$OUT/$name-$(echo "$device" | tr : -)"
-        check "$BIN/sra" continue --device "$device" --model "$model" --dtype f32 --data fixtures/dialogues/dialogues.json \
-            --temperature 0 --max-new-tokens 24 --attention full --out "$run"
-        check "$BIN/sra" attention "$run"
-        sort "$run/continuations.jsonl" | sed -n 's/.*"text":"\(\([^"\\]\|\\.\)*\)".*/\1/p' >"$run.txt"
-    done
-    echo "$name: $(diff "$OUT/$name-cpu.txt" "$OUT/$name-$(echo "$DEVICE" | tr : -).txt" | grep -c '^<') texts differ" | tee -a "$OUT/log.txt"
+    continue_on cpu "$model" "$name-cpu" --attention full
+    continue_on "$DEVICE" "$model" "$name-device" --attention full
+    continue_on "$DEVICE" "$model" "$name-plain"
+    check "$BIN/sra" attention "$OUT/$name-cpu"
+    check "$BIN/sra" attention "$OUT/$name-device"
+    differ "$name, CPU and device" "$name-cpu" "$name-device"
+    differ "$name, attention captured and not" "$name-device" "$name-plain"
 done
 check "$BIN/products" --device "$DEVICE"
 
@@ -57,10 +69,13 @@ for shape in $SHAPES; do
     measure "prefill-$shape" prefill --shape "$shape" --prompt-tokens 512,2000 --kv-memory 8GiB $peers
     # shellcheck disable=SC2086
     measure "decode-$shape" decode --shape "$shape" --batch 1,8 --kv-memory 8GiB $peers
-    measure "sweep-$shape" sweep --shape "$shape" --kv-memory 8GiB
-    measure "attention-$shape" attention --shape "$shape" --prompt-tokens 1000 --kv-memory 8GiB
+    measure "sweep-$shape" sweep --shape "$shape" --kv-memory 16GiB
+    # Four processes hold the model at a time.
+    case $shape in
+    *1b | *7b) measure "attention-$shape" attention --shape "$shape" --prompt-tokens 1000 --kv-memory 2GiB ;;
+    esac
 done
 measure "lora-step" lora-step --shape "$STEP_SHAPE" --batch 2 --tokens 512 --checkpointing
-check "$BIN/throughput" dpo-step --shape "$STEP_SHAPE" --device "$DEVICE" --pairs 1 --passes by-sequence --checkpointing
+check "$BIN/throughput" dpo-step --shape "$STEP_SHAPE" --device "$DEVICE" --pairs 1 --passes by-sequence --checkpointing # its JSON is in the log
 cat "$OUT/failed.txt"
 [ ! -s "$OUT/failed.txt" ]

@@ -78,7 +78,10 @@ class Side:
         if "timings" not in told:
             raise RuntimeError(f"llama.cpp answered {str(told)[:300]}")
 
-    def generate(self, prompts, new_tokens):
+    def generate(self, prompts, new_tokens, fresh):
+        if fresh:
+            for slot in range(self.slots):
+                self.state("erase", slot)
         if self.alone:
             for prompt in prompts:
                 self.complete(prompt, new_tokens, 0)
@@ -122,7 +125,7 @@ def main():
         answer(name=f"llama.cpp{kind}")
         for request in requests():
             begun = time.perf_counter()
-            side.generate(request["prompts"], request["new_tokens"])
+            side.generate(request["prompts"], request["new_tokens"], request["fresh"])
             answer(seconds=time.perf_counter() - begun)
 
 

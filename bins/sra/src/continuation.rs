@@ -25,19 +25,25 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     if options.attention.is_some() {
         must_be_local(&options.model, "--attention looks into the model while it writes")?;
     }
-    let plan = plan(options)?;
+    let material = Material::read(options)?;
+    let plan = material
+        .plan(SweepSettings { attention: options.attention, ..settings(&options.sweep, &options.generation) })?;
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     model.check(&plan.settings().generation)?;
     if options.dry_run {
         return dry_run(&plan, &model, options, format);
     }
     let manifest = RunManifest::new(&plan, &model.identity())?;
+    for run in &options.merge {
+        let share = material.plan(RunManifest::read(run)?.settings)?;
+        manifest.check_share(&RunManifest::new(&share, &model.identity())?, run)?;
+    }
     let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
     interrupt::listen();
     let mut journal = Journal::open(&options.out, &manifest, existing)?;
     for run in &options.merge {
         let bring = |id: &str| options.attention.map_or(Ok(()), |_| captured::copy(run, &options.out, id));
-        let taken = journal.take_over(run, &manifest, &plan, &bring)?;
+        let taken = journal.take_over(run, &plan, &bring)?;
         tracing::info!("{}: {taken} records taken over", run.display());
     }
     let mut bar: Option<command_line::Progress> = None;
@@ -61,22 +67,34 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     })
 }
 
-fn plan(options: &Continue) -> Result<SweepPlan, Failure> {
-    let strategies = StrategySet::by_name_or_path(&options.sweep.strategies)?;
-    let template = InstructionTemplate::by_name_or_path(&options.sweep.instruction)?;
-    let mut examples = prepare::examples(&options.data)?;
-    if let Some(count) = options.sweep.conversations {
-        examples = first_conversations(examples, count);
+/// What plans are made of.
+struct Material {
+    strategies: StrategySet,
+    template: InstructionTemplate,
+    examples: Vec<Example>,
+}
+
+impl Material {
+    fn read(options: &Continue) -> Result<Self, Failure> {
+        let strategies = StrategySet::by_name_or_path(&options.sweep.strategies)?;
+        let template = InstructionTemplate::by_name_or_path(&options.sweep.instruction)?;
+        let mut examples = prepare::examples(&options.data)?;
+        if let Some(count) = options.sweep.conversations {
+            examples = first_conversations(examples, count);
+        }
+        Ok(Self { strategies, template, examples })
     }
-    let settings = SweepSettings { attention: options.attention, ..settings(&options.sweep, &options.generation) };
-    let plan = SweepPlan::new(settings, &strategies, template, &examples)?;
-    if plan.is_empty() {
-        return Err(Failure::wrong_use(format!(
-            "nothing to continue: {} examples, none chosen by --turns, --limit, --shard and the sampling",
-            examples.len()
-        )));
+
+    fn plan(&self, settings: SweepSettings) -> Result<SweepPlan, Failure> {
+        let plan = SweepPlan::new(settings, &self.strategies, self.template.clone(), &self.examples)?;
+        if plan.is_empty() {
+            return Err(Failure::wrong_use(format!(
+                "nothing to continue: {} examples, none chosen by --turns, --limit, --shard and the sampling",
+                self.examples.len()
+            )));
+        }
+        Ok(plan)
     }
-    Ok(plan)
 }
 
 fn first_conversations(examples: Vec<Example>, count: usize) -> Vec<Example> {

@@ -109,13 +109,17 @@ impl RunManifest {
         Ok(value)
     }
 
-    /// Whether the records of both can stand beside each other: all but which examples are continued is the same.
-    fn check_same_method(&self, found: &Self, folder: &Path) -> Result<(), Error> {
+    /// Whether the run of a folder is a share of this one: it is the run that `share` says, which is the plan of its settings over the same data, and the method of both is the
+    /// same, that is all but which examples are continued.
+    ///
+    /// # Errors
+    /// It is not (the error lists the differences), or the folder holds no run.
+    pub fn check_share(&self, share: &Self, folder: &Path) -> Result<(), Error> {
+        share.check_same_run(&Self::read(folder)?, folder)?;
         let method = |manifest: &Self| -> Result<Value, Error> {
             let mut value = manifest.decisive()?;
             if let Some(fields) = value.as_object_mut() {
-                fields.remove("items");
-                fields.remove("data_sha256");
+                fields.retain(|name, _| !["items", "data_sha256"].contains(&name.as_str()));
             }
             if let Some(settings) = value.get_mut("settings").and_then(Value::as_object_mut) {
                 settings.retain(|name, _| !["shard", "limit", "turns"].contains(&name.as_str()));
@@ -123,7 +127,7 @@ impl RunManifest {
             Ok(value)
         };
         let mut differences = Vec::new();
-        collect_differences("", &method(found)?, &method(self)?, &mut differences);
+        collect_differences("", &method(share)?, &method(self)?, &mut differences);
         if differences.is_empty() {
             return Ok(());
         }
@@ -232,20 +236,17 @@ impl Journal {
         self.finished.contains(id)
     }
 
-    /// Takes over the finished records of another folder that belong to `plan` and are not there yet, byte for byte: those of a share of it, say. `bring` is told each id
-    /// before, to fetch what belongs to the record. Gives their number. A torn last line is left out.
+    /// Takes over the finished records of another folder that belong to `plan` and are not there yet, byte for byte. Whether that folder's run is a share of this one is for
+    /// [`RunManifest::check_share`] to say. `bring` is told each id before, to fetch what belongs to the record. Gives their number. A torn last line is left out.
     ///
     /// # Errors
-    /// The folder holds no run, or one that differs in more than which examples it continues (the error lists the differences); a complete line is no record; `bring`
-    /// fails; or as for [`Self::append`].
+    /// A complete line is no record, `bring` fails, or as for [`Self::append`].
     pub fn take_over(
         &mut self,
         folder: &Path,
-        manifest: &RunManifest,
         plan: &SweepPlan,
         bring: &dyn Fn(&str) -> Result<(), Error>,
     ) -> Result<usize, Error> {
-        manifest.check_same_method(&RunManifest::read(folder)?, folder)?;
         let wanted = plan.items().map(|item| item.id()).collect::<Result<HashSet<_>, _>>()?;
         let before = self.len();
         each_record(&folder.join(CONTINUATIONS), |id, line| {

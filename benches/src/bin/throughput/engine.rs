@@ -54,6 +54,12 @@ enum Peer {
     Transformers,
 }
 
+impl Peer {
+    fn is_llama_cpp(self) -> bool {
+        matches!(self, Self::LlamaCpp | Self::LlamaCppNoRepack | Self::LlamaCppAlone)
+    }
+}
+
 /// Makes a scenario's cases.
 pub(crate) type Cases<'a> = Box<dyn Fn(&Setting) -> Outcome<Vec<Case>> + 'a>;
 
@@ -84,8 +90,12 @@ impl EngineArguments {
         let (Some(description), Some(config)) = (model, config) else {
             return Err("our side does not tell its model".into());
         };
+        let on_device = description.device != "Cpu";
+        if on_device && self.peers.iter().any(|peer| peer.is_llama_cpp()) {
+            return Err("llama.cpp is measured on the CPU only: leave it out, or say --device cpu".into());
+        }
         for peer in &self.peers {
-            sides.push(Side::start(self.peer(*peer, scenario, &config)?, self.model.threads())?);
+            sides.push(Side::start(self.peer(*peer, scenario, &config, on_device)?, self.model.threads())?);
         }
         let setting = Setting { vocabulary: description.vocabulary, work: description.work, limits };
         let mut rows = Vec::new();
@@ -109,7 +119,13 @@ impl EngineArguments {
         Ok(own)
     }
 
-    fn peer(&self, peer: Peer, scenario: &Scenario<'_>, config: &serde_json::Value) -> Outcome<Command> {
+    fn peer(
+        &self,
+        peer: Peer,
+        scenario: &Scenario<'_>,
+        config: &serde_json::Value,
+        on_device: bool,
+    ) -> Outcome<Command> {
         if peer == Peer::Candle {
             return self.own(scenario, &["--plain-kernels"]);
         }
@@ -121,7 +137,9 @@ impl EngineArguments {
         match peer {
             Peer::LlamaCppNoRepack => drop(command.arg("--no-repack")),
             Peer::LlamaCppAlone => drop(command.arg("--alone")),
-            Peer::Transformers => drop(command.args(["--config", &config.to_string()])),
+            Peer::Transformers => {
+                command.args(["--config", &config.to_string(), "--device", &self.model.torch_device(on_device)]);
+            }
             Peer::LlamaCpp | Peer::Candle => (),
         }
         Ok(command)

@@ -1,6 +1,6 @@
 //! The model that is measured, and how.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use benches::Outcome;
 use benches::random_model::{self, FileType};
@@ -71,6 +71,15 @@ impl ModelArguments {
         Ok(path.display().to_string())
     }
 
+    /// Where torch is to compute, if our side does `on_device` or not.
+    pub(crate) fn torch_device(&self, on_device: bool) -> String {
+        match self.device {
+            DeviceChoice::Auto if on_device => "cuda:0".to_owned(),
+            DeviceChoice::Auto => "cpu".to_owned(),
+            chosen => chosen.to_string(),
+        }
+    }
+
     /// What a process of our own side must be told to load the same.
     pub(crate) fn words(&self) -> Outcome<Vec<String>> {
         let mut words = vec!["--model".to_owned(), self.model()?, "--threads".to_owned(), self.threads().to_string()];
@@ -92,23 +101,23 @@ impl ModelArguments {
         Ok(words)
     }
 
-    /// Of its matrices, on average.
-    pub(crate) fn bits_per_weight(&self, config: &LlamaConfig) -> Outcome<f64> {
+    /// Of its matrices, on average; `None` for a model of the hub.
+    pub(crate) fn bits_per_weight(&self, config: &LlamaConfig) -> Option<f64> {
         match self.quantize {
-            Some(Quantization::Q4K) => return Ok(4.5),
-            Some(Quantization::Q6K) => return Ok(6.5625),
-            Some(Quantization::Q8_0) => return Ok(8.5),
+            Some(Quantization::Q4K) => return Some(4.5),
+            Some(Quantization::Q6K) => return Some(6.5625),
+            Some(Quantization::Q8_0) => return Some(8.5),
             None => (),
         }
         match self.dtype {
-            Some(FloatType::F32) => return Ok(32.0),
-            Some(FloatType::F16 | FloatType::Bf16) => return Ok(16.0),
+            Some(FloatType::F32) => return Some(32.0),
+            Some(FloatType::F16 | FloatType::Bf16) => return Some(16.0),
             None => (),
         }
         let tables = if config.tied_head { 1.0 } else { 2.0 };
         let work = benches::model_work::ModelWork::of(config, 0.0);
         let weights = work.layer_multiply_adds + tables * work.head_multiply_adds;
-        Ok(8.0 * bytes_of(&self.model()?)? as f64 / weights)
+        Some(8.0 * bytes_of(&self.model().ok()?)? as f64 / weights)
     }
 }
 
@@ -122,19 +131,15 @@ pub(crate) fn hugging_face(config: &LlamaConfig) -> serde_json::Value {
 }
 
 /// Of a model's files.
-fn bytes_of(model: &str) -> Outcome<u64> {
+fn bytes_of(model: &str) -> Option<u64> {
     if model == demo_corpus::MODEL_NAME {
-        return Ok(demo_corpus::MODEL.len() as u64);
+        return Some(demo_corpus::MODEL.len() as u64);
     }
-    let path = PathBuf::from(model);
-    let told = |error| format!("{}: {error}", path.display());
+    let path = Path::new(model);
     if path.is_file() {
-        return Ok(path.metadata().map_err(told)?.len());
+        return Some(path.metadata().ok()?.len());
     }
-    let is_weights =
-        |path: &Path| path.extension().is_some_and(|extension| extension == "safetensors" || extension == "gguf");
-    let entries = path.read_dir().map_err(told)?.collect::<Result<Vec<_>, _>>().map_err(told)?;
-    let sizes =
-        entries.iter().filter(|entry| is_weights(&entry.path())).map(|entry| entry.metadata().map(|found| found.len()));
-    Ok(sizes.sum::<Result<u64, _>>().map_err(told)?)
+    let files = path.read_dir().ok()?.filter_map(Result::ok);
+    let weights = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "safetensors"));
+    weights.map(|file| file.metadata().ok().map(|found| found.len())).sum()
 }

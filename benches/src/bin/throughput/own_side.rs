@@ -134,7 +134,8 @@ fn respond(engine: &mut Engine, arguments: &Answering, request: Request) -> Outc
 fn describe(engine: &Engine, arguments: &Answering) -> Outcome<Answer> {
     let config = engine.model().config();
     let (dtype, device) = (engine.identity().dtype, format!("{:?}", engine.model().device().location()));
-    let work = ModelWork::of(config, arguments.model.bits_per_weight(config)?);
+    let bits = engine.model().device().is_cpu().then(|| arguments.model.bits_per_weight(config)).flatten();
+    let work = bits.map(|bits| ModelWork::of(config, bits));
     let model = Some(Description { dtype, device, vocabulary: config.vocabulary_size as u32, work });
     Ok(Answer { model, config: Some(hugging_face(config)), ..Answer::default() })
 }

@@ -59,6 +59,6 @@ pub(crate) struct Description {
     pub(crate) device: String,
     /// Ids that can be in a prompt.
     pub(crate) vocabulary: u32,
-    /// Work of a token.
-    pub(crate) work: ModelWork,
+    /// Work of a token, where the processor does it and the files' size is known.
+    pub(crate) work: Option<ModelWork>,
 }

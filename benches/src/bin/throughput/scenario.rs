@@ -34,11 +34,19 @@ pub(crate) struct Round {
 /// What the cases of all scenarios are made with.
 pub(crate) struct Setting {
     pub(crate) vocabulary: u32,
-    pub(crate) work: ModelWork,
+    pub(crate) work: Option<ModelWork>,
     pub(crate) limits: Limits,
 }
 
 impl Setting {
+    fn prefill_limit(&self) -> Option<f64> {
+        self.work?.prefill_limit(&self.limits)
+    }
+
+    fn decode_limit(&self, batch: usize) -> Option<f64> {
+        Some(self.work?.decode_limit(batch, &self.limits))
+    }
+
     /// Prompts alone, from nothing.
     pub(crate) fn prefill(&self, tokens: usize) -> Case {
         let vocabulary = self.vocabulary;
@@ -51,7 +59,7 @@ impl Setting {
             }),
             count: tokens as f64,
             unit: "tokens/s",
-            limit: self.work.prefill_limit(&self.limits),
+            limit: self.prefill_limit(),
         }
     }
 
@@ -70,16 +78,16 @@ impl Setting {
             }),
             count: (batch * new) as f64,
             unit: "tokens/s",
-            limit: Some(self.work.decode_limit(batch, &self.limits)),
+            limit: self.decode_limit(batch),
         }
     }
 
     /// Continuations of one long beginning, each behind a few tokens of its own: a dialogue with several strategies.
     pub(crate) fn sweep(&self, prefix: usize, strategies: usize, own: usize, new: usize) -> Case {
         let vocabulary = self.vocabulary;
-        let prefill = self.work.prefill_limit(&self.limits).map(|rate| (prefix + strategies * own) as f64 / rate);
+        let prefill = self.prefill_limit().map(|rate| (prefix + strategies * own) as f64 / rate);
         let new_tokens = (strategies * new) as f64;
-        let decode = new_tokens / self.work.decode_limit(strategies, &self.limits);
+        let decode = self.decode_limit(strategies).map(|rate| new_tokens / rate);
         Case {
             name: format!("{prefix} + {strategies} × {own} prompt tokens, {strategies} × {new} new"),
             round: Box::new(move |round| {
@@ -90,7 +98,7 @@ impl Setting {
             }),
             count: new_tokens,
             unit: "new tokens/s",
-            limit: prefill.map(|prefill| new_tokens / (prefill + decode)),
+            limit: prefill.zip(decode).map(|(prefill, decode)| new_tokens / (prefill + decode)),
         }
     }
 
@@ -116,7 +124,7 @@ impl Setting {
             }),
             count: computed as f64,
             unit: "tokens/s",
-            limit: self.work.prefill_limit(&self.limits),
+            limit: self.prefill_limit(),
         }
     }
 }

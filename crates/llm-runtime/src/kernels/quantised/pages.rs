@@ -33,8 +33,8 @@ impl Pages {
     }
 
     fn layout(length: usize) -> Layout {
-        // A matrix that is too large for an address space has failed long before.
-        Layout::from_size_align(length.max(1), LINE).unwrap_or(Layout::new::<u8>())
+        let layout = Layout::from_size_align(length.max(1), LINE);
+        layout.unwrap_or_else(|_| handle_alloc_error(Layout::new::<u8>()))
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
