@@ -108,6 +108,17 @@ impl Drop for Side {
     }
 }
 
+/// In a process that is asked: the next request; `None` when the standard input has ended.
+///
+/// # Errors
+/// The line can't be read, or is no such request.
+pub fn next_request<R: DeserializeOwned>() -> Outcome<Option<R>> {
+    match std::io::stdin().lock().lines().next() {
+        Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
+        None => Ok(None),
+    }
+}
+
 /// All processors' time at work so far, in seconds; 0 where the system does not tell.
 fn busy_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();

@@ -126,20 +126,11 @@ impl RunManifest {
             }
             Ok(value)
         };
-        let mut differences = Vec::new();
-        collect_differences("", &method(share)?, &method(self)?, &mut differences);
-        if differences.is_empty() {
-            return Ok(());
-        }
-        Err(Error::DifferentRun { manifest: folder.join(MANIFEST), differences: differences.join("\n  ") })
+        refuse_differences(&method(share)?, &method(self)?, folder)
     }
 
     fn check_same_run(&self, found: &Self, folder: &Path) -> Result<(), Error> {
-        let mut differences = Vec::new();
-        collect_differences("", &found.decisive()?, &self.decisive()?, &mut differences);
-        if !differences.is_empty() {
-            return Err(Error::DifferentRun { manifest: folder.join(MANIFEST), differences: differences.join("\n  ") });
-        }
+        refuse_differences(&found.decisive()?, &self.decisive()?, folder)?;
         if found.created_by != self.created_by {
             tracing::warn!("{}: begun by {}, resumed by {}", folder.display(), found.created_by, self.created_by);
         }
@@ -436,6 +427,15 @@ fn forget_failures(path: &Path) -> Result<(), Error> {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Io { path: path.to_owned(), source }),
         _ => Ok(()),
     }
+}
+
+fn refuse_differences(found: &Value, now: &Value, folder: &Path) -> Result<(), Error> {
+    let mut differences = Vec::new();
+    collect_differences("", found, now, &mut differences);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::DifferentRun { manifest: folder.join(MANIFEST), differences: differences.join("\n  ") })
 }
 
 /// One line per leaf in which two JSON values differ.

@@ -1,6 +1,5 @@
 //! A step of LoRA training: ours, and torch with peft.
 
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Instant;
 use benches::Outcome;
 use benches::limits::Limits;
 use benches::report::Report;
-use benches::side::Side;
+use benches::side::{Side, next_request};
 use clap::Args;
 use llm_runtime::{Llama, WeightOptions, peak_memory};
 use lora::sft::SftExample;
@@ -168,7 +167,7 @@ fn train(arguments: &StepArguments, llama: Arc<Llama>, adapters: &Adapters, set:
         if let TrainEvent::Step(_) = event {
             say(Answer { seconds: begun.elapsed().as_secs_f64(), ..Answer::default() }).map_err(failed)?;
         }
-        let is_asked = next_request().map_err(failed)?.is_some();
+        let is_asked = next_request::<Request>().map_err(failed)?.is_some();
         begun = Instant::now();
         Ok(if is_asked { Control::Continue } else { Control::Stop })
     })?;
@@ -178,11 +177,4 @@ fn train(arguments: &StepArguments, llama: Arc<Llama>, adapters: &Adapters, set:
 fn say(answer: Answer) -> Outcome<()> {
     println!("{}", serde_json::to_string(&Answer { peak_bytes: peak_memory(), ..answer })?);
     Ok(())
-}
-
-fn next_request() -> Outcome<Option<Request>> {
-    match std::io::stdin().lock().lines().next() {
-        Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
-        None => Ok(None),
-    }
 }

@@ -1,11 +1,11 @@
 //! Our side: a process that answers requests with the engine.
 
-use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use benches::Outcome;
 use benches::model_work::ModelWork;
+use benches::side::next_request;
 use clap::{Args, ValueEnum};
 use llm_runtime::{
     AttentionProbe, Continuation, Engine, EngineOptions, Event, GenerationOptions, LoadOptions, Prompt, ScoreRequest,
@@ -70,8 +70,7 @@ pub(crate) fn answer(arguments: &Answering) -> Outcome<()> {
     llm_runtime::set_threads(arguments.model.threads())?;
     let mut engine = load(arguments)?;
     println!("{}", json!({"name": name(arguments)}));
-    for line in std::io::stdin().lock().lines() {
-        let request = serde_json::from_str(&line?)?;
+    while let Some(request) = next_request()? {
         let answer = respond(&mut engine, arguments, request)?;
         println!("{}", serde_json::to_string(&Answer { peak_bytes: peak_memory(), ..answer })?);
     }

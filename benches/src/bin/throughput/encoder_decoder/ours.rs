@@ -1,6 +1,5 @@
 //! Our side: answers the requests that the peers' programs answer too.
 
-use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use seq2seq::{Seq2SeqDataset, Seq2SeqModel, Seq2SeqObjective, TrainableSeq2Seq};
 use training::{Control, Schedule, TrainEvent, Trainer, TrainerOptions, TrainingError};
 
 use benches::Outcome;
+use benches::side::next_request;
 
 use super::Task;
 use super::request::{Answer, Request};
@@ -34,13 +34,6 @@ fn say(answer: Answer) -> Outcome<()> {
 fn ready() -> Outcome<()> {
     println!("{}", serde_json::json!({"name": "seq2seq"}));
     Ok(())
-}
-
-fn next_request() -> Outcome<Option<Request>> {
-    match std::io::stdin().lock().lines().next() {
-        Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
-        None => Ok(None),
-    }
 }
 
 fn decode(model: &Seq2SeqModel) -> Outcome<()> {
@@ -125,7 +118,7 @@ fn train(pupil: &TrainableSeq2Seq) -> Outcome<()> {
             let (loss, gradient_norm) = (Some(step.loss), Some(step.gradient_norm));
             say(Answer { seconds, loss, gradient_norm, ..Answer::default() }).map_err(failed)?;
         }
-        let is_asked = next_request().map_err(failed)?.is_some();
+        let is_asked = next_request::<Request>().map_err(failed)?.is_some();
         started = Instant::now();
         Ok(if is_asked { Control::Continue } else { Control::Stop })
     })?;
