@@ -8,7 +8,8 @@
 #   BIN         where sra and throughput are (built with --features cuda): target/release
 #   SHAPES      shapes that are measured in Q4_K_M: "tinyllama-1.1b llama-2-7b llama-2-13b llama-2-70b"
 #   STEP_SHAPE  shape of the training steps: llama-2-7b
-#   PYTHON      with transformers, torch and peft, to measure them too; none by default
+#   PYTHON      with transformers, torch, peft and bitsandbytes, to measure them too; none by default
+#   TESTS       folder of test programs that are built already; by default cargo builds them
 set -u
 OUT=${1:?usage: benches/gpu-checklist.sh OUT}
 DEVICE=${DEVICE:-cuda:0}
@@ -16,6 +17,7 @@ BIN=${BIN:-target/release}
 SHAPES=${SHAPES:-tinyllama-1.1b llama-2-7b llama-2-13b llama-2-70b}
 STEP_SHAPE=${STEP_SHAPE:-llama-2-7b}
 PYTHON=${PYTHON:-}
+TESTS=${TESTS:-}
 mkdir -p "$OUT"
 : >"$OUT/log.txt"
 : >"$OUT/failed.txt"
@@ -29,11 +31,28 @@ check() {
 measure() { # NAME SCENARIO WORDS...
     name=$1
     shift
+    nvidia-smi --query-compute-apps=process_name,used_memory --format=csv,noheader,nounits -lms 200 >"$OUT/memory.txt" 2>&1 &
+    watching=$!
     check "$BIN/throughput" "$@" --device "$DEVICE" --out "$OUT/$name.json"
+    kill $watching 2>/dev/null
+    awk -F, '$2 + 0 > most[$1] { most[$1] = $2 + 0 } END { for (name in most) print "device memory of " name ": " most[name] " MiB at most" }' \
+        "$OUT/memory.txt" | tee -a "$OUT/log.txt"
 }
 
 nvidia-smi >>"$OUT/log.txt" 2>&1
 date >>"$OUT/log.txt"
+
+# Kernels against the CPU's and the composed ones, and models against golden values.
+if [ "$DEVICE" != cpu ]; then
+    export SOLACE_TEST_DEVICE="$DEVICE"
+    for package in llm-runtime seq2seq text-encoder lora; do
+        if [ -n "$TESTS" ]; then
+            for program in "$TESTS/$package"*; do check "$program" golden_ kernels; done
+        else
+            check cargo test --release --features llm-runtime/cuda -p "$package" -- golden_ kernels
+        fi
+    done
+fi
 
 # The same texts on both devices, f32 and quantised, and with attention captured as without.
 continue_on() { # DEVICE MODEL RUN WORDS...
@@ -62,7 +81,7 @@ done
 check "$BIN/products" --device "$DEVICE"
 
 peers=
-[ -n "$PYTHON" ] && peers="--peers transformers --python $PYTHON"
+[ -n "$PYTHON" ] && peers="--peers transformers-batch,transformers-nf4 --python $PYTHON"
 for shape in $SHAPES; do
     # Word by word: there are two options, or none.
     # shellcheck disable=SC2086
@@ -75,7 +94,10 @@ for shape in $SHAPES; do
     *1b | *7b) measure "attention-$shape" attention --shape "$shape" --prompt-tokens 1000 --kv-memory 2GiB ;;
     esac
 done
-measure "lora-step" lora-step --shape "$STEP_SHAPE" --batch 2 --tokens 512 --checkpointing
+peers=
+[ -n "$PYTHON" ] && peers="--four-bit --python $PYTHON"
+# shellcheck disable=SC2086
+measure "lora-step" lora-step --shape "$STEP_SHAPE" --batch 2 --tokens 512 --checkpointing $peers
 check "$BIN/throughput" dpo-step --shape "$STEP_SHAPE" --device "$DEVICE" --pairs 1 --passes by-sequence --checkpointing # its JSON is in the log
 cat "$OUT/failed.txt"
 [ ! -s "$OUT/failed.txt" ]

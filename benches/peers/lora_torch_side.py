@@ -1,8 +1,8 @@
 """torch with transformers and peft as a side of `throughput lora-step`: answers requests for training steps.
 
-    python lora_torch_side.py --config CONFIG --threads 2 --rank 8 --targets q_proj,v_proj [--checkpointing]
+    python lora_torch_side.py --config CONFIG --threads 2 --rank 8 --targets q_proj,v_proj [--checkpointing] [--device cuda:0] [--four-bit]
 
-The model has random weights in f32 and the shape of CONFIG, which `throughput` gives as JSON. The first request gives the sequences of
+The model has random weights in f32, or in bitsandbytes' NF4 (QLoRA), and the shape of CONFIG, which `throughput` gives as JSON. The first request gives the sequences of
 all steps; the second half of each is learned.
 """
 
@@ -24,11 +24,20 @@ def arguments():
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--targets", default="q_proj,v_proj")
     parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--four-bit", action="store_true")
     return parser.parse_args()
 
 
 def adapted(options):
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**options.config))
+    torch.set_default_dtype(torch.bfloat16 if options.four_bit else torch.float32)
+    with torch.device(options.device):
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**options.config))
+    torch.set_default_dtype(torch.float32)
+    if options.four_bit:
+        import four_bit
+
+        model = four_bit.quantised(model, options.device)
     adapter = peft.LoraConfig(r=options.rank, lora_alpha=2 * options.rank, target_modules=options.targets.split(","))
     model = peft.get_peft_model(model, adapter)
     if options.checkpointing:
@@ -44,9 +53,10 @@ def main():
     model = adapted(options)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0)
-    answer(name=f"torch {torch.__version__}, peft {peft.__version__}")
+    kind = "NF4" if options.four_bit else "f32"
+    answer(name=f"torch {torch.__version__}, peft {peft.__version__}, {kind}")
     asked = requests()
-    ids = torch.tensor(next(asked)["sequences"])
+    ids = torch.tensor(next(asked)["sequences"], device=options.device)
     labels = ids.clone()
     labels[:, : ids.shape[1] // 2] = -100
     for _ in asked:
@@ -56,6 +66,8 @@ def main():
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+        if options.device != "cpu":
+            torch.cuda.synchronize()
         answer(seconds=time.perf_counter() - begun)
 
 

@@ -1,9 +1,10 @@
 """transformers as a side of `throughput`: answers requests to generate, one line of JSON each.
 
-    python transformers_side.py MODEL --config CONFIG --threads 2 --batch 8 --context 1100
+    python transformers_side.py MODEL --config CONFIG --threads 2 --batch 8 --context 1100 [--together] [--four-bit]
 
 The model has random weights in bf16 and the shape of CONFIG, which `throughput` gives as JSON; MODEL, --batch and --context are only
-there because other peers need them. Prompts are continued one after the other, each from nothing, as the published programs do.
+there because other peers need them. Prompts are continued one after the other, each from nothing, as the published programs do, or all
+in one batch. --four-bit has the matrices in bitsandbytes' NF4.
 """
 
 import argparse
@@ -24,6 +25,8 @@ def arguments():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--context", type=int)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--together", action="store_true")
+    parser.add_argument("--four-bit", action="store_true")
     return parser.parse_args()
 
 
@@ -35,11 +38,19 @@ def main():
     with torch.device(options.device):
         torch.set_default_dtype(torch.bfloat16)
         model = transformers.LlamaForCausalLM(config).eval()
-    answer(name=f"transformers {transformers.__version__}, bf16, one after the other")
+    kind = "bf16"
+    if options.four_bit:
+        import four_bit
+
+        model = four_bit.quantised(model, options.device)
+        kind = f"bitsandbytes {four_bit.bitsandbytes.__version__} NF4"
+    order = "in one batch" if options.together else "one after the other"
+    answer(name=f"transformers {transformers.__version__}, {kind}, {order}")
     for request in requests():
         begun = time.perf_counter()
-        for prompt in request["prompts"]:
-            ids = torch.tensor([prompt], device=options.device)
+        prompts = request["prompts"]
+        for batch in [prompts] if options.together else [[prompt] for prompt in prompts]:
+            ids = torch.tensor(batch, device=options.device)
             new = request["new_tokens"]
             with torch.inference_mode():
                 model.generate(ids, max_new_tokens=new, min_new_tokens=new, do_sample=False)

@@ -3,18 +3,19 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// The machine's limits with a number of threads.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// The limits of a machine with a number of threads, or of a device.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Limits {
-    /// Threads that worked.
-    pub threads: usize,
-    /// Bytes read from memory.
+    /// Threads that worked; none on a device.
+    pub threads: Option<usize>,
+    /// Bytes read from memory; on a device, read or written by a copy.
     pub bytes_per_second: f64,
     /// Multiply-adds of 8-bit integers; `None` where there is no measurement for the processor.
     pub integer_multiply_adds_per_second: Option<f64>,
-    /// Multiply-adds of f32; `None` as above.
+    /// Multiply-adds of f32, on a device of bf16 in a matrix product; `None` as above.
     pub float_multiply_adds_per_second: Option<f64>,
 }
 
@@ -29,11 +30,30 @@ impl Limits {
     #[must_use]
     pub fn measure(threads: usize) -> Self {
         Self {
-            threads,
+            threads: Some(threads),
             bytes_per_second: bytes_per_second(threads),
             integer_multiply_adds_per_second: products::integer().map(|(work, each)| rate(threads, work, each)),
             float_multiply_adds_per_second: products::float().map(|(work, each)| rate(threads, work, each)),
         }
+    }
+
+    /// Measures a device for a second: by copies of 1 GiB and by products of bf16 matrices of 8192 × 8192.
+    ///
+    /// # Errors
+    /// The device fails, by its memory being full above all.
+    pub fn of_device(device: &Device) -> candle_core::Result<Self> {
+        const COPIED: usize = 1 << 30;
+        const SIDE: usize = 8192;
+        let memory = Tensor::ones(COPIED / 4, DType::F32, device)?;
+        let copies = best_seconds(device, || memory.copy().map(drop))?;
+        let matrix = Tensor::rand(-1f32, 1.0, (SIDE, SIDE), device)?.to_dtype(DType::BF16)?;
+        let products = best_seconds(device, || matrix.matmul(&matrix).map(drop))?;
+        Ok(Self {
+            threads: None,
+            bytes_per_second: 2.0 * COPIED as f64 / copies,
+            integer_multiply_adds_per_second: None,
+            float_multiply_adds_per_second: Some((SIDE as f64).powi(3) / products),
+        })
     }
 }
 
@@ -42,11 +62,28 @@ impl std::fmt::Display for Limits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let giga =
             |rate: Option<f64>| rate.map_or_else(|| "not measured".to_owned(), |rate| format!("{:.1} G/s", rate / 1e9));
-        writeln!(f, "limits with {} threads", self.threads)?;
-        writeln!(f, "  memory read                 {:.1} GB/s", self.bytes_per_second / 1e9)?;
+        match self.threads {
+            Some(threads) => writeln!(f, "limits with {threads} threads")?,
+            None => writeln!(f, "limits of the device")?,
+        }
+        let (memory, float) = if self.threads.is_some() { ("read", "f32 ") } else { ("copy", "bf16") };
+        writeln!(f, "  memory {memory}                 {:.1} GB/s", self.bytes_per_second / 1e9)?;
         writeln!(f, "  multiply-adds of 8 bits     {}", giga(self.integer_multiply_adds_per_second))?;
-        writeln!(f, "  multiply-adds of f32        {}", giga(self.float_multiply_adds_per_second))
+        writeln!(f, "  multiply-adds of {float}       {}", giga(self.float_multiply_adds_per_second))
     }
+}
+
+/// Of some tries, one at a time.
+fn best_seconds(device: &Device, work: impl Fn() -> candle_core::Result<()>) -> candle_core::Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..ATTEMPTS {
+        device.synchronize()?;
+        let begun = Instant::now();
+        work()?;
+        device.synchronize()?;
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    Ok(best)
 }
 
 fn bytes_per_second(threads: usize) -> f64 {

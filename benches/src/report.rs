@@ -168,7 +168,7 @@ mod tests {
             joules: None,
         };
         let limits = Limits {
-            threads: 2,
+            threads: Some(2),
             bytes_per_second: 2e9,
             integer_multiply_adds_per_second: None,
             float_multiply_adds_per_second: Some(1e9),

@@ -55,7 +55,7 @@ impl DeviceChoice {
     pub fn open(self) -> Result<Device, Error> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(number) => Device::new_cuda(number).map_err(|error| {
+            Self::Cuda(number) => open_cuda(number).map_err(|error| {
                 Error::Invalid(format!(
                     "device cuda:{number} can't be opened ({}): use --device cpu, or a build with --features cuda on a machine with a CUDA driver",
                     first_line(&error)
@@ -65,7 +65,7 @@ impl DeviceChoice {
                 info!("device: cpu (this build has no CUDA support)");
                 Ok(Device::Cpu)
             }
-            Self::Auto => match Device::new_cuda(0) {
+            Self::Auto => match open_cuda(0) {
                 Ok(device) => {
                     info!("device: cuda:0");
                     Ok(device)
@@ -77,6 +77,20 @@ impl DeviceChoice {
             },
         }
     }
+}
+
+/// A device all of whose work, whatever thread asks for it, is done in one order (one stream).
+fn open_cuda(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    #[cfg(feature = "cuda")]
+    crate::kernels::cuda::prepare(device.as_cuda_device()?)?;
+    Ok(device)
+}
+
+/// The device for tests of device code; none, said aloud, where there is none.
+#[cfg(all(test, feature = "cuda"))]
+pub(crate) fn test_device() -> Option<Device> {
+    open_cuda(0).inspect_err(|error| eprintln!("skipped: no CUDA device ({})", first_line(error))).ok()
 }
 
 /// candle's errors carry a backtrace in their text.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use golden_files::family;
 use llm_runtime::{
     AttentionCapture, AttentionEdit, AttentionProbe, Completion, Continuation, EditedRows, Engine, EngineOptions,
@@ -11,14 +10,14 @@ use llm_runtime::{
 };
 
 use crate::determinism::requests;
-use crate::llama::{generate, ids_of, max_difference, model_folders, numbered_tokenizer, request, tensors};
+use crate::llama::{device, generate, ids_of, max_difference, model_folders, numbered_tokenizer, request, tensors};
 
 /// Attention weights against transformers.
 const TOLERANCE: f32 = 1e-5;
 
 fn engine(path: &Path, quantize: Option<Quantization>, options: EngineOptions) -> Engine {
     let weights = WeightOptions { quantize, ..WeightOptions::default() };
-    let model = Llama::open(path, weights, &Device::Cpu).unwrap();
+    let model = Llama::open(path, weights, &device()).unwrap();
     let tokenizer = numbered_tokenizer(model.config().vocabulary_size, None);
     Engine::new(model, tokenizer, None, &options).unwrap()
 }

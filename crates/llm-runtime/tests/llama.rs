@@ -35,8 +35,13 @@ pub(crate) fn numbered_tokenizer(size: usize, eos: Option<u32>) -> Tokenizer {
     .unwrap()
 }
 
+/// Where the models of golden tests are.
+pub(crate) fn device() -> Device {
+    golden_files::device().parse::<llm_runtime::DeviceChoice>().unwrap().open().unwrap()
+}
+
 fn engine(path: &Path, eos: Option<u32>) -> Engine {
-    let model = Llama::open(path, WeightOptions::default(), &Device::Cpu).unwrap();
+    let model = Llama::open(path, WeightOptions::default(), &device()).unwrap();
     let tokenizer = numbered_tokenizer(model.config().vocabulary_size, eos);
     let options = EngineOptions { kv_memory: 64 << 20, ..EngineOptions::default() };
     Engine::new(model, tokenizer, None, &options).unwrap()

@@ -35,10 +35,15 @@ pub(crate) fn close(what: &str, left: &[f32], right: &[f32], absolute: f32, rela
     }
 }
 
+/// Where the models of golden tests are.
+fn device() -> Device {
+    golden_files::device().parse::<llm_runtime::DeviceChoice>().unwrap().open().unwrap()
+}
+
 /// A Llama with places for adapters.
 pub(crate) fn model(folder: &Path, weights: WeightOptions) -> (Arc<Llama>, Adapters) {
     let adapters = Adapters::new();
-    let llama = Llama::open_through(folder, weights, &Device::Cpu, &|loader, config, device| {
+    let llama = Llama::open_through(folder, weights, &device(), &|loader, config, device| {
         Llama::load(&adapters.wrap(loader), config, device)
     });
     (Arc::new(llama.unwrap()), adapters)

@@ -93,9 +93,14 @@ impl Golden {
     }
 }
 
+/// Where the models of golden tests are.
+pub(crate) fn device() -> Device {
+    golden_files::device().parse::<llm_runtime::DeviceChoice>().unwrap().open().unwrap()
+}
+
 fn open(name: &str) -> Option<(std::path::PathBuf, TrainableSeq2Seq, Golden)> {
     let folder = family(name)?;
-    let trainable = TrainableSeq2Seq::open(&folder.join("model"), &Device::Cpu).unwrap();
+    let trainable = TrainableSeq2Seq::open(&folder.join("model"), &device()).unwrap();
     assert!(trainable.made_fresh.is_empty());
     let golden = Golden::read(&folder);
     Some((folder, trainable, golden))

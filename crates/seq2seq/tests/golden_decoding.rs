@@ -1,13 +1,12 @@
 //! Tiny models decode what transformers 4.38.1 decodes in f64: every line of `generate.jsonl` of the golden families `bart` and `blenderbot-small`.
 
-use candle_core::Device;
 use llm_runtime::EarlyStopping;
 use seq2seq::search::{Decoded, DecodingIds, DecodingOptions, DecodingRow, StepModel, decode};
 use seq2seq::{HiddenStates, Seq2SeqError, Seq2SeqModel, TokenBatch};
 use serde_json::{Map, Value};
 use training::Pass;
 
-use crate::golden::Golden;
+use crate::golden::{Golden, device};
 use crate::goldens::family;
 
 /// Largest difference of a log-probability or a score.
@@ -91,7 +90,7 @@ struct Family {
 impl Family {
     fn open(name: &str) -> Option<Self> {
         let folder = family(name)?;
-        let model = Seq2SeqModel::open(&folder.join("model"), &Device::Cpu).unwrap();
+        let model = Seq2SeqModel::open(&folder.join("model"), &device()).unwrap();
         let golden = Golden::read(&folder);
         let length = |mask: &[bool]| mask.iter().filter(|seen| **seen).count();
         let inputs = golden.inputs.iter().zip(&golden.mask);

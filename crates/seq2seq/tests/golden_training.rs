@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use seq2seq::{Seq2SeqBatch, Seq2SeqModel, Seq2SeqObjective, TrainableSeq2Seq};
 use serde_json::Value;
 use training::{
@@ -10,7 +9,7 @@ use training::{
     TrainerOptions, TrainingError, Warmup,
 };
 
-use crate::golden::{Golden, tensors};
+use crate::golden::{Golden, device, tensors};
 use crate::goldens::family;
 use crate::small::{assert_close, values};
 
@@ -123,7 +122,7 @@ impl Run {
 
 fn check_run(name: &'static str) {
     let Some(run) = Run::open(name) else { return };
-    let trainable = TrainableSeq2Seq::open(&run.folder.join("model"), &Device::Cpu).unwrap();
+    let trainable = TrainableSeq2Seq::open(&run.folder.join("model"), &device()).unwrap();
     let accumulate = run.number("accum") as usize;
     let steps = Steps::read(&run.folder, accumulate, &trainable.model);
     let objective = Seq2SeqObjective::new(trainable.model.clone()).with_smoothing(run.number("smoothing"));

@@ -102,13 +102,19 @@ impl Dataset for Rows {
     }
 }
 
+/// Where the models of golden tests are.
+fn device() -> Device {
+    golden_files::device().parse::<llm_runtime::DeviceChoice>().unwrap().open().unwrap()
+}
+
 /// The golden model, all of whose weights are variables.
 fn trainable(folder: &Path) -> (ClassificationObjective, std::sync::Arc<SequenceClassifier>, Parameters) {
     let folder = folder.join("model");
     let (config, labels) = EncoderConfig::read(&folder.join("config.json")).unwrap();
-    let weights = EncoderWeights::open(&folder, &config, &Device::Cpu, 0).unwrap();
+    let device = device();
+    let weights = EncoderWeights::open(&folder, &config, &device, 0).unwrap();
     let variables = VariableLoader::new(&weights);
-    let model = std::sync::Arc::new(SequenceClassifier::load(&variables, &config, labels.len(), &Device::Cpu).unwrap());
+    let model = std::sync::Arc::new(SequenceClassifier::load(&variables, &config, labels.len(), &device).unwrap());
     assert!(weights.made_fresh().is_empty());
     (ClassificationObjective::new(model.clone()), model, variables.into_parameters())
 }

@@ -20,7 +20,7 @@ use crate::scenario::{Case, Setting};
 pub(crate) struct EngineArguments {
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-    /// Who else does the same: candle, llama.cpp, llama.cpp-no-repack, llama.cpp-alone, transformers
+    /// Who else does the same: candle, llama.cpp, llama.cpp-no-repack, llama.cpp-alone, transformers, transformers-batch, transformers-nf4
     #[arg(long, value_enum, value_delimiter = ',')]
     peers: Vec<Peer>,
     /// Python that has the peers' packages (benches/peers/requirements*.txt)
@@ -52,6 +52,10 @@ enum Peer {
     LlamaCppAlone,
     /// transformers in bf16, one prompt after the other
     Transformers,
+    /// transformers in bf16, all prompts in one batch
+    TransformersBatch,
+    /// transformers with bitsandbytes' 4-bit matrices, all prompts in one batch
+    TransformersNf4,
 }
 
 impl Peer {
@@ -81,7 +85,6 @@ impl EngineArguments {
         if self.repetitions == 0 || scenario.batch == 0 {
             return Err("repetitions and numbers of sequences must be at least 1".into());
         }
-        let limits = Limits::measure(self.model.threads());
         let mut sides = Vec::new();
         for words in &scenario.own {
             sides.push(Side::start(self.own(scenario, words)?, self.model.threads())?);
@@ -97,6 +100,7 @@ impl EngineArguments {
         for peer in &self.peers {
             sides.push(Side::start(self.peer(*peer, scenario, &config, on_device)?, self.model.threads())?);
         }
+        let limits = description.limits.unwrap_or_else(|| Limits::measure(self.model.threads()));
         let setting = Setting { vocabulary: description.vocabulary, work: description.work, limits };
         let mut rows = Vec::new();
         for case in (scenario.cases)(&setting)? {
@@ -129,7 +133,7 @@ impl EngineArguments {
         if peer == Peer::Candle {
             return self.own(scenario, &["--plain-kernels"]);
         }
-        let program = if peer == Peer::Transformers { "transformers_side.py" } else { "llama_cpp_side.py" };
+        let program = if peer.is_llama_cpp() { "llama_cpp_side.py" } else { "transformers_side.py" };
         let mut command = Command::new(&self.python);
         command.arg(self.peers_folder.join(program)).arg(self.model.model()?);
         command.args(["--threads", &self.model.threads().to_string()]);
@@ -137,8 +141,10 @@ impl EngineArguments {
         match peer {
             Peer::LlamaCppNoRepack => drop(command.arg("--no-repack")),
             Peer::LlamaCppAlone => drop(command.arg("--alone")),
-            Peer::Transformers => {
+            Peer::Transformers | Peer::TransformersBatch | Peer::TransformersNf4 => {
                 command.args(["--config", &config.to_string(), "--device", &self.model.torch_device(on_device)]);
+                command.args((peer != Peer::Transformers).then_some("--together"));
+                command.args((peer == Peer::TransformersNf4).then_some("--four-bit"));
             }
             Peer::LlamaCpp | Peer::Candle => (),
         }

@@ -18,7 +18,7 @@ use training::{Control, Schedule, TrainEvent, Trainer, TrainerOptions, TrainingE
 
 use crate::model::{ModelArguments, hugging_face};
 use crate::output::OutputArguments;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Description, Request};
 use crate::rounds;
 use crate::scenario::{Case, Round, random_prompts};
 
@@ -29,6 +29,9 @@ pub(crate) struct LoraStepArguments {
     /// Python with torch, transformers and peft (benches/peers/requirements.txt), to measure them in turn with ours on the same shape
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Their matrices are in bitsandbytes' 4 bits, as in QLoRA, and not in f32
+    #[arg(long, requires = "python")]
+    four_bit: bool,
     /// Where the peers' programs are
     #[arg(long, default_value = "benches/peers")]
     peers_folder: PathBuf,
@@ -70,16 +73,18 @@ pub(crate) fn run(arguments: &LoraStepArguments) -> Outcome<()> {
     let mut own = Command::new(std::env::current_exe()?);
     own.arg("answer-lora").args(model.words()?).args(arguments.step.words());
     let mut sides = vec![Side::start(own, model.threads())?];
-    let described =
-        sides[0].ask::<Answer>(&Request::Describe {})?.answer.config.ok_or("our side does not tell its model")?;
+    let Answer { model: Some(place), config: Some(described), .. } = sides[0].ask(&Request::Describe {})?.answer else {
+        return Err("our side does not tell its model".into());
+    };
     if let Some(python) = &arguments.python {
         let mut peer = Command::new(python);
         peer.arg(arguments.peers_folder.join("lora_torch_side.py")).arg("--config").arg(described.to_string());
         peer.args(["--threads", &model.threads().to_string()]).args(arguments.step.words());
+        peer.args(["--device", &model.torch_device(place.device != "Cpu")]);
+        peer.args(arguments.four_bit.then_some("--four-bit"));
         sides.push(Side::start(peer, model.threads())?);
     }
-    let vocabulary = described["vocab_size"].as_u64().unwrap_or(0) as u32;
-    let lesson = Request::Lesson { sequences: random_prompts(*batch, *tokens, vocabulary, 1) };
+    let lesson = Request::Lesson { sequences: random_prompts(*batch, *tokens, place.vocabulary, 1) };
     sides.iter_mut().try_for_each(|side| side.send(&lesson))?;
     let case = Case {
         name: format!(
@@ -122,7 +127,14 @@ pub(crate) fn answer(arguments: &StepArguments) -> Outcome<()> {
     let Some(Request::Describe {}) = next_request()? else {
         return Err("the first request is for a description".into());
     };
-    say(Answer { config: Some(hugging_face(llama.config())), ..Answer::default() })?;
+    let model = Description {
+        dtype: String::new(),
+        device: format!("{:?}", llama.device().location()),
+        vocabulary: llama.config().vocabulary_size as u32,
+        work: None,
+        limits: None,
+    };
+    say(Answer { model: Some(model), config: Some(hugging_face(llama.config())), ..Answer::default() })?;
     let Some(Request::Lesson { sequences }) = next_request()? else { return Err("training without sequences".into()) };
     let examples: Vec<SftExample> = sequences
         .into_iter()

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use benches::Outcome;
+use benches::limits::Limits;
 use benches::model_work::ModelWork;
 use benches::side::next_request;
 use clap::{Args, ValueEnum};
@@ -132,10 +133,11 @@ fn respond(engine: &mut Engine, arguments: &Answering, request: Request) -> Outc
 
 fn describe(engine: &Engine, arguments: &Answering) -> Outcome<Answer> {
     let config = engine.model().config();
-    let (dtype, device) = (engine.identity().dtype, format!("{:?}", engine.model().device().location()));
-    let bits = engine.model().device().is_cpu().then(|| arguments.model.bits_per_weight(config)).flatten();
-    let work = bits.map(|bits| ModelWork::of(config, bits));
-    let model = Some(Description { dtype, device, vocabulary: config.vocabulary_size as u32, work });
+    let place = engine.model().device();
+    let (dtype, device) = (engine.identity().dtype, format!("{:?}", place.location()));
+    let work = arguments.model.bits_per_weight(config).map(|bits| ModelWork::of(config, bits));
+    let limits = if place.is_cpu() { None } else { Some(Limits::of_device(place)?) };
+    let model = Some(Description { dtype, device, vocabulary: config.vocabulary_size as u32, work, limits });
     Ok(Answer { model, config: Some(hugging_face(config)), ..Answer::default() })
 }
 

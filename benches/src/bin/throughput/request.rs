@@ -1,5 +1,6 @@
 //! What sides are asked and answer.
 
+use benches::limits::Limits;
 use benches::model_work::ModelWork;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,8 @@ pub(crate) struct Description {
     pub(crate) device: String,
     /// Ids that can be in a prompt.
     pub(crate) vocabulary: u32,
-    /// Work of a token, where the processor does it and the files' size is known.
+    /// Work of a token, where the files' size is known.
     pub(crate) work: Option<ModelWork>,
+    /// Of the device, where it is not the processor.
+    pub(crate) limits: Option<Limits>,
 }

@@ -1,5 +1,7 @@
 //! The key/value cache: blocks of positions, shared between sequences through a [`PrefixTree`].
 
+#[cfg(feature = "cuda")]
+mod device;
 mod prefix_tree;
 
 pub(crate) use prefix_tree::{NodeId, PrefixTree, common_prefix};
@@ -80,7 +82,15 @@ impl KvCache {
         segments: &'a [Segment],
         watch: Option<&'a mut dyn Watch>,
     ) -> StepAttention<'a> {
-        StepAttention { cache: self, slots, segments, watch, composed: OnceCell::new() }
+        StepAttention {
+            cache: self,
+            slots,
+            segments,
+            watch,
+            composed: OnceCell::new(),
+            #[cfg(feature = "cuda")]
+            plan: OnceCell::new(),
+        }
     }
 }
 
@@ -91,6 +101,9 @@ pub(crate) struct StepAttention<'a> {
     segments: &'a [Segment],
     watch: Option<&'a mut dyn Watch>,
     composed: OnceCell<Composed>,
+    /// What CUDA kernels need, if there are any for this step.
+    #[cfg(feature = "cuda")]
+    plan: OnceCell<Option<crate::kernels::cuda::DevicePlan>>,
 }
 
 /// What attention from candle's operators needs in every layer of a step alike. A copy to a device waits for it, so there is one a step and not one a layer.
@@ -127,6 +140,10 @@ impl Attention for StepAttention<'_> {
             cached_values.inplace_op2(&values.contiguous()?, &WriteRows { slots: self.slots })?;
             let op = PagedAttention { cache: self.cache, segments: self.segments, layer, watch: self.watch.as_deref() };
             queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
+        } else if let Some(mixed) =
+            self.attend_by_device_kernel(queries, (cached_keys, keys), (cached_values, values))?
+        {
+            mixed
         } else {
             self.write_composed(cached_keys, keys)?;
             self.write_composed(cached_values, values)?;
@@ -140,6 +157,17 @@ impl Attention for StepAttention<'_> {
 }
 
 impl StepAttention<'_> {
+    /// Gives nothing where this build or device has no kernel.
+    #[cfg(not(feature = "cuda"))]
+    fn attend_by_device_kernel(
+        &self,
+        _queries: &Tensor,
+        _keys: (&Tensor, &Tensor),
+        _values: (&Tensor, &Tensor),
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
     fn write_composed(&self, cache: &Tensor, rows: &Tensor) -> Result<()> {
         match &self.composed(rows.device())?.slots {
             Some(slots) => cache.scatter_set(slots, &rows.contiguous()?, 0),

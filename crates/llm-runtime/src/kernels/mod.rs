@@ -1,4 +1,4 @@
-//! CPU kernels whose results do not depend on what is computed beside them.
+//! Kernels for the CPU, whose results do not depend on what is computed beside them, and in `cuda` for CUDA devices.
 //!
 //! A general matrix product picks its blocking, and with it the order of its additions, from the shape of the whole
 //! product: one row alone and the same row among sixteen differ in the last bits, and now and then in a greedy token.
@@ -7,6 +7,8 @@
 //! with any number of threads (on the same kind of processor: the vector width is chosen at run time).
 
 mod attention;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod dot;
 mod exp;
 mod gathered_attention;

@@ -1,8 +1,8 @@
 //! The element-wise and row-wise operators of the models, for inference and training alike.
 //!
 //! On the CPU each is one pass over f32 data (a custom operator over our own kernels) with a backward pass of its own;
-//! on other devices, and for f64, it is composed of candle's differentiable operators. Tests hold the two against each
-//! other, values and gradients. Norms, softmax and losses are always in f32 or wider.
+//! on other devices, and for f64, it is composed of candle's differentiable operators, but for those that inference needs most, which
+//! have kernels for CUDA devices where no gradient is asked for. Tests hold the two against each other, values and gradients. Norms, softmax and losses are always in f32 or wider.
 //!
 //! Candle records history only where an input has one, so inference pays nothing for the backward passes.
 //!
@@ -45,6 +45,14 @@ const ROWS_PER_TASK: usize = 4;
 /// Whether our own kernels compute on this tensor.
 fn has_kernel(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// Whether our CUDA kernels, which have no gradients, compute on these tensors.
+fn has_device_kernel(tensors: &[&Tensor]) -> bool {
+    let is_served = |tensor: &&Tensor| {
+        tensor.device().is_cuda() && tensor.dtype() == DType::F32 && tensor.is_contiguous() && !tensor.track_op()
+    };
+    cfg!(feature = "cuda") && tensors.iter().all(is_served)
 }
 
 /// The contiguous f32 values of a CPU tensor.

@@ -3,12 +3,15 @@
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{ROWS_PER_TASK, Values, f32_slice, has_kernel};
+use super::{ROWS_PER_TASK, Values, f32_slice, has_device_kernel, has_kernel};
 
 /// `x / √(mean(x²) + eps) · weight` for each row. `x` is `[rows, width]`, `weight` `[width]`.
 pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     if has_kernel(x) {
         return x.apply_op2(weight, RmsNorm { eps });
+    }
+    if has_device_kernel(&[x, weight]) {
+        return x.apply_op2_no_bwd(weight, &RmsNorm { eps });
     }
     let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
     x.broadcast_div(&(mean_square + f64::from(eps))?.sqrt()?)?.broadcast_mul(weight)
@@ -41,6 +44,17 @@ impl CustomOp2 for RmsNorm {
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &candle_core::CudaStorage,
+        l1: &Layout,
+        s2: &candle_core::CudaStorage,
+        l2: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        Ok((crate::kernels::cuda::rms_norm((s1, l1), (s2, l2), self.eps)?, l1.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

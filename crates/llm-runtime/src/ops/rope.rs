@@ -3,12 +3,15 @@
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{ROWS_PER_TASK, f32_slice, has_kernel};
+use super::{ROWS_PER_TASK, f32_slice, has_device_kernel, has_kernel};
 
 /// Rotates in the half-split layout. `x` is `[rows, heads, head_dim]`, `cos` and `sin` are `[rows, head_dim / 2]`.
 pub(crate) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if has_kernel(x) {
         return x.apply_op3(cos, sin, Rope);
+    }
+    if has_device_kernel(&[x, cos, sin]) {
+        return x.apply_op3_no_bwd(cos, sin, &Rope);
     }
     let half = x.dim(D::Minus1)? / 2;
     let (low, high) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
@@ -51,6 +54,19 @@ impl CustomOp3 for Rope {
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &candle_core::CudaStorage,
+        l1: &Layout,
+        s2: &candle_core::CudaStorage,
+        l2: &Layout,
+        s3: &candle_core::CudaStorage,
+        l3: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        Ok((crate::kernels::cuda::rope((s1, l1), (s2, l2), (s3, l3))?, l1.shape().clone()))
     }
 
     /// A rotation's transpose rotates back. Angles are constants.

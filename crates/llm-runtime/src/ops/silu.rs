@@ -3,13 +3,16 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{ROWS_PER_TASK, Values, f32_slice, has_kernel};
+use super::{ROWS_PER_TASK, Values, f32_slice, has_device_kernel, has_kernel};
 use crate::kernels;
 
 /// `silu(gate) · up`; both `[rows, width]`.
 pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     if has_kernel(gate) {
         return gate.apply_op2(up, SiluMul);
+    }
+    if has_device_kernel(&[gate, up]) {
+        return gate.apply_op2_no_bwd(up, &SiluMul);
     }
     gate.silu()? * up
 }
@@ -30,6 +33,17 @@ impl CustomOp2 for SiluMul {
             .with_min_len(ROWS_PER_TASK)
             .for_each(|(out, (gate, up))| kernels::silu(gate, up, out));
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &candle_core::CudaStorage,
+        l1: &Layout,
+        s2: &candle_core::CudaStorage,
+        l2: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        Ok((kernels::cuda::silu_mul((s1, l1), (s2, l2))?, l1.shape().clone()))
     }
 
     fn bwd(&self, gate: &Tensor, up: &Tensor, _y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

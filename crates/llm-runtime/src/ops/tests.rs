@@ -330,3 +330,22 @@ fn key_rows_that_do_not_fit_are_refused() {
     assert!(attend(&[2, 12], &[2, 5, 5], &[2, 5, 5]).is_err());
     assert!(attend(&[2, 10], &[2, 5, 5], &[2, 6, 5]).is_err());
 }
+
+/// CUDA kernels for inference, on the device, against those of the CPU.
+#[cfg(feature = "cuda")]
+#[test]
+fn device_kernels_compute_as_the_cpu_does() {
+    let Some(device) = crate::device::test_device() else { return };
+    let on = |tensor: &Tensor, device: &Device| tensor.to_dtype(DType::F32).unwrap().to_device(device).unwrap();
+    let compare = |inputs: &[Tensor], op: &dyn Fn(&[Tensor]) -> Result<Tensor>| {
+        let run = |device: &Device| op(&inputs.iter().map(|input| on(input, device)).collect::<Vec<_>>()).unwrap();
+        close(&values(&run(&device)), &values(&run(&Device::Cpu)), 1e-5);
+    };
+    for width in [24, 64, 2048] {
+        compare(&[random(&[130, width], 1), random(&[width], 2)], &|t| rms_norm(&t[0], &t[1], 1e-5));
+        compare(&[random(&[9, width], 1), random(&[9, width], 2)], &|t| silu_mul(&t[0], &t[1]));
+    }
+    let angles = random(&[5, 32], 3);
+    let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
+    compare(&[random(&[5, 12, 64], 1), cos, sin], &|t| rope(&t[0], &t[1], &t[2]));
+}
