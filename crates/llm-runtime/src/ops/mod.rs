@@ -50,7 +50,8 @@ fn has_kernel(x: &Tensor) -> bool {
 /// Whether our CUDA kernels, which have no gradients, compute on these tensors.
 fn has_device_kernel(tensors: &[&Tensor]) -> bool {
     let is_served = |tensor: &&Tensor| {
-        tensor.device().is_cuda() && tensor.dtype() == DType::F32 && tensor.is_contiguous() && !tensor.track_op()
+        let is_plain = tensor.is_contiguous() && tensor.layout().start_offset().is_multiple_of(4);
+        tensor.device().is_cuda() && tensor.dtype() == DType::F32 && is_plain && !tensor.track_op()
     };
     cfg!(feature = "cuda") && tensors.iter().all(is_served)
 }

@@ -10,7 +10,7 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> 
     if has_kernel(x) {
         return x.apply_op2(weight, RmsNorm { eps });
     }
-    if has_device_kernel(&[x, weight]) {
+    if has_device_kernel(&[x, weight]) && weight.elem_count().is_multiple_of(4) {
         return x.apply_op2_no_bwd(weight, &RmsNorm { eps });
     }
     let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;

@@ -225,10 +225,12 @@ extern "C" __global__ void merge(const float* parts, const float* part_sums, con
     const Merge merge = merges[blockIdx.x];
     const size_t heads = gridDim.y, head = blockIdx.y, dim = blockDim.x;
     float greatest = -INFINITY;
+#pragma unroll 8
     for (unsigned i = 0; i < merge.parts; i++) {
         greatest = fmaxf(greatest, part_sums[2 * ((merge.first_part + i) * heads + head)]);
     }
     float sum = 0, mixed = 0;
+#pragma unroll 8
     for (unsigned i = 0; i < merge.parts; i++) {
         const size_t part = (merge.first_part + i) * heads + head;
         const float factor = expf(part_sums[2 * part] - greatest);

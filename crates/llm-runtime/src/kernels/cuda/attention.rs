@@ -1,7 +1,7 @@
 //! Attention over the cache: what the host plans for a step, and the launches for each layer.
 
 use candle_core::cuda_backend::WrapErr;
-use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaView, LaunchConfig, PushKernelArg};
+use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaView, PushKernelArg};
 use candle_core::{CudaDevice, CudaStorage, Device, Layout, Result, Storage, Tensor, bail};
 
 use super::{grid, ptx, room, values};
@@ -14,7 +14,7 @@ const HEAD_DIMS: [usize; 4] = [16, 32, 64, 128];
 /// Rows of a segment up to which its keys are split. Long segments have tasks enough.
 const SPLIT_ROWS: usize = 16;
 /// Keys of a range, where they are split.
-const SPLIT_KEYS: usize = 128;
+const SPLIT_KEYS: usize = 64;
 /// As the kernel has it.
 const WHOLE: u32 = u32::MAX;
 const TASK_WORDS: usize = 8;
@@ -141,17 +141,20 @@ pub(crate) fn write_rows(
     let rows = values(rows.0, rows.1)?;
     let Some((start, _)) = cache.1.contiguous_offsets() else { bail!("the cache is not contiguous") };
     let mut cache = cache.0.as_cuda_slice_mut::<f32>()?.slice_mut(start..);
-    let width = (plan.heads.key_value_heads * plan.heads.head_dim) as u32;
-    if rows.len() != plan.rows * width as usize {
+    let width = plan.heads.key_value_heads * plan.heads.head_dim;
+    if rows.len() != plan.rows * width {
         bail!("{} values for {} rows of {width}", rows.len(), plan.rows)
     }
     let kernel = super::function(&device, "write_rows")?;
     let stream = device.cuda_stream();
+    let pieces = width / 4;
+    let blocks = (plan.rows, pieces.div_ceil(super::THREADS as usize));
     plan.with_words(|[_, _, slots, _]| {
+        let pieces = pieces as u32;
         let mut launch = stream.launch_builder(&kernel);
-        launch.arg(&rows).arg(&slots).arg(&mut cache).arg(&width);
-        // SAFETY: a block for each row; the scheduler gives slots that the cache has.
-        unsafe { launch.launch(grid(plan.rows, super::THREADS)) }.w()?;
+        launch.arg(&rows).arg(&slots).arg(&mut cache).arg(&pieces);
+        // SAFETY: rows are as many as slots, which the scheduler gives and the cache has; a width of heads is a multiple of 4.
+        unsafe { launch.launch(grid(blocks, super::THREADS)) }.w()?;
         Ok(())
     })
 }
@@ -182,24 +185,14 @@ pub(crate) fn attend(
         let mut launch = stream.launch_builder(&kernel);
         launch.arg(&queries).arg(&keys).arg(&cached_values).arg(&tasks).arg(&tables);
         launch.arg(&mut out).arg(&mut parts).arg(&mut part_sums).arg(&key_heads).arg(&group).arg(&window).arg(&scale);
-        let blocks = LaunchConfig {
-            grid_dim: (plan.tasks as u32, key_heads, 1),
-            block_dim: (ATTEND_THREADS, 1, 1),
-            shared_mem_bytes: 0,
-        };
         // SAFETY: tasks name rows of the queries, blocks of the cache and parts that there are room for; a task has at most as many vectors as the kernel.
-        unsafe { launch.launch(blocks) }.w()?;
+        unsafe { launch.launch(grid((plan.tasks, key_value_heads), ATTEND_THREADS)) }.w()?;
         if plan.merges > 0 {
             let kernel = function(&device, "merge")?;
             let mut launch = stream.launch_builder(&kernel);
             launch.arg(&parts).arg(&part_sums).arg(&merges).arg(&mut out);
-            let blocks = LaunchConfig {
-                grid_dim: (plan.merges as u32, heads as u32, 1),
-                block_dim: (head_dim as u32, 1, 1),
-                shared_mem_bytes: 0,
-            };
             // SAFETY: merges name rows of the output and parts that `attend` has written.
-            unsafe { launch.launch(blocks) }.w()?;
+            unsafe { launch.launch(grid((plan.merges, heads), head_dim as u32)) }.w()?;
         }
         Ok(())
     })?;

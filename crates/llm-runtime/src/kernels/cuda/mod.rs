@@ -43,13 +43,16 @@ fn function(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
     Ok(device.get_or_load_custom_func(name, "solace-rows", ptx::ROWS)?.into_cuda_function())
 }
 
-fn grid(blocks: usize, threads: u32) -> LaunchConfig {
-    LaunchConfig { grid_dim: (blocks as u32, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
+fn grid(blocks: (usize, usize), threads: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (blocks.0 as u32, blocks.1 as u32, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
 }
 
-/// The values of a contiguous f32 tensor.
+/// The values of a contiguous f32 tensor, which kernels may read four at a time.
 fn values<'a>(storage: &'a CudaStorage, layout: &Layout) -> Result<CudaView<'a, f32>> {
     let Some((start, end)) = layout.contiguous_offsets() else { bail!("the operator needs a contiguous tensor") };
+    if !start.is_multiple_of(4) {
+        bail!("the operator needs a tensor that begins at a multiple of 16 bytes")
+    }
     Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
 }
 
@@ -64,14 +67,18 @@ pub(crate) fn rms_norm(x: (&CudaStorage, &Layout), weight: (&CudaStorage, &Layou
     let device = x.0.device.clone();
     let (x, weight) = (values(x.0, x.1)?, values(weight.0, weight.1)?);
     let (count, width) = (x.len(), weight.len());
+    if !width.is_multiple_of(4) {
+        bail!("a norm of {width} values has no kernel")
+    }
     let mut out = room(&device, count)?;
     let kernel = function(&device, "rms_norm")?;
     let width_argument = width as u32;
+    let threads = (width / 4).clamp(32, 1024).next_multiple_of(32) as u32;
     let stream = device.cuda_stream();
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&x).arg(&weight).arg(&mut out).arg(&width_argument).arg(&eps);
     // SAFETY: a block for each row reads and writes `width` values of that row.
-    unsafe { launch.launch(grid(count / width.max(1), THREADS)) }.w()?;
+    unsafe { launch.launch(grid((count / width.max(1), 1), threads)) }.w()?;
     Ok(CudaStorage::wrap_cuda_slice(out, device))
 }
 
@@ -86,12 +93,12 @@ pub(crate) fn rope(
     let (x, cos, sin) = (values(x.0, x.1)?, values(cos.0, cos.1)?, values(sin.0, sin.1)?);
     let mut out = room(&device, x.len())?;
     let kernel = function(&device, "rope")?;
-    let (heads, half) = (heads as u32, dim as u32 / 2);
+    let half = dim as u32 / 2;
     let stream = device.cuda_stream();
     let mut launch = stream.launch_builder(&kernel);
-    launch.arg(&x).arg(&cos).arg(&sin).arg(&mut out).arg(&heads).arg(&half);
-    // SAFETY: a block for each row reads and writes the values of that row and reads its angles.
-    unsafe { launch.launch(grid(rows, THREADS)) }.w()?;
+    launch.arg(&x).arg(&cos).arg(&sin).arg(&mut out).arg(&half);
+    // SAFETY: a block for each row and head reads and writes its values and reads the row's angles.
+    unsafe { launch.launch(grid((rows, heads), half.clamp(32, 1024).next_multiple_of(32))) }.w()?;
     Ok(CudaStorage::wrap_cuda_slice(out, device))
 }
 
@@ -106,6 +113,6 @@ pub(crate) fn silu_mul(gate: (&CudaStorage, &Layout), up: (&CudaStorage, &Layout
     let mut launch = stream.launch_builder(&kernel);
     launch.arg(&gate).arg(&up).arg(&mut out).arg(&count);
     // SAFETY: threads read and write below `count`, which all three have.
-    unsafe { launch.launch(grid(count.div_ceil(THREADS as usize), THREADS)) }.w()?;
+    unsafe { launch.launch(grid((count.div_ceil(THREADS as usize), 1), THREADS)) }.w()?;
     Ok(CudaStorage::wrap_cuda_slice(out, device))
 }

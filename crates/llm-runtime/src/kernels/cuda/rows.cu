@@ -10,34 +10,40 @@ __device__ float sum_of_warp(float value) {
     return value;
 }
 
-// `x / sqrt(mean(x²) + eps) · weight`; a block for each row of `[rows, width]`.
-extern "C" __global__ void rms_norm(const float* x, const float* weight, float* out, unsigned width, float eps) {
+// Sum over a block of whole warps; every thread gets it.
+__device__ float sum_of_block(float value) {
     __shared__ float sums[WARP];
-    x += size_t(blockIdx.x) * width;
-    out += size_t(blockIdx.x) * width;
-    float sum = 0;
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
-        sum += x[i] * x[i];
-    }
-    sum = sum_of_warp(sum);
-    if (threadIdx.x % WARP == 0) {
-        sums[threadIdx.x / WARP] = sum;
+    const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    value = sum_of_warp(value);
+    if (lane == 0) {
+        sums[warp] = value;
     }
     __syncthreads();
-    const unsigned lane = threadIdx.x % WARP;
-    sum = sum_of_warp(lane < blockDim.x / WARP ? sums[lane] : 0);
-    const float scale = 1.0f / sqrtf(sum / float(width) + eps);
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
-        out[i] = x[i] * scale * weight[i];
+    return sum_of_warp(lane < blockDim.x / WARP ? sums[lane] : 0);
+}
+
+// `x / sqrt(mean(x²) + eps) · weight`; a block for each row of `[rows, width]`, whose width is a multiple of 4.
+extern "C" __global__ void rms_norm(const float4* x, const float4* weight, float4* out, unsigned width, float eps) {
+    const unsigned pieces = width / 4;
+    x += size_t(blockIdx.x) * pieces;
+    out += size_t(blockIdx.x) * pieces;
+    float sum = 0;
+    for (unsigned i = threadIdx.x; i < pieces; i += blockDim.x) {
+        const float4 v = x[i];
+        sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    }
+    const float scale = 1.0f / sqrtf(sum_of_block(sum) / float(width) + eps);
+    for (unsigned i = threadIdx.x; i < pieces; i += blockDim.x) {
+        const float4 v = x[i], w = weight[i];
+        out[i] = make_float4(v.x * scale * w.x, v.y * scale * w.y, v.z * scale * w.z, v.w * scale * w.w);
     }
 }
 
-// Rotates in the half-split layout: `x` is `[rows, heads, 2 · half]`, `cos` and `sin` `[rows, half]`; a block for each row.
-extern "C" __global__ void rope(const float* x, const float* cos, const float* sin, float* out, unsigned heads, unsigned half) {
-    const size_t row = blockIdx.x;
-    for (unsigned i = threadIdx.x; i < heads * half; i += blockDim.x) {
-        const unsigned head = i / half, angle = i % half;
-        const size_t low = (row * heads + head) * 2 * half + angle, high = low + half;
+// Rotates in the half-split layout: `x` is `[rows, heads, 2 · half]`, `cos` and `sin` `[rows, half]`; the grid is `[rows, heads]`.
+extern "C" __global__ void rope(const float* x, const float* cos, const float* sin, float* out, unsigned half) {
+    const size_t row = blockIdx.x, head = row * gridDim.y + blockIdx.y;
+    for (unsigned angle = threadIdx.x; angle < half; angle += blockDim.x) {
+        const size_t low = head * 2 * half + angle, high = low + half;
         const float c = cos[row * half + angle], s = sin[row * half + angle];
         const float a = x[low], b = x[high];
         out[low] = a * c - b * s;
@@ -53,11 +59,10 @@ extern "C" __global__ void silu_mul(const float* gate, const float* up, float* o
     }
 }
 
-// Puts each row of `[rows, width]` at its slot of the cache; a block for each row.
-extern "C" __global__ void write_rows(const float* rows, const unsigned* slots, float* cache, unsigned width) {
-    const float* row = rows + size_t(blockIdx.x) * width;
-    float* slot = cache + size_t(slots[blockIdx.x]) * width;
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
-        slot[i] = row[i];
+// Puts each row of `[rows, pieces]` at its slot of the cache; the first dimension of the grid is the rows, the second goes through the pieces.
+extern "C" __global__ void write_rows(const float4* rows, const unsigned* slots, float4* cache, unsigned pieces) {
+    const unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
+    if (i < pieces) {
+        cache[size_t(slots[blockIdx.x]) * pieces + i] = rows[size_t(blockIdx.x) * pieces + i];
     }
 }
