@@ -25,7 +25,7 @@ pub struct Shape {
 }
 
 /// All shapes that have a name.
-pub const SHAPES: [Shape; 6] = [
+pub const SHAPES: [Shape; 7] = [
     Shape {
         name: "tiny",
         hidden_size: 256,
@@ -34,6 +34,17 @@ pub const SHAPES: [Shape; 6] = [
         key_value_heads: 2,
         intermediate_size: 512,
         vocabulary_size: 512,
+        context_length: 2048,
+    },
+    // Small enough to be trained on a processor in f32, with a vocabulary of real size.
+    Shape {
+        name: "small",
+        hidden_size: 512,
+        layers: 8,
+        heads: 8,
+        key_value_heads: 8,
+        intermediate_size: 1376,
+        vocabulary_size: 32_000,
         context_length: 2048,
     },
     Shape {

@@ -15,7 +15,7 @@ use clap::Parser;
     after_help = "Example:\n  random-model --shape tinyllama-1.1b --type q4_k_m tinyllama.gguf"
 )]
 struct Arguments {
-    /// tiny, tinyllama-1.1b, llama-2-7b, llama-2-13b, llama-2-70b or llama-3-8b
+    /// tiny, small, tinyllama-1.1b, llama-2-7b, llama-2-13b, llama-2-70b or llama-3-8b
     #[arg(long)]
     shape: Shape,
     /// f16, q8_0, q6_k, q4_k_m or q4_0

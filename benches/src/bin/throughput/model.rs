@@ -16,8 +16,8 @@ pub(crate) struct ModelArguments {
     /// demo, a .gguf file, a Hugging Face folder or a hub id
     #[arg(long, conflicts_with = "shape")]
     model: Option<String>,
-    /// A model of a published shape with random weights, written to target/random-models unless it is there: tiny, tinyllama-1.1b, llama-2-7b,
-    /// llama-2-13b, llama-2-70b or llama-3-8b
+    /// A model of a published shape with random weights, written to target/random-models unless it is there: tinyllama-1.1b, llama-2-7b,
+    /// llama-2-13b, llama-2-70b or llama-3-8b, or smaller: tiny, small
     #[arg(long)]
     shape: Option<Shape>,
     /// Type of its file: f16, q8_0, q6_k, q4_k_m or q4_0
