@@ -43,7 +43,7 @@ pub const SHAPES: [Shape; 7] = [
         layers: 8,
         heads: 8,
         key_value_heads: 8,
-        intermediate_size: 1376,
+        intermediate_size: 1536,
         vocabulary_size: 32_000,
         context_length: 2048,
     },
