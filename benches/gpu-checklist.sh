@@ -31,11 +31,14 @@ check() {
 measure() { # NAME SCENARIO WORDS...
     name=$1
     shift
-    nvidia-smi --query-compute-apps=process_name,used_memory --format=csv,noheader,nounits -lms 200 >"$OUT/memory.txt" 2>&1 &
+    nvidia-smi --query-compute-apps=process_name,used_memory --format=csv,noheader,nounits -lms 200 >"$OUT/memory.txt" 2>/dev/null &
     watching=$!
+    trap 'kill $watching 2>/dev/null' EXIT INT TERM
     check "$BIN/throughput" "$@" --device "$DEVICE" --out "$OUT/$name.json"
     kill $watching 2>/dev/null
-    awk -F, '$2 + 0 > most[$1] { most[$1] = $2 + 0 } END { for (name in most) print "device memory of " name ": " most[name] " MiB at most" }' \
+    wait $watching 2>/dev/null
+    # Processes of one name are told together, by the largest.
+    awk -F, 'NF == 2 && $2 + 0 > most[$1] + 0 { most[$1] = $2 + 0 } END { for (name in most) print "device memory of " name ": " most[name] " MiB at most" }' \
         "$OUT/memory.txt" | tee -a "$OUT/log.txt"
 }
 
@@ -80,9 +83,12 @@ for model in fixtures/models/tiny-llama fixtures/models/tiny-llama/tiny-llama-q8
 done
 check "$BIN/products" --device "$DEVICE"
 
-peers=
-[ -n "$PYTHON" ] && peers="--peers transformers-batch,transformers-nf4 --python $PYTHON"
 for shape in $SHAPES; do
+    # transformers holds the whole model in bf16.
+    peers=
+    case $shape in
+    *1b | *7b) [ -n "$PYTHON" ] && peers="--peers transformers-batch,transformers-nf4 --python $PYTHON" ;;
+    esac
     # Word by word: there are two options, or none.
     # shellcheck disable=SC2086
     measure "prefill-$shape" prefill --shape "$shape" --prompt-tokens 512,2000 --kv-memory 8GiB $peers

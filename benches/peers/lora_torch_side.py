@@ -31,7 +31,7 @@ def arguments():
 
 def adapted(options):
     torch.set_default_dtype(torch.bfloat16 if options.four_bit else torch.float32)
-    with torch.device(options.device):
+    with torch.device("cpu" if options.four_bit else options.device):
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**options.config))
     torch.set_default_dtype(torch.float32)
     if options.four_bit:

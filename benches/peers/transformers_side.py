@@ -35,7 +35,7 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     config = transformers.LlamaConfig(**options.config, bos_token_id=1, eos_token_id=None, pad_token_id=None)
-    with torch.device(options.device):
+    with torch.device("cpu" if options.four_bit else options.device):
         torch.set_default_dtype(torch.bfloat16)
         model = transformers.LlamaForCausalLM(config).eval()
     kind = "bf16"

@@ -37,12 +37,13 @@ impl Limits {
         }
     }
 
-    /// Measures a device for a second: by copies of 1 GiB and by products of bf16 matrices of 8192 × 8192.
+    /// Measures a device for some milliseconds: by copies of 256 MiB and by products of bf16 matrices of 8192 × 8192. The device's memory pool may keep their memory
+    /// (about 1 GiB).
     ///
     /// # Errors
     /// The device fails, by its memory being full above all.
     pub fn of_device(device: &Device) -> candle_core::Result<Self> {
-        const COPIED: usize = 1 << 30;
+        const COPIED: usize = 1 << 28;
         const SIDE: usize = 8192;
         let memory = Tensor::ones(COPIED / 4, DType::F32, device)?;
         let copies = best_seconds(device, || memory.copy().map(drop))?;

@@ -18,7 +18,7 @@ pub struct Report {
     /// Rounds that were measured, after one that warms up.
     pub repetitions: usize,
     /// The machine's.
-    pub limits: Limits,
+    pub limits: Option<Limits>,
     /// Sides in turn, ours first, for each case.
     pub rows: Vec<Row>,
 }
@@ -102,7 +102,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}, {} rounds after a warm-up", self.scenario, self.model, self.repetitions)?;
-        write!(f, "{}", self.limits)?;
+        if let Some(limits) = &self.limits {
+            write!(f, "{limits}")?;
+        }
         let width = |of: fn(&Row) -> &str, title: &str| {
             self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(title.len())
         };
@@ -167,12 +169,12 @@ mod tests {
             other_load: 0.25,
             joules: None,
         };
-        let limits = Limits {
+        let limits = Some(Limits {
             threads: Some(2),
             bytes_per_second: 2e9,
             integer_multiply_adds_per_second: None,
             float_multiply_adds_per_second: Some(1e9),
-        };
+        });
         let rows = vec![row("solace", None), row("<peer>", Some(rate))];
         Report { scenario: "prefill".to_owned(), model: "tiny".to_owned(), repetitions: 1, limits, rows }
     }

@@ -1,7 +1,9 @@
 //! Where tensors live: one helper that turns `--device auto|cpu|cuda[:N]` into a candle device.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::Device;
 use tracing::{info, warn};
@@ -79,18 +81,31 @@ impl DeviceChoice {
     }
 }
 
-/// A device all of whose work, whatever thread asks for it, is done in one order (one stream).
+/// A device all of whose work, whatever thread asks for it, is done in one order: each is opened once in a process, with one stream.
 fn open_cuda(number: usize) -> candle_core::Result<Device> {
+    static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = open.get(&number) {
+        return Ok(device.clone());
+    }
     let device = Device::new_cuda_with_stream(number)?;
     #[cfg(feature = "cuda")]
-    crate::kernels::cuda::prepare(device.as_cuda_device()?)?;
+    crate::kernels::cuda::prepare(device.as_cuda_device()?);
+    open.insert(number, device.clone());
     Ok(device)
 }
 
-/// The device for tests of device code; none, said aloud, where there is none.
+/// The device for tests of device code: `$SOLACE_TEST_DEVICE`, which must open, else the first; none, said aloud, where there is none.
 #[cfg(all(test, feature = "cuda"))]
 pub(crate) fn test_device() -> Option<Device> {
-    open_cuda(0).inspect_err(|error| eprintln!("skipped: no CUDA device ({})", first_line(error))).ok()
+    let device = match std::env::var("SOLACE_TEST_DEVICE") {
+        Ok(name) => name.parse::<DeviceChoice>().unwrap().open().unwrap(),
+        Err(_) => DeviceChoice::Auto.open().unwrap(),
+    };
+    if !device.is_cuda() {
+        println!("skipped: no CUDA device");
+    }
+    device.is_cuda().then_some(device)
 }
 
 /// candle's errors carry a backtrace in their text.

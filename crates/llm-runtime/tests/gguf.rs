@@ -22,6 +22,7 @@ fn files(family: &Path) -> Vec<PathBuf> {
 
 fn engine(path: &Path) -> Engine {
     let mut options = LoadOptions::new(path.to_str().unwrap());
+    options.device = golden_files::device().parse().unwrap();
     options.engine = EngineOptions { kv_memory: 64 << 20, ..EngineOptions::default() };
     Engine::load(&options, &|_| ()).unwrap()
 }

@@ -107,6 +107,7 @@ impl EngineArguments {
             rows.extend(rounds::measure(&case, &mut sides, self.repetitions)?);
         }
         let model = self.describe(&description)?;
+        let limits = Some(limits);
         let report = Report { scenario: scenario.name.to_owned(), model, repetitions: self.repetitions, limits, rows };
         self.output.tell(&report)
     }

@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &LoraStepArguments) -> Outcome<()> {
         scenario: "lora-step".to_owned(),
         model: format!("{}, {} threads", model.model()?, model.threads()),
         repetitions: arguments.repetitions,
-        limits: Limits::measure(model.threads()),
+        limits: (place.device == "Cpu").then(|| Limits::measure(model.threads())),
         rows: rounds::measure(&case, &mut sides, arguments.repetitions)?,
     };
     arguments.output.tell(&report)

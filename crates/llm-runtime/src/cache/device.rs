@@ -103,7 +103,8 @@ mod tests {
         for ((head_dim, heads, key_value_heads), window) in
             cases.into_iter().flat_map(|case| [None, Some(100)].map(|window| (case, window)))
         {
-            for lengths in [&[(0, 300), (700, 1), (0, 1), (130, 5)][..], &[(0, 1), (1023, 1), (128, 1)]] {
+            // Of the five rows behind 126 positions some miss the last range of keys.
+            for lengths in [&[(0, 300), (700, 1), (0, 1), (126, 5)][..], &[(0, 1), (1023, 1), (128, 1)]] {
                 let cache = filled_cache((heads, key_value_heads, head_dim), window, &device);
                 compare(&cache, &segments(lengths), &device);
             }

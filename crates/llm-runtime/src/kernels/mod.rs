@@ -2,7 +2,7 @@
 //!
 //! A general matrix product picks its blocking, and with it the order of its additions, from the shape of the whole
 //! product: one row alone and the same row among sixteen differ in the last bits, and now and then in a greedy token.
-//! Here every output element is computed in an order that depends on its own inputs only. Tiles of rows and columns
+//! On the CPU every output element is computed in an order that depends on its own inputs only. Tiles of rows and columns
 //! only decide what is loaded together. So a request gives the same tokens alone, in a batch, after a prefix hit and
 //! with any number of threads (on the same kind of processor: the vector width is chosen at run time).
 

@@ -2,8 +2,7 @@
 //
 // A task is a few neighbouring rows of one sequence and a range of keys. A thread block takes a task and one key head, with all query
 // heads that share it; what one row and one head ask is a vector. It goes through the keys in tiles that lie in shared memory. Where a
-// sequence has few rows, its keys are split into ranges, so that there are blocks for the whole device, and `merge` adds up what they
-// give.
+// sequence has few rows, its keys are split into short ranges, so that more of the device has work, and `merge` adds up what they give.
 
 constexpr unsigned THREADS = 128;
 constexpr unsigned WARP = 32;

@@ -41,7 +41,7 @@ pub(crate) struct DevicePlan {
     words: Tensor,
 }
 
-/// One row's keys in one range, or one task's.
+/// Collects a step's tasks, merges and tables.
 struct Planner {
     heads: Heads,
     rows_of_task: usize,

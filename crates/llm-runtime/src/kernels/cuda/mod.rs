@@ -1,6 +1,6 @@
 //! Kernels for CUDA devices, for inference. They are compiled to PTX by the build script, which the driver translates when they are first used.
 //!
-//! Storages are f32 and contiguous, and all of one device; sizes are checked by the operators that call these functions.
+//! Storages are f32 and contiguous, and all of one device. A function checks whatever its kernel relies on.
 
 mod attention;
 
@@ -16,11 +16,15 @@ mod ptx {
 }
 
 /// Sets a device that has no tensors yet to what one stream, which makes and drops many tensors, needs.
-pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
+pub(crate) fn prepare(device: &CudaDevice) {
     // Each allocation would make two events, to let streams wait for each other.
-    // SAFETY: there is one stream.
+    // SAFETY: a device is opened once, with one stream.
     unsafe { device.disable_event_tracking() };
-    keep_freed_memory(device)
+    if device.cuda_stream().context().has_async_alloc()
+        && let Err(error) = keep_freed_memory(device)
+    {
+        tracing::warn!("steps will be slower: the device gives memory back at each ({error})");
+    }
 }
 
 /// Lets the device keep what is freed for what is allocated next. By default each wait for the device, and so each step, gives it back.
@@ -65,10 +69,11 @@ fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
 /// `x / √(mean(x²) + eps) · weight` for each row; `x` is `[rows, width]`.
 pub(crate) fn rms_norm(x: (&CudaStorage, &Layout), weight: (&CudaStorage, &Layout), eps: f32) -> Result<CudaStorage> {
     let device = x.0.device.clone();
+    let shape_width = x.1.shape().dims().last().copied().unwrap_or(1);
     let (x, weight) = (values(x.0, x.1)?, values(weight.0, weight.1)?);
     let (count, width) = (x.len(), weight.len());
-    if !width.is_multiple_of(4) {
-        bail!("a norm of {width} values has no kernel")
+    if !width.is_multiple_of(4) || shape_width != width {
+        bail!("a norm of {width} values for rows of {shape_width}")
     }
     let mut out = room(&device, count)?;
     let kernel = function(&device, "rms_norm")?;
@@ -91,6 +96,9 @@ pub(crate) fn rope(
     let (rows, heads, dim) = x.1.shape().dims3()?;
     let device = x.0.device.clone();
     let (x, cos, sin) = (values(x.0, x.1)?, values(cos.0, cos.1)?, values(sin.0, sin.1)?);
+    if !dim.is_multiple_of(2) || [cos.len(), sin.len()] != [rows * (dim / 2); 2] {
+        bail!("{} cosines and {} sines for {rows} rows of heads of {dim}", cos.len(), sin.len())
+    }
     let mut out = room(&device, x.len())?;
     let kernel = function(&device, "rope")?;
     let half = dim as u32 / 2;
@@ -107,6 +115,9 @@ pub(crate) fn silu_mul(gate: (&CudaStorage, &Layout), up: (&CudaStorage, &Layout
     let device = gate.0.device.clone();
     let (gate, up) = (values(gate.0, gate.1)?, values(up.0, up.1)?);
     let count = gate.len();
+    if up.len() != count {
+        bail!("{count} values of the gate for {} others", up.len())
+    }
     let mut out = room(&device, count)?;
     let kernel = function(&device, "silu_mul")?;
     let stream = device.cuda_stream();
