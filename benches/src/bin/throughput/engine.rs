@@ -104,7 +104,12 @@ impl EngineArguments {
         let setting = Setting { vocabulary: description.vocabulary, work: description.work, limits };
         let mut rows = Vec::new();
         for case in (scenario.cases)(&setting)? {
-            rows.extend(rounds::measure(&case, &mut sides, self.repetitions)?);
+            let measured = rounds::measure(&case, &mut sides, self.repetitions)?;
+            // A scenario can take long, and what is told at its end be lost.
+            measured
+                .iter()
+                .for_each(|row| eprintln!("{}, {}: {:.4} {}", row.case, row.side, row.rate.median, row.unit));
+            rows.extend(measured);
         }
         let model = self.describe(&description)?;
         let limits = Some(limits);
