@@ -17,7 +17,7 @@ pub struct Report {
     pub model: String,
     /// Rounds that were measured, after one that warms up.
     pub repetitions: usize,
-    /// The machine's.
+    /// The machine's, or its device's; none where a device was not measured.
     pub limits: Option<Limits>,
     /// Sides in turn, ours first, for each case.
     pub rows: Vec<Row>,

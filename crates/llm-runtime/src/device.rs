@@ -50,7 +50,7 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device. `auto` falls back to the CPU with a logged line; a device asked for by name does not.
+    /// Opens the device; a CUDA device is opened once in a process, and given again. `auto` falls back to the CPU with a logged line; a device asked for by name does not.
     ///
     /// # Errors
     /// The CUDA device does not exist or this build has no CUDA support.

@@ -4,10 +4,10 @@
 // heads that share it; what one row and one head ask is a vector. It goes through the keys in tiles that lie in shared memory. Where a
 // sequence has few rows, its keys are split into short ranges, so that more of the device has work, and `merge` adds up what they give.
 
+#include "warp.cuh"
+
 constexpr unsigned THREADS = 128;
-constexpr unsigned WARP = 32;
 constexpr unsigned WARPS = THREADS / WARP;
-constexpr unsigned ALL_LANES = 0xffffffffu;
 // Keys of a tile.
 constexpr unsigned KEYS = 64;
 // Positions of a cache block.
@@ -31,20 +31,6 @@ struct Task {
 struct Merge {
     unsigned row, first_part, parts;
 };
-
-__device__ float max_of_warp(float value) {
-    for (unsigned distance = WARP / 2; distance > 0; distance /= 2) {
-        value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, distance));
-    }
-    return value;
-}
-
-__device__ float sum_of_warp(float value) {
-    for (unsigned distance = WARP / 2; distance > 0; distance /= 2) {
-        value += __shfl_xor_sync(ALL_LANES, value, distance);
-    }
-    return value;
-}
 
 __device__ void add_product(float& sum, const float4& a, const float4& b) {
     sum += a.x * b.x;

@@ -1,14 +1,6 @@
 // Operators that work row by row. All tensors are f32 and contiguous.
 
-constexpr unsigned WARP = 32;
-constexpr unsigned ALL_LANES = 0xffffffffu;
-
-__device__ float sum_of_warp(float value) {
-    for (unsigned distance = WARP / 2; distance > 0; distance /= 2) {
-        value += __shfl_xor_sync(ALL_LANES, value, distance);
-    }
-    return value;
-}
+#include "warp.cuh"
 
 // Sum over a block of whole warps; every thread gets it.
 __device__ float sum_of_block(float value) {
