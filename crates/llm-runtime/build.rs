@@ -11,7 +11,7 @@ fn main() {
 fn compile_cuda_kernels() {
     let kernels = cudaforge::KernelBuilder::new()
         .source_dir("src/kernels/cuda")
-        .watch(["src/kernels/cuda/warp.cuh"])
+        .watch(["src/kernels/cuda/cached.cuh", "src/kernels/cuda/warp.cuh"])
         .arg("-std=c++17")
         .arg("-O3")
         .build_ptx();

@@ -111,12 +111,7 @@ impl Subject {
     /// Model or adapter can't be read, or do not fit each other or the memory.
     pub(crate) fn load(named: &Named, options: &SubjectOptions) -> Result<Self, Failure> {
         let runtime = &options.runtime;
-        let limits = EngineOptions {
-            batch: runtime.batch,
-            kv_memory: runtime.kv_memory,
-            context_length: runtime.context,
-            ..EngineOptions::default()
-        };
+        let limits = runtime.engine_options();
         let adapters = Adapters::new();
         let loaded =
             load_pretrained(&named.model, &named.model_options(&runtime.model)?, limits, &|loader, config, device| {

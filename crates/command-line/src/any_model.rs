@@ -143,6 +143,7 @@ fn first_local_option(runtime: &Runtime) -> Option<&'static str> {
     let given = [
         ("--adapter", runtime.adapter.is_some()),
         ("--context", runtime.context.is_some()),
+        ("--kv-type", runtime.kv_type != KvType::default()),
         ("--tokenizer", model.tokenizer.is_some()),
         ("--chat-template", model.chat_template.is_some()),
         ("--dtype", model.dtype.is_some()),

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use llm_runtime::{
-    BuildLlama, EmbeddedModel, Engine, EngineOptions, Llama, LoadEvent, LoadOptions, PretrainedModel, WeightOptions,
+    BuildLlama, EmbeddedModel, Engine, EngineOptions, KvType, Llama, LoadEvent, LoadOptions, PretrainedModel,
+    WeightOptions,
 };
 use lora::Adapters;
 
@@ -15,12 +16,7 @@ use crate::{Failure, Machine, ModelOptions, Progress, Runtime, adapter_folder};
 /// # Errors
 /// The model or the adapter can't be read or does not fit into memory.
 pub fn load_engine(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
-    let limits = EngineOptions {
-        batch: runtime.batch,
-        kv_memory: runtime.kv_memory,
-        context_length: runtime.context,
-        ..EngineOptions::default()
-    };
+    let limits = runtime.engine_options();
     let Some(folder) = &runtime.adapter else {
         let build: BuildLlama<'_> = &|loader, config, device| Llama::load(loader, config, device);
         return Ok(load_pretrained(model, &runtime.model, limits, build)?.into_engine(&limits)?);
@@ -36,7 +32,8 @@ pub fn load_engine(model: &str, runtime: &Runtime) -> Result<Engine, Failure> {
 }
 
 /// For a model that generates nothing: no memory is needed for keys and values.
-pub const NO_ENGINE: EngineOptions = EngineOptions { batch: 1, kv_memory: 0, step_rows: 1, context_length: None };
+pub const NO_ENGINE: EngineOptions =
+    EngineOptions { batch: 1, kv_memory: 0, kv_type: KvType::F32, step_rows: 1, context_length: None };
 
 /// The model itself, built by `build`; whether it fits into memory is checked with the engine's limits.
 ///

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llm_runtime::{DeviceChoice, FloatType, Quantization};
+use llm_runtime::{DeviceChoice, EngineOptions, FloatType, KvType, Quantization};
 
 /// The model and where it runs.
 #[derive(Debug, Clone, Args)]
@@ -69,12 +69,26 @@ pub struct Runtime {
     /// Memory for keys and values, e.g. 4G
     #[arg(long, default_value = "1G", value_parser = llm_runtime::parse_bytes, value_name = "SIZE")]
     pub kv_memory: u64,
+    /// Keep keys and values as f32 or f16; f16 takes half of the memory
+    #[arg(long, default_value_t, value_name = "TYPE")]
+    pub kv_type: KvType,
     /// Sequences that run at a time
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub batch: usize,
 }
 
 impl Runtime {
+    /// What they mean for an engine.
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            batch: self.batch,
+            kv_memory: self.kv_memory,
+            kv_type: self.kv_type,
+            context_length: self.context,
+            ..EngineOptions::default()
+        }
+    }
+
     /// The same without all that a model behind a server has no use for.
     pub fn without_local_options(&self) -> Self {
         let model = ModelOptions {

@@ -107,6 +107,8 @@ pub use allocator::keep_freed_memory;
 pub use api_key::{ApiKey, KeySource};
 pub use attention::{AttentionCapture, AttentionEdit, AttentionProbe, EditedRows, Selection, SpanChoice};
 #[cfg(feature = "engine")]
+pub use cache::KvType;
+#[cfg(feature = "engine")]
 pub use checkpoint::Checkpoints;
 #[cfg(feature = "engine")]
 pub use config::{LlamaConfig, RopeScaling};

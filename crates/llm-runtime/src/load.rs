@@ -12,7 +12,7 @@ use crate::memory::{available_memory, format_bytes};
 use crate::sha256::{sha256_of, sha256_of_files};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
 use crate::{
-    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, ModelIdentity,
+    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, KvType, LinearLoader, Llama, LlamaConfig, ModelIdentity,
     Tokenizer,
 };
 
@@ -183,8 +183,11 @@ impl PretrainedModel {
     /// # Errors
     /// As [`Engine::new`].
     pub fn into_engine(self, options: &EngineOptions) -> Result<Engine, Error> {
-        let engine = Engine::sharing(self.llama, self.tokenizer, self.template, options)?;
-        Ok(engine.with_origin(self.identity, self.eos))
+        let Self { llama, tokenizer, template, eos, mut identity } = self;
+        if options.kv_type != KvType::default() {
+            identity.dtype = format!("{}, {} keys and values", identity.dtype, options.kv_type);
+        }
+        Ok(Engine::sharing(llama, tokenizer, template, options)?.with_origin(identity, eos))
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use golden_files::family;
 use llm_runtime::{
-    Continuation, Engine, EngineOptions, GenerationOptions, Llama, Prompt, Quantization, Request, ScoreRequest,
+    Continuation, Engine, EngineOptions, GenerationOptions, KvType, Llama, Prompt, Quantization, Request, ScoreRequest,
     TextModel, WeightOptions,
 };
 use rand::{RngExt, SeedableRng};
@@ -80,8 +80,13 @@ fn models() -> Vec<(PathBuf, Option<Quantization>)> {
 
 #[test]
 fn a_request_gives_the_same_tokens_alone_in_a_batch_and_after_a_cache_hit() {
-    let roomy = EngineOptions { kv_memory: 64 << 20, ..EngineOptions::default() };
-    for (path, quantize) in models() {
+    give_the_same_tokens_whatever_is_beside_them(models(), KvType::F32);
+    give_the_same_tokens_whatever_is_beside_them(models().into_iter().step_by(3).collect(), KvType::F16);
+}
+
+fn give_the_same_tokens_whatever_is_beside_them(models: Vec<(PathBuf, Option<Quantization>)>, kv_type: KvType) {
+    let roomy = EngineOptions { kv_memory: 64 << 20, kv_type, ..EngineOptions::default() };
+    for (path, quantize) in models {
         let mut alone_engine = engine(&path, quantize, EngineOptions { batch: 1, ..roomy });
         let config = alone_engine.model().config().clone();
         let requests = requests(config.vocabulary_size as u32, config.context_length);
@@ -101,14 +106,45 @@ fn a_request_gives_the_same_tokens_alone_in_a_batch_and_after_a_cache_hit() {
         assert!(answers(&mut chunked, requests.clone()) == alone, "{}: in chunks of 7 rows", path.display());
 
         let blocks = 14;
-        let block = (config.layers * 2 * 16 * config.key_value_heads * config.head_dim * 4) as u64;
-        let mut crowded = engine(&path, quantize, EngineOptions { batch: 8, kv_memory: blocks * block, ..roomy });
+        let block = config.layers * 2 * 16 * config.key_value_heads * config.head_dim * bytes_of_value(kv_type);
+        let mut crowded =
+            engine(&path, quantize, EngineOptions { batch: 8, kv_memory: blocks * block as u64, ..roomy });
         assert!(answers(&mut crowded, requests.clone()) == alone, "{}: with evictions", path.display());
 
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         let mut threaded = engine(&path, quantize, roomy);
         let found = pool.install(|| answers(&mut threaded, requests.clone()));
         assert!(found == alone, "{}: with three threads", path.display());
+    }
+}
+
+fn bytes_of_value(kv_type: KvType) -> usize {
+    match kv_type {
+        KvType::F32 => 4,
+        KvType::F16 => 2,
+    }
+}
+
+#[test]
+fn keys_and_values_of_16_bits_take_half_of_the_memory_and_change_scores_a_little() {
+    for (path, quantize) in models() {
+        let [mut exact, mut rounded] = [KvType::F32, KvType::F16].map(|kv_type| {
+            engine(&path, quantize, EngineOptions { kv_memory: 4 << 20, kv_type, ..EngineOptions::default() })
+        });
+        // The half of a block may be left over.
+        assert!(rounded.cache_tokens() - 2 * exact.cache_tokens() <= 16);
+        let config = exact.model().config().clone();
+        let texts: Vec<ScoreRequest> = requests(config.vocabulary_size as u32, config.context_length)
+            .into_iter()
+            .map(|request| ScoreRequest::new(request.prompt, Continuation::Tokens(vec![5, 6, 7])))
+            .collect();
+        let logprobs = |engine: &mut Engine| -> Vec<f32> {
+            engine.score(&texts).unwrap().into_iter().flat_map(|score| score.unwrap().logprobs).collect()
+        };
+        let (exact, rounded) = (logprobs(&mut exact), logprobs(&mut rounded));
+        let sum: f32 = exact.iter().zip(&rounded).map(|(exact, rounded)| (exact - rounded).abs()).sum();
+        let mean = sum / exact.len() as f32;
+        assert!(mean > 0.0 && mean < 0.05, "{}: {mean}", path.display());
     }
 }
 

@@ -6,7 +6,7 @@ use benches::Outcome;
 use benches::random_model::{self, FileType};
 use benches::shape::Shape;
 use clap::Args;
-use llm_runtime::{DeviceChoice, EmbeddedModel, FloatType, LlamaConfig, Quantization, parse_bytes};
+use llm_runtime::{DeviceChoice, EmbeddedModel, FloatType, KvType, LlamaConfig, Quantization, parse_bytes};
 
 /// Where models of a shape are kept.
 const FOLDER: &str = "target/random-models";
@@ -41,6 +41,9 @@ pub(crate) struct ModelArguments {
     /// Memory for keys and values, e.g. 4GiB
     #[arg(long, default_value = "1GiB", value_parser = parse_bytes)]
     pub(crate) kv_memory: u64,
+    /// Keep keys and values as f32 or f16
+    #[arg(long, default_value_t)]
+    pub(crate) kv_type: KvType,
 }
 
 impl ModelArguments {
@@ -86,6 +89,8 @@ impl ModelArguments {
         words.extend([
             "--kv-memory".to_owned(),
             self.kv_memory.to_string(),
+            "--kv-type".to_owned(),
+            self.kv_type.to_string(),
             "--device".to_owned(),
             self.device.to_string(),
         ]);

@@ -92,6 +92,7 @@ fn load(arguments: &Answering) -> Outcome<Engine> {
     let engine = EngineOptions {
         batch: *batch,
         kv_memory: model.kv_memory,
+        kv_type: model.kv_type,
         context_length: Some(*context),
         ..EngineOptions::default()
     };

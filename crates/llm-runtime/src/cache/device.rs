@@ -92,7 +92,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::cache::{KvCache, slot};
+    use crate::cache::{KvCache, KvType, slot};
     use crate::kernels::{BLOCK_SIZE, Segment};
 
     /// Of a step with a long prompt, short ones far into their sequences, and single rows: as composed from candle's operators, on the same device.
@@ -100,12 +100,13 @@ mod tests {
     fn kernels_attend_as_composed_operators_do() {
         let Some(device) = crate::device::test_device() else { return };
         let cases = [(16, 4, 2), (32, 4, 4), (64, 32, 4), (128, 8, 8), (128, 8, 1), (128, 12, 2)];
-        for ((head_dim, heads, key_value_heads), window) in
-            cases.into_iter().flat_map(|case| [None, Some(100)].map(|window| (case, window)))
+        let options = [(None, KvType::F32), (Some(100), KvType::F32), (None, KvType::F16)];
+        for ((head_dim, heads, key_value_heads), (window, kv_type)) in
+            cases.into_iter().flat_map(|case| options.map(|option| (case, option)))
         {
             // Of the five rows behind 126 positions some miss the last range of keys.
             for lengths in [&[(0, 300), (700, 1), (0, 1), (126, 5)][..], &[(0, 1), (1023, 1), (128, 1)]] {
-                let cache = filled_cache((heads, key_value_heads, head_dim), window, &device);
+                let cache = filled_cache((heads, key_value_heads, head_dim), window, kv_type, &device);
                 compare(&cache, &segments(lengths), &device);
             }
         }
@@ -114,9 +115,11 @@ mod tests {
     fn filled_cache(
         (heads, key_value_heads, head_dim): (usize, usize, usize),
         window: Option<usize>,
+        kv_type: KvType,
         device: &Device,
     ) -> KvCache {
-        let random = || Tensor::randn(0f32, 1.0, (150 * BLOCK_SIZE, key_value_heads, head_dim), device).unwrap();
+        let shape = (150 * BLOCK_SIZE, key_value_heads, head_dim);
+        let random = || Tensor::randn(0f32, 1.0, shape, device).unwrap().to_dtype(kv_type.dtype()).unwrap();
         KvCache { layers: vec![(random(), random())], heads, key_value_heads, head_dim, sliding_window: window }
     }
 

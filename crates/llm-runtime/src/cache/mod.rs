@@ -1,28 +1,30 @@
 //! The key/value cache: blocks of positions, shared between sequences through a [`PrefixTree`].
 
+mod cpu;
 #[cfg(feature = "cuda")]
 mod device;
+mod kv_type;
 mod prefix_tree;
 
+pub use kv_type::KvType;
 pub(crate) use prefix_tree::{NodeId, PrefixTree, common_prefix};
 
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use candle_core::{
-    CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail,
-};
+use candle_core::{D, DType, Device, Result, Shape, Tensor};
+use half::f16;
+use half::vec::HalfBitsVecExt;
 
-use crate::kernels::{PagedAttentionInputs, Segment, Watch, paged_attention};
+use crate::kernels::{Segment, Watch};
 use crate::llama::Attention;
-use crate::ops::f32_slice;
 use crate::{Error, LlamaConfig};
 
 pub(crate) use crate::kernels::BLOCK_SIZE;
 
 /// Keys and values of all layers in blocks of [`BLOCK_SIZE`] positions.
 ///
-/// Each layer has two f32 tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]`; on the CPU the keys are
+/// Each layer has two tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]` of f32 or f16; on the CPU the keys are
 /// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`, as the attention kernel wants them, and the system hands out memory
 /// only when a block is first written.
 pub(crate) struct KvCache {
@@ -35,19 +37,22 @@ pub(crate) struct KvCache {
 
 impl KvCache {
     /// Bytes of one block over all layers.
-    pub(crate) fn block_bytes(config: &LlamaConfig) -> u64 {
-        (config.layers * 2 * BLOCK_SIZE * config.key_value_heads * config.head_dim * size_of::<f32>()) as u64
+    pub(crate) fn block_bytes(config: &LlamaConfig, kv_type: KvType) -> u64 {
+        let values = config.layers * 2 * BLOCK_SIZE * config.key_value_heads * config.head_dim;
+        (values * kv_type.dtype().size_in_bytes()) as u64
     }
 
-    pub(crate) fn new(config: &LlamaConfig, blocks: usize, device: &Device) -> std::result::Result<Self, Error> {
-        let rows = (blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim);
-        let transposed = (blocks, config.key_value_heads, config.head_dim, BLOCK_SIZE);
-        let keys = || match device.is_cpu() {
-            true => Tensor::zeros(transposed, DType::F32, device),
-            false => Tensor::zeros(rows, DType::F32, device),
-        };
-        let values = || Tensor::zeros(rows, DType::F32, device);
-        let layers = (0..config.layers).map(|_| Ok((keys()?, values()?))).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn new(
+        config: &LlamaConfig,
+        kv_type: KvType,
+        blocks: usize,
+        device: &Device,
+    ) -> std::result::Result<Self, Error> {
+        let rows = Shape::from((blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim));
+        let transposed = Shape::from((blocks, config.key_value_heads, config.head_dim, BLOCK_SIZE));
+        let keys = if device.is_cpu() { &transposed } else { &rows };
+        let layer = |_| Ok((zeros(keys, kv_type, device)?, zeros(&rows, kv_type, device)?));
+        let layers = (0..config.layers).map(layer).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             layers,
             heads: config.heads,
@@ -62,7 +67,7 @@ impl KvCache {
         let (from, to) = (from as usize, to as usize);
         for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
             if tensor.device().is_cpu() {
-                tensor.inplace_op1(&CopyBlock {
+                tensor.inplace_op1(&cpu::CopyBlock {
                     from,
                     to,
                     values: BLOCK_SIZE * self.key_value_heads * self.head_dim,
@@ -91,6 +96,16 @@ impl KvCache {
             #[cfg(feature = "cuda")]
             plan: OnceCell::new(),
         }
+    }
+}
+
+/// Zeros, which take memory of the CPU only when they are first written: the system's own. A vector of `f16` would be written at once.
+fn zeros(shape: &Shape, kv_type: KvType, device: &Device) -> Result<Tensor> {
+    match kv_type {
+        KvType::F16 if device.is_cpu() => {
+            Tensor::from_vec(vec![0u16; shape.elem_count()].reinterpret_into::<f16>(), shape, device)
+        }
+        _ => Tensor::zeros(shape, kv_type.dtype(), device),
     }
 }
 
@@ -136,9 +151,10 @@ impl Attention for StepAttention<'_> {
     fn attend(&mut self, layer: usize, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
         let (cached_keys, cached_values) = &self.cache.layers[layer];
         let mixed = if queries.device().is_cpu() {
-            cached_keys.inplace_op2(&keys.contiguous()?, &WriteKeys { slots: self.slots })?;
-            cached_values.inplace_op2(&values.contiguous()?, &WriteRows { slots: self.slots })?;
-            let op = PagedAttention { cache: self.cache, segments: self.segments, layer, watch: self.watch.as_deref() };
+            cached_keys.inplace_op2(&keys.contiguous()?, &cpu::WriteKeys { slots: self.slots })?;
+            cached_values.inplace_op2(&values.contiguous()?, &cpu::WriteRows { slots: self.slots })?;
+            let (cache, segments, watch) = (self.cache, self.segments, self.watch.as_deref());
+            let op = cpu::PagedAttention { cache, segments, layer, watch };
             queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
         } else if let Some(mixed) =
             self.attend_by_device_kernel(queries, (cached_keys, keys), (cached_values, values))?
@@ -169,9 +185,10 @@ impl StepAttention<'_> {
     }
 
     fn write_composed(&self, cache: &Tensor, rows: &Tensor) -> Result<()> {
+        let rows = rows.to_dtype(cache.dtype())?;
         match &self.composed(rows.device())?.slots {
             Some(slots) => cache.scatter_set(slots, &rows.contiguous()?, 0),
-            None => set_rows(cache, rows, self.slots),
+            None => set_rows(cache, &rows, self.slots),
         }
     }
 
@@ -195,8 +212,12 @@ impl StepAttention<'_> {
         let key_groups = self.cache.key_value_heads;
         // [segments · key groups, context, dim]
         let of_group = |cache: &Tensor| {
-            let rows = cache.index_select(&group.slots, 0)?.reshape((segments, context, key_groups, dim))?;
-            rows.transpose(1, 2)?.contiguous()?.reshape((segments * key_groups, context, dim))
+            let rows = cache.index_select(&group.slots, 0)?.to_dtype(DType::F32)?;
+            rows.reshape((segments, context, key_groups, dim))?.transpose(1, 2)?.contiguous()?.reshape((
+                segments * key_groups,
+                context,
+                dim,
+            ))
         };
         let (keys, values) = (of_group(keys)?, of_group(values)?);
         // [segments · key groups, heads of a group · rows, dim]
@@ -326,115 +347,6 @@ fn set_rows(cache: &Tensor, rows: &Tensor, slots: &[u32]) -> Result<()> {
     Ok(())
 }
 
-fn f32_slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
-    let (Some((start, end)), CpuStorage::F32(values)) = (layout.contiguous_offsets(), storage) else {
-        bail!("the cache must be a contiguous f32 tensor")
-    };
-    Ok(&mut values[start..end])
-}
-
-struct WriteRows<'a> {
-    slots: &'a [u32],
-}
-
-impl InplaceOp2 for WriteRows<'_> {
-    fn name(&self) -> &'static str {
-        "cache-write-rows"
-    }
-
-    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let width: usize = l1.shape().dims()[1..].iter().product();
-        let (cache, rows) = (f32_slice_mut(s1, l1)?, f32_slice(s2, l2)?);
-        for (row, slot) in rows.chunks_exact(width).zip(self.slots) {
-            cache[*slot as usize * width..][..width].copy_from_slice(row);
-        }
-        Ok(())
-    }
-}
-
-/// Writes key rows `[key_value_heads, head_dim]` into transposed blocks.
-struct WriteKeys<'a> {
-    slots: &'a [u32],
-}
-
-impl InplaceOp2 for WriteKeys<'_> {
-    fn name(&self) -> &'static str {
-        "cache-write-keys"
-    }
-
-    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let (_, heads, dim, _) = l1.shape().dims4()?;
-        let width = heads * dim;
-        let (cache, rows) = (f32_slice_mut(s1, l1)?, f32_slice(s2, l2)?);
-        for (row, slot) in rows.chunks_exact(width).zip(self.slots) {
-            let (block, offset) = (*slot as usize / BLOCK_SIZE, *slot as usize % BLOCK_SIZE);
-            let block = &mut cache[block * width * BLOCK_SIZE..][..width * BLOCK_SIZE];
-            for (lanes, value) in block.chunks_exact_mut(BLOCK_SIZE).zip(row) {
-                lanes[offset] = *value;
-            }
-        }
-        Ok(())
-    }
-}
-
-struct CopyBlock {
-    from: usize,
-    to: usize,
-    values: usize,
-}
-
-impl InplaceOp1 for CopyBlock {
-    fn name(&self) -> &'static str {
-        "cache-copy-block"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let from = self.from * self.values..(self.from + 1) * self.values;
-        f32_slice_mut(storage, layout)?.copy_within(from, self.to * self.values);
-        Ok(())
-    }
-}
-
-struct PagedAttention<'a> {
-    cache: &'a KvCache,
-    segments: &'a [Segment],
-    layer: usize,
-    watch: Option<&'a dyn Watch>,
-}
-
-impl CustomOp3 for PagedAttention<'_> {
-    fn name(&self) -> &'static str {
-        "paged-attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let queries = f32_slice(s1, l1)?;
-        let mut out = vec![0f32; queries.len()];
-        let inputs = PagedAttentionInputs {
-            queries,
-            keys: f32_slice(s2, l2)?,
-            values: f32_slice(s3, l3)?,
-            segments: self.segments,
-            heads: self.cache.heads,
-            key_value_heads: self.cache.key_value_heads,
-            head_dim: self.cache.head_dim,
-            sliding_window: self.cache.sliding_window,
-            layer: self.layer,
-            watch: self.watch,
-        };
-        paged_attention(&inputs, &mut out);
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -465,17 +377,17 @@ mod tests {
         }
     }
 
-    fn cache(sliding_window: Option<usize>) -> KvCache {
-        let zeros = |shape: (usize, usize, usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-        let layers = vec![(zeros((4, 2, 8, BLOCK_SIZE)), zeros((1, 4 * BLOCK_SIZE, 2, 8)).squeeze(0).unwrap())];
+    fn cache(sliding_window: Option<usize>, kv_type: KvType) -> KvCache {
+        let (keys, values) = (Shape::from((4, 2, 8, BLOCK_SIZE)), Shape::from((4 * BLOCK_SIZE, 2, 8)));
+        let layers = vec![[keys, values].map(|shape| zeros(&shape, kv_type, &Device::Cpu).unwrap()).into()];
         KvCache { layers, heads: 4, key_value_heads: 2, head_dim: 8, sliding_window }
     }
 
     /// Devices without a kernel of ours attend, show and edit like the kernel; segments of as many rows do so together, whatever their lengths.
     #[test]
     fn composed_attention_is_watched_and_edited_like_the_kernel() {
-        for window in [None, Some(6)] {
-            let cache = cache(window);
+        for (window, kv_type) in [(None, KvType::F32), (Some(6), KvType::F32), (None, KvType::F16)] {
+            let cache = cache(window, kv_type);
             let random = |shape: (usize, usize, usize)| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
             let rows = 24;
             let (queries, keys, values) = (random((rows, 4, 8)), random((rows, 2, 8)), random((rows, 2, 8)));
@@ -496,11 +408,11 @@ mod tests {
             let step = cache.step(&slots, &segments, Some(&mut composed));
             let grouped: Vec<_> = step.groups(&Device::Cpu).unwrap().into_iter().map(|group| group.segments).collect();
             assert_eq!(grouped, [0..1, 1..4]);
-            let flat = || Tensor::zeros((64, 2, 8), DType::F32, &Device::Cpu).unwrap();
+            let flat = || zeros(&Shape::from((64, 2, 8)), kv_type, &Device::Cpu).unwrap();
             let (flat_keys, flat_values, in_runs) = (flat(), flat(), flat());
             step.write_composed(&flat_keys, &keys).unwrap();
             step.write_composed(&flat_values, &values).unwrap();
-            set_rows(&in_runs, &values, &slots).unwrap();
+            set_rows(&in_runs, &values.to_dtype(kv_type.dtype()).unwrap(), &slots).unwrap();
             let other = step.attend_composed(0, &queries, &flat_keys, &flat_values).unwrap();
             drop(step);
             composed.finish_layer(0);
@@ -509,7 +421,8 @@ mod tests {
                 assert_eq!(left.len(), right.len());
                 assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
             };
-            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let values =
+                |tensor: &Tensor| tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(values(&in_runs), values(&flat_values));
             close(&values(&mixed), &values(&other));
             let (kernel, composed) = (kernel.0.into_inner().unwrap(), composed.0.into_inner().unwrap());

@@ -34,7 +34,7 @@ pub use self::source::{Pressure, RequestSource, Supply};
 use self::probe::LayerWatch;
 use self::scheduler::{Limits, Scheduler};
 use self::source::Mapped;
-use crate::cache::{BLOCK_SIZE, KvCache, PrefixTree, slot};
+use crate::cache::{BLOCK_SIZE, KvCache, KvType, PrefixTree, slot};
 use crate::kernels::{Segment, Watch};
 use crate::memory::format_bytes;
 use crate::text_model::{
@@ -50,6 +50,8 @@ pub struct EngineOptions {
     pub batch: usize,
     /// Bytes for keys and values. Default 1 GiB.
     pub kv_memory: u64,
+    /// In which type they are kept. Default f32.
+    pub kv_type: KvType,
     /// Rows of one step: how much of a prompt is computed before the next token of the others. Default 512.
     pub step_rows: usize,
     /// Longest prompt plus new tokens; `None` takes the model's own context length.
@@ -58,7 +60,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { batch: 16, kv_memory: 1 << 30, step_rows: 512, context_length: None }
+        Self { batch: 16, kv_memory: 1 << 30, kv_type: KvType::F32, step_rows: 512, context_length: None }
     }
 }
 
@@ -136,7 +138,7 @@ impl Engine {
                 config.context_length
             );
         }
-        let block_bytes = KvCache::block_bytes(config);
+        let block_bytes = KvCache::block_bytes(config, options.kv_type);
         let blocks =
             usize::try_from(options.kv_memory / block_bytes).unwrap_or(usize::MAX).min(u32::MAX as usize / BLOCK_SIZE);
         if blocks == 0 {
@@ -147,7 +149,7 @@ impl Engine {
                 advice: "raise --kv-memory".into(),
             });
         }
-        let cache = KvCache::new(config, blocks, model.device())?;
+        let cache = KvCache::new(config, options.kv_type, blocks, model.device())?;
         let limits = Limits { batch: options.batch, rows: options.step_rows, blocks };
         let eos = tokenizer.eos().to_vec();
         let vocabulary = config.vocabulary_size;

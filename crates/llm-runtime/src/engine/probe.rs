@@ -300,9 +300,10 @@ fn push_mean<'a>(out: &mut Vec<f32>, width: usize, share: f32, rows: impl Iterat
     mean.iter_mut().for_each(|sum| *sum *= share);
 }
 
-/// Sum in many lanes, so that it runs as vectors and does not wait for itself.
+/// Sum in many lanes, which are then folded onto each other: it runs as vectors and hardly ever waits for itself. There is one for each span,
+/// head and row, and most are short.
 fn sum(values: &[f32]) -> f32 {
-    const LANES: usize = 32;
+    const LANES: usize = 16;
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0f32; LANES];
     for chunk in chunks {
@@ -310,9 +311,18 @@ fn sum(values: &[f32]) -> f32 {
             *lane += value;
         }
     }
-    // Adding up empty lanes would cost more than a short span.
-    let whole = if chunks.is_empty() { 0.0 } else { lanes.iter().sum::<f32>() };
-    whole + rest.iter().sum::<f32>()
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane += value;
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        let (low, high) = lanes.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += *high;
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// The `count` largest weights with their positions, largest first, earlier positions first among equals. Fewer weights

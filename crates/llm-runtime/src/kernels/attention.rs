@@ -5,15 +5,18 @@
 //! one pass over the head's dimensions. A task takes a few neighbouring rows of one key head and all query heads that
 //! share it. It takes one block of keys, and later of values, after the other and lets all its query vectors meet it, in
 //! tiles of up to four, while it lies in the first-level cache. Every score is summed over ascending dimensions and every
-//! output over ascending positions, whatever the tile.
+//! output over ascending positions, whatever the tile. Where the cache has values of 16 bits, a block is widened when the task
+//! comes to it: all arithmetic is in 32 bits.
 
 use std::ops::Range;
 
+use half::f16;
 use rayon::prelude::*;
 
 use super::SharedOut;
 use super::dot::{Simd, multiply_add};
 use super::exp::softmax_in_place;
+use super::half_precision::widen;
 
 /// Positions per cache block, and lanes of a score vector.
 pub(crate) const BLOCK_SIZE: usize = 16;
@@ -45,14 +48,21 @@ pub(crate) trait Watch: Send + Sync {
     fn finish_layer(&mut self, layer: usize);
 }
 
+/// Keys or values of a cache.
+#[derive(Clone, Copy)]
+pub(crate) enum Cached<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+}
+
 /// What [`paged_attention`] reads.
 pub(crate) struct PagedAttentionInputs<'a> {
     /// `[rows, heads, head_dim]`
     pub(crate) queries: &'a [f32],
     /// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`
-    pub(crate) keys: &'a [f32],
+    pub(crate) keys: Cached<'a>,
     /// `[blocks, BLOCK_SIZE, key_value_heads, head_dim]`
-    pub(crate) values: &'a [f32],
+    pub(crate) values: Cached<'a>,
     pub(crate) segments: &'a [Segment],
     pub(crate) heads: usize,
     pub(crate) key_value_heads: usize,
@@ -107,6 +117,8 @@ struct Scratch {
     scores: Vec<f32>,
     /// `[query vectors, head_dim]`
     sums: Vec<f32>,
+    /// A block's keys or values of one head.
+    widened: Vec<f32>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -130,15 +142,16 @@ fn run<const FUSED: bool, const W: usize>(
     out: SharedOut,
 ) {
     let vectors = Vectors::new(inputs, task);
-    let Scratch { scores, sums } = scratch;
+    let Scratch { scores, sums, widened } = scratch;
     if scores.len() < vectors.count * vectors.width {
         scores.resize(vectors.count * vectors.width, 0.0);
     }
     sums.clear();
     sums.resize(vectors.count * inputs.head_dim, 0.0);
-    vectors.score::<FUSED>(scores);
+    widened.resize(BLOCK_SIZE * inputs.head_dim, 0.0);
+    vectors.score::<FUSED>(widened, scores);
     vectors.weigh(scores);
-    vectors.mix::<FUSED, W>(scores, sums);
+    vectors.mix::<FUSED, W>(widened, scores, sums);
     for (number, sums) in sums.chunks_exact(inputs.head_dim).enumerate() {
         let index = vectors.index(number);
         for (lane, sum) in sums.iter().enumerate() {
@@ -202,13 +215,49 @@ impl<'a> Vectors<'a> {
         (self.first_block + block) * BLOCK_SIZE < self.seen(last).end
     }
 
+    /// The keys of a block.
+    #[inline(always)]
+    fn keys<'b>(&self, block: u32, widened: &'b mut [f32]) -> &'b [[f32; BLOCK_SIZE]]
+    where
+        'a: 'b,
+    {
+        let count = self.inputs.head_dim * BLOCK_SIZE;
+        let start = (block as usize * self.inputs.key_value_heads + self.task.key_head) * count;
+        let keys = match self.inputs.keys {
+            Cached::F32(keys) => &keys[start..start + count],
+            Cached::F16(keys) => {
+                widen(&keys[start..start + count], widened);
+                widened
+            }
+        };
+        keys.as_chunks().0
+    }
+
+    /// The values of a block, each behind the other by so many.
+    #[inline(always)]
+    fn values<'b>(&self, block: u32, widened: &'b mut [f32]) -> (&'b [f32], usize)
+    where
+        'a: 'b,
+    {
+        let dim = self.inputs.head_dim;
+        let row = self.inputs.key_value_heads * dim;
+        let start = block as usize * BLOCK_SIZE * row + self.task.key_head * dim;
+        match self.inputs.values {
+            Cached::F32(values) => (&values[start..start + (BLOCK_SIZE - 1) * row + dim], row),
+            Cached::F16(values) => {
+                for (offset, widened) in widened.chunks_exact_mut(dim).enumerate() {
+                    widen(&values[start + offset * row..][..dim], widened);
+                }
+                (widened, dim)
+            }
+        }
+    }
+
     /// `scores[number][j] = q · k_j / √d`
     #[inline(always)]
-    fn score<const FUSED: bool>(&self, scores: &mut [f32]) {
-        let (inputs, dim) = (self.inputs, self.inputs.head_dim);
+    fn score<const FUSED: bool>(&self, widened: &mut [f32], scores: &mut [f32]) {
         for (at, block) in self.blocks.iter().enumerate() {
-            let start = (*block as usize * inputs.key_value_heads + self.task.key_head) * dim * BLOCK_SIZE;
-            let (keys, _) = inputs.keys[start..start + dim * BLOCK_SIZE].as_chunks::<BLOCK_SIZE>();
+            let keys = self.keys(*block, widened);
             let mut number = 0;
             while number + TILE <= self.count {
                 if self.reaches(number + TILE - 1, at) {
@@ -280,20 +329,21 @@ impl<'a> Vectors<'a> {
 
     /// `sums[number] = Σ_j weights[number][j] · v_j`
     #[inline(always)]
-    fn mix<const FUSED: bool, const W: usize>(&self, weights: &[f32], sums: &mut [f32]) {
+    fn mix<const FUSED: bool, const W: usize>(&self, widened: &mut [f32], weights: &[f32], sums: &mut [f32]) {
         let dim = self.inputs.head_dim;
-        for block in 0..self.blocks.len() {
+        for (at, block) in self.blocks.iter().enumerate() {
+            let values = self.values(*block, widened);
             let mut from = 0;
             while from + W <= dim {
-                self.mix_strip::<W, FUSED>(block, from, weights, sums);
+                self.mix_strip::<W, FUSED>(at, values, from, weights, sums);
                 from += W;
             }
             while from + 8 <= dim {
-                self.mix_strip::<8, FUSED>(block, from, weights, sums);
+                self.mix_strip::<8, FUSED>(at, values, from, weights, sums);
                 from += 8;
             }
             while from < dim {
-                self.mix_strip::<1, FUSED>(block, from, weights, sums);
+                self.mix_strip::<1, FUSED>(at, values, from, weights, sums);
                 from += 1;
             }
         }
@@ -304,6 +354,7 @@ impl<'a> Vectors<'a> {
     fn mix_strip<const W: usize, const FUSED: bool>(
         &self,
         block: usize,
+        values: (&[f32], usize),
         from: usize,
         weights: &[f32],
         sums: &mut [f32],
@@ -311,13 +362,13 @@ impl<'a> Vectors<'a> {
         let mut number = 0;
         while number + TILE <= self.count {
             if self.reaches(number + TILE - 1, block) {
-                self.mix_tile::<TILE, W, FUSED>(number, block, from, weights, sums);
+                self.mix_tile::<TILE, W, FUSED>(number, block, values, from, weights, sums);
             }
             number += TILE;
         }
         while number < self.count {
             if self.reaches(number, block) {
-                self.mix_tile::<1, W, FUSED>(number, block, from, weights, sums);
+                self.mix_tile::<1, W, FUSED>(number, block, values, from, weights, sums);
             }
             number += 1;
         }
@@ -328,14 +379,13 @@ impl<'a> Vectors<'a> {
         &self,
         first: usize,
         block: usize,
+        (values, row): (&[f32], usize),
         from: usize,
         weights: &[f32],
         sums: &mut [f32],
     ) {
-        let (inputs, dim) = (self.inputs, self.inputs.head_dim);
-        let row = inputs.key_value_heads * dim;
-        let start = self.blocks[block] as usize * BLOCK_SIZE * row + self.task.key_head * dim + from;
-        let values = &inputs.values[start..start + (BLOCK_SIZE - 1) * row + W];
+        let dim = self.inputs.head_dim;
+        let values = &values[from..from + (BLOCK_SIZE - 1) * row + W];
         let mut own: [&[f32]; Q] = [&[]; Q];
         let mut mixed = [[0f32; W]; Q];
         for (q, (own, mixed)) in own.iter_mut().zip(&mut mixed).enumerate() {

@@ -12,11 +12,12 @@ pub(crate) mod cuda;
 mod dot;
 mod exp;
 mod gathered_attention;
+mod half_precision;
 mod matmul;
 mod quantised;
 mod shared_out;
 
-pub(crate) use attention::{BLOCK_SIZE, PagedAttentionInputs, Segment, Watch, paged_attention};
+pub(crate) use attention::{BLOCK_SIZE, Cached, PagedAttentionInputs, Segment, Watch, paged_attention};
 pub(crate) use exp::{gelu, gelu_backward, silu, silu_backward, softmax, sum_of_exponentials};
 pub use gathered_attention::KeyGroup;
 pub(crate) use gathered_attention::{GatheredAttentionInputs, gathered_attention};

@@ -4,6 +4,7 @@
 // heads that share it; what one row and one head ask is a vector. It goes through the keys in tiles that lie in shared memory. Where a
 // sequence has few rows, its keys are split into short ranges, so that more of the device has work, and `merge` adds up what they give.
 
+#include "cached.cuh"
 #include "warp.cuh"
 
 constexpr unsigned THREADS = 128;
@@ -40,8 +41,8 @@ __device__ void add_product(float& sum, const float4& a, const float4& b) {
 }
 
 // A tile of keys or values, `[KEYS, DIM]`; zeros behind the task's last key.
-template <unsigned DIM>
-__device__ void load_tile(float (*tile)[DIM + PAD], const float* cache, const unsigned* blocks, unsigned first, unsigned end,
+template <unsigned DIM, typename Cached>
+__device__ void load_tile(float (*tile)[DIM + PAD], const Cached* cache, const unsigned* blocks, unsigned first, unsigned end,
                           unsigned key_heads, unsigned key_head) {
     constexpr unsigned PIECES = DIM / 4;
     for (unsigned i = threadIdx.x; i < KEYS * PIECES; i += THREADS) {
@@ -49,7 +50,7 @@ __device__ void load_tile(float (*tile)[DIM + PAD], const float* cache, const un
         float4 values = make_float4(0, 0, 0, 0);
         if (position < end) {
             const size_t slot = size_t(blocks[position / BLOCK_SIZE]) * BLOCK_SIZE + position % BLOCK_SIZE;
-            values = reinterpret_cast<const float4*>(cache + (slot * key_heads + key_head) * DIM)[piece];
+            values = widened(cache + (slot * key_heads + key_head) * DIM + 4 * piece);
         }
         *reinterpret_cast<float4*>(&tile[key][4 * piece]) = values;
     }
@@ -57,8 +58,8 @@ __device__ void load_tile(float (*tile)[DIM + PAD], const float* cache, const un
 
 // `queries` and `out` are `[rows, key_heads · group, DIM]`, the cache `[slots, key_heads, DIM]`; parts are `[parts, heads, DIM]`, their
 // greatest scores and sums `[parts, heads, 2]`. The grid is `[tasks, key_heads]`, and `rows · group <= VECTORS`.
-template <unsigned DIM, unsigned VECTORS>
-__device__ void attend(const float* queries, const float* keys, const float* values, const Task* tasks, const unsigned* tables,
+template <unsigned DIM, unsigned VECTORS, typename Cached>
+__device__ void attend(const float* queries, const Cached* keys, const Cached* values, const Task* tasks, const unsigned* tables,
                        float* out, float* parts, float* part_sums, unsigned key_heads, unsigned group, unsigned window,
                        float scale) {
     // Of each thread, in the scores: queries `q_lane + 4 i`, keys `k_lane + 32 i`.
@@ -225,17 +226,21 @@ extern "C" __global__ void merge(const float* parts, const float* part_sums, con
     out[(merge.row * heads + head) * dim + threadIdx.x] = mixed / sum;
 }
 
-#define ATTEND(DIM, VECTORS)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(THREADS) attend_##DIM##_##VECTORS(                                        \
-        const float* queries, const float* keys, const float* values, const Task* tasks, const unsigned* tables,           \
+#define ATTEND(NAME, CACHED, DIM, VECTORS)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(THREADS) attend_##NAME##_##DIM##_##VECTORS(                               \
+        const float* queries, const CACHED* keys, const CACHED* values, const Task* tasks, const unsigned* tables,         \
         float* out, float* parts, float* part_sums, unsigned key_heads, unsigned group, unsigned window, float scale) {    \
         attend<DIM, VECTORS>(queries, keys, values, tasks, tables, out, parts, part_sums, key_heads, group, window,        \
                              scale);                                                                                       \
     }
 
-#define ATTEND_VECTORS(DIM) ATTEND(DIM, 4) ATTEND(DIM, 8) ATTEND(DIM, 16)
+#define ATTEND_VECTORS(NAME, CACHED, DIM)                                                                                  \
+    ATTEND(NAME, CACHED, DIM, 4) ATTEND(NAME, CACHED, DIM, 8) ATTEND(NAME, CACHED, DIM, 16)
+#define ATTEND_DIMS(NAME, CACHED)                                                                                          \
+    ATTEND_VECTORS(NAME, CACHED, 16)                                                                                       \
+    ATTEND_VECTORS(NAME, CACHED, 32)                                                                                       \
+    ATTEND_VECTORS(NAME, CACHED, 64)                                                                                       \
+    ATTEND_VECTORS(NAME, CACHED, 128)
 
-ATTEND_VECTORS(16)
-ATTEND_VECTORS(32)
-ATTEND_VECTORS(64)
-ATTEND_VECTORS(128)
+ATTEND_DIMS(f32, float)
+ATTEND_DIMS(f16, __half)

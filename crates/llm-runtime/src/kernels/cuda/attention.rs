@@ -4,6 +4,7 @@ use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaView, PushKernelArg};
 use candle_core::{CudaDevice, CudaStorage, Device, Layout, Result, Storage, Tensor, bail};
 
+use super::cached::{Cached, CachedMut};
 use super::{grid, ptx, room, values};
 use crate::kernels::{BLOCK_SIZE, Segment};
 
@@ -140,19 +141,24 @@ pub(crate) fn write_rows(
     let device = rows.0.device.clone();
     let rows = values(rows.0, rows.1)?;
     let Some((start, _)) = cache.1.contiguous_offsets() else { bail!("the cache is not contiguous") };
-    let mut cache = cache.0.as_cuda_slice_mut::<f32>()?.slice_mut(start..);
     let width = plan.heads.key_value_heads * plan.heads.head_dim;
     if rows.len() != plan.rows * width {
         bail!("{} values for {} rows of {width}", rows.len(), plan.rows)
     }
-    let kernel = super::function(&device, "write_rows")?;
+    let mut cache = CachedMut::of(cache.0, start)?;
+    let kernel = super::function(&device, &format!("write_rows_{}", cache.type_name()))?;
     let stream = device.cuda_stream();
     let pieces = width / 4;
     let blocks = (plan.rows, pieces.div_ceil(super::THREADS as usize));
     plan.with_words(|[_, _, slots, _]| {
         let pieces = pieces as u32;
         let mut launch = stream.launch_builder(&kernel);
-        launch.arg(&rows).arg(&slots).arg(&mut cache).arg(&pieces);
+        launch.arg(&rows).arg(&slots);
+        match &mut cache {
+            CachedMut::F32(cache) => launch.arg(cache),
+            CachedMut::F16(cache) => launch.arg(cache),
+        };
+        launch.arg(&pieces);
         // SAFETY: rows are as many as slots, which the scheduler gives and the cache has; a width of heads is a multiple of 4.
         unsafe { launch.launch(grid(blocks, super::THREADS)) }.w()?;
         Ok(())
@@ -172,18 +178,28 @@ pub(crate) fn attend(
     if queries.len() != plan.rows * heads * head_dim {
         bail!("{} values for {} rows of {heads} heads of {head_dim}", queries.len(), plan.rows)
     }
-    let (keys, cached_values) = (values(keys.0, keys.1)?, values(cached_values.0, cached_values.1)?);
+    let (keys, cached_values) = (Cached::of(keys.0, keys.1)?, Cached::of(cached_values.0, cached_values.1)?);
+    if keys.type_name() != cached_values.type_name() {
+        bail!("keys of {} and values of {}", keys.type_name(), cached_values.type_name())
+    }
     let mut out = room(&device, queries.len())?;
     let mut parts = room(&device, plan.parts.max(1) * heads * head_dim)?;
     let mut part_sums = room(&device, plan.parts.max(1) * heads * 2)?;
-    let kernel = function(&device, &format!("attend_{head_dim}_{}", plan.vectors))?;
+    let kernel = function(&device, &format!("attend_{}_{head_dim}_{}", keys.type_name(), plan.vectors))?;
     let (key_heads, group) = (key_value_heads as u32, (heads / key_value_heads) as u32);
     let window = sliding_window.map_or(u32::MAX, |window| window as u32);
     let scale = 1.0 / (head_dim as f32).sqrt();
     let stream = device.cuda_stream();
     plan.with_words(|[tasks, merges, _, tables]| {
         let mut launch = stream.launch_builder(&kernel);
-        launch.arg(&queries).arg(&keys).arg(&cached_values).arg(&tasks).arg(&tables);
+        launch.arg(&queries);
+        for cached in [&keys, &cached_values] {
+            match cached {
+                Cached::F32(cached) => launch.arg(cached),
+                Cached::F16(cached) => launch.arg(cached),
+            };
+        }
+        launch.arg(&tasks).arg(&tables);
         launch.arg(&mut out).arg(&mut parts).arg(&mut part_sums).arg(&key_heads).arg(&group).arg(&window).arg(&scale);
         // SAFETY: tasks name rows of the queries, blocks of the cache and parts that there are room for; a task has at most as many vectors as the kernel.
         unsafe { launch.launch(grid((plan.tasks, key_value_heads), ATTEND_THREADS)) }.w()?;

@@ -1,8 +1,9 @@
 //! Kernels for CUDA devices, for inference. They are compiled to PTX by the build script, which the driver translates when they are first used.
 //!
-//! Storages are f32 and contiguous, and all of one device. A function checks whatever its kernel relies on.
+//! Storages are contiguous and f32, but a cache's may be f16, and all of one device. A function checks whatever its kernel relies on.
 
 mod attention;
+mod cached;
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg};

@@ -1,5 +1,6 @@
-// Operators that work row by row. All tensors are f32 and contiguous.
+// Operators that work row by row. All tensors are contiguous, and f32 but for a cache.
 
+#include "cached.cuh"
 #include "warp.cuh"
 
 // Sum over a block of whole warps; every thread gets it.
@@ -52,9 +53,18 @@ extern "C" __global__ void silu_mul(const float* gate, const float* up, float* o
 }
 
 // Puts each row of `[rows, pieces]` at its slot of the cache; the first dimension of the grid is the rows, the second goes through the pieces.
-extern "C" __global__ void write_rows(const float4* rows, const unsigned* slots, float4* cache, unsigned pieces) {
+template <typename Cached>
+__device__ void write_rows(const float4* rows, const unsigned* slots, Cached* cache, unsigned pieces) {
     const unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
     if (i < pieces) {
-        cache[size_t(slots[blockIdx.x]) * pieces + i] = rows[size_t(blockIdx.x) * pieces + i];
+        keep(cache + 4 * (size_t(slots[blockIdx.x]) * pieces + i), rows[size_t(blockIdx.x) * pieces + i]);
     }
+}
+
+extern "C" __global__ void write_rows_f32(const float4* rows, const unsigned* slots, float* cache, unsigned pieces) {
+    write_rows(rows, slots, cache, pieces);
+}
+
+extern "C" __global__ void write_rows_f16(const float4* rows, const unsigned* slots, __half* cache, unsigned pieces) {
+    write_rows(rows, slots, cache, pieces);
 }

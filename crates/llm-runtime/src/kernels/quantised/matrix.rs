@@ -5,18 +5,24 @@ use std::ops::Range;
 use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
-use super::activations::{Activations, Row};
+use super::activations::{Activations, RowBlock};
 use super::pages::Pages;
 use super::q4_0::Q4_0;
 use super::q4_k::Q4K;
 use super::q6_k::Q6K;
-use super::{BLOCK, Format, PANEL};
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+use super::{BLOCK, Format, OpenCodes, PANEL};
 use crate::kernels::SharedOut;
 
 /// Rows of a register tile.
 const TILE: usize = 4;
-/// Bytes of activations that stay in the second-level cache while panels go by.
-const ROWS_BYTES: usize = 192 << 10;
+/// Rows that meet a panel together. A block of each stays in the first-level cache, or almost, while its weights are there.
+const ROWS: usize = 128;
+/// Bytes of their activations, which stay in the second-level cache, or almost, while panels go by.
+const ROWS_BYTES: usize = 512 << 10;
+/// Rows from which on it pays to open a panel's codes first.
+const OPEN_ROWS: usize = 16;
 /// Tasks of each thread, so that one that is held up leaves work to the others.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -127,7 +133,7 @@ impl PackedMatrix {
         let activations = Activations::round(x, self.in_features);
         let product = Product { matrix: self, activations: &activations, out: SharedOut::new(out, self.out_features) };
         let rows = activations.rows();
-        let block = (ROWS_BYTES / self.in_features).clamp(TILE, rows.max(TILE)).next_multiple_of(TILE);
+        let block = (ROWS_BYTES / self.in_features).min(ROWS).clamp(TILE, rows.max(TILE)).next_multiple_of(TILE);
         let blocks = rows.div_ceil(block);
         let panels = self.out_features.div_ceil(PANEL);
         let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
@@ -136,7 +142,12 @@ impl PackedMatrix {
         // A block's rows are used by all panels before the next block's.
         (0..blocks * chunks).into_par_iter().for_each(|task| {
             let (first, number) = (task / chunks * block, task % chunks);
-            product.part(first..rows.min(first + block), number * chunk..panels.min((number + 1) * chunk));
+            let (rows, panels) = (first..rows.min(first + block), number * chunk..panels.min((number + 1) * chunk));
+            match self.kind {
+                Kind::Q4_0 => product.part::<Q4_0>(rows, panels),
+                Kind::Q4K => product.part::<Q4K>(rows, panels),
+                Kind::Q6K => product.part::<Q6K>(rows, panels),
+            }
         });
     }
 }
@@ -158,14 +169,53 @@ struct Product<'a> {
 
 impl Product<'_> {
     /// Some rows with some panels.
-    fn part(self, rows: Range<usize>, panels: Range<usize>) {
+    fn part<F: Format>(self, rows: Range<usize>, panels: Range<usize>) {
+        if rows.len() < OPEN_ROWS {
+            return panels.for_each(|panel| self.panel::<F>(rows.clone(), panel));
+        }
+        let (mut codes, mut totals) = ([0; PANEL * BLOCK], vec![[0f32; PANEL]; rows.len()]);
         for panel in panels {
-            match self.matrix.kind {
-                Kind::Q4_0 => self.panel::<Q4_0>(rows.clone(), panel),
-                Kind::Q4K => self.panel::<Q4K>(rows.clone(), panel),
-                Kind::Q6K => self.panel::<Q6K>(rows.clone(), panel),
+            totals.fill([0.0; PANEL]);
+            self.open_panel::<F>(rows.start, panel, &mut codes, &mut totals);
+            self.write(rows.start, panel, &totals);
+        }
+    }
+
+    /// Many rows: all of them with a block of the panel, then with the next. There is one of `totals` for each.
+    fn open_panel<F: Format>(self, first: usize, panel: usize, codes: &mut OpenCodes, totals: &mut [[f32; PANEL]]) {
+        for (number, block) in self.matrix.panel(panel).chunks_exact(F::PACKED_BYTES).enumerate() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: matrices are only packed where the instruction set was detected.
+            unsafe {
+                F::open(block, codes);
+            }
+            let (tiles, rest) = totals.as_chunks_mut::<TILE>();
+            for (at, totals) in tiles.iter_mut().enumerate() {
+                self.open_tile::<F, TILE>(first + at * TILE, number, block, codes, totals);
+            }
+            let first = first + tiles.len() * TILE;
+            for (at, totals) in rest.as_chunks_mut::<1>().0.iter_mut().enumerate() {
+                self.open_tile::<F, 1>(first + at, number, block, codes, totals);
             }
         }
+    }
+
+    fn open_tile<F: Format, const R: usize>(
+        self,
+        first: usize,
+        number: usize,
+        block: &[u8],
+        codes: &OpenCodes,
+        totals: &mut [[f32; PANEL]; R],
+    ) {
+        let rows: [RowBlock<'_>; R] = std::array::from_fn(|row| self.activations.block(first + row, number));
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        unsafe {
+            x86::add_open_block::<F, R>(&rows, block, codes, totals);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("nothing is packed here: {} {block:?} {codes:?} {totals:?}", rows.len());
     }
 
     fn panel<F: Format>(self, rows: Range<usize>, panel: usize) {
@@ -180,12 +230,15 @@ impl Product<'_> {
     }
 
     fn tile<F: Format, const R: usize>(self, first: usize, panel: usize) {
-        let rows: [Row<'_>; R] = std::array::from_fn(|row| self.activations.row(first + row));
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: matrices are only packed where the instruction set was detected; rows are as wide as the matrix.
-        let values = unsafe { F::tile(&rows, self.matrix.panel(panel)) };
+        // SAFETY: as above.
+        let values = unsafe { x86::tile::<F, R>(self.activations, first, self.matrix.panel(panel)) };
         #[cfg(not(target_arch = "x86_64"))]
-        let values = { unreachable!("nothing is packed here: {}", rows.len()) };
+        let values: [[f32; PANEL]; R] = { unreachable!("nothing is packed here: {first}") };
+        self.write(first, panel, &values);
+    }
+
+    fn write(self, first: usize, panel: usize, values: &[[f32; PANEL]]) {
         let columns = panel * PANEL..self.matrix.out_features.min((panel + 1) * PANEL);
         for (row, values) in values.iter().enumerate() {
             for (column, value) in columns.clone().zip(values) {
@@ -268,10 +321,13 @@ mod tests {
     fn exact(packed: &PackedMatrix, x: &[f32]) -> Vec<f64> {
         let (out_features, in_features) = packed.shape();
         let (weights, activations) = (packed.dequantise(), Activations::round(x, in_features));
-        let value = |row: Row<'_>, k: usize| f64::from(row.codes[k]) * f64::from(row.scales[k / BLOCK]);
+        let value = |row: usize, k: usize| {
+            let block = activations.block(row, k / BLOCK);
+            f64::from(block.codes[k % BLOCK]) * f64::from(block.scale)
+        };
         let of = |row: usize, column: usize| {
             let weights = &weights[column * in_features..(column + 1) * in_features];
-            weights.iter().enumerate().map(|(k, weight)| value(activations.row(row), k) * f64::from(*weight)).sum()
+            weights.iter().enumerate().map(|(k, weight)| value(row, k) * f64::from(*weight)).sum()
         };
         (0..activations.rows())
             .flat_map(|row| (0..out_features).map(move |column| (row, column)))
@@ -282,9 +338,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Rows and panels that do not fill a tile, several blocks of rows, and activations at the ends of what 16 bits must hold.
+        /// Rows and panels that do not fill a tile, few rows and many, and activations at the ends of what 16 bits must hold.
         #[test]
-        fn products_are_those_of_rounded_activations(rows in 1usize..14, out in 1usize..40, blocks in 1usize..4, extreme: bool) {
+        fn products_are_those_of_rounded_activations(rows in 1usize..40, out in 1usize..40, blocks in 1usize..4, extreme: bool) {
             for dtype in TYPES {
                 let width = blocks * BLOCK;
                 let Some((_, packed)) = matrices(dtype, out, width) else { return Ok(()) };

@@ -5,6 +5,9 @@
 //! added across lanes. Packing loses nothing: codes, scales and minima are those of the file ([`PackedMatrix::dequantise`] gives the file's values), and the packed
 //! matrix takes their place, so that weights are in memory once.
 //!
+//! Where many rows meet a panel, the codes of a block are opened first, one a byte, and all rows meet them before the next block's: so they are taken apart once and
+//! not once for each few rows.
+//!
 //! Activations are rounded to 8 bits with one scale for 256 of them ([`Activations`]). Products of codes are summed as integers, which is exact, and one f32 sum per
 //! output goes over the blocks of 256 in ascending order: an output does not depend on what is computed beside it.
 
@@ -41,13 +44,28 @@ trait Format {
     /// The values of 256 weights of a column.
     fn dequantise(packed: &[u8], column: usize, values: &mut [f32; BLOCK]);
 
-    /// Products of `R` rows with a panel's columns, over all its blocks.
+    /// Opens the codes of a packed block.
     ///
     /// # Safety
-    /// The processor has AVX2, FMA and F16C; the panel has as many blocks as the rows.
+    /// The processor has AVX2.
     #[cfg(target_arch = "x86_64")]
-    unsafe fn tile<const R: usize>(rows: &[activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R];
+    unsafe fn open(block: &[u8], codes: &mut OpenCodes);
+
+    /// Adds the products of a block of `R` rows with a packed block. The totals are the same with `codes`, if they are those of the block, as without.
+    ///
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn add_block<const R: usize>(
+        rows: &[activations::RowBlock<'_>; R],
+        block: &[u8],
+        codes: Option<&OpenCodes>,
+        totals: &mut x86::Totals<R>,
+    );
 }
+
+/// The codes of a block, one a byte, line by line.
+type OpenCodes = [u8; PANEL * BLOCK];
 
 /// Reads an f16 of a file's bytes.
 fn half_at(bytes: &[u8], at: usize) -> f32 {

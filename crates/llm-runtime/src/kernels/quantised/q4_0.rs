@@ -1,6 +1,6 @@
 //! Q4_0: a run of 32 weights has one f16 scale; a weight is `scale · (code − 8)` with codes of 4 bits. Eight runs are packed as one block.
 
-use super::{BLOCK, Format, LINE, PANEL, half_at, nibble};
+use super::{BLOCK, Format, OpenCodes, PANEL, half_at, nibble};
 
 /// The format.
 pub(super) struct Q4_0;
@@ -42,36 +42,42 @@ impl Format for Q4_0 {
     }
 
     #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn open(block: &[u8], codes: &mut OpenCodes) {
+        super::x86::open_nibbles(&block[CODES..], codes);
+    }
+
+    #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
-        use super::x86::{HALVES, halves, run_of_nibbles, values};
+    #[inline]
+    unsafe fn add_block<const R: usize>(
+        rows: &[super::activations::RowBlock<'_>; R],
+        block: &[u8],
+        codes: Option<&OpenCodes>,
+        totals: &mut super::x86::Totals<R>,
+    ) {
+        use super::x86::{HALVES, halves, run_of_nibbles};
         use std::arch::x86_64::*;
 
         let ones = _mm256_set1_epi16(1);
-        let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
-        for (number, block) in panel.chunks_exact(Self::PACKED_BYTES).enumerate() {
-            let mut sums = [[_mm256_setzero_ps(); HALVES]; R];
-            for run in 0..RUNS {
-                // SAFETY: the offsets are those of the format, and rows have as many blocks as the panel.
-                let (products, scales) = unsafe {
-                    let codes = &block[CODES + run * 4 * LINE..];
-                    (run_of_nibbles(rows, number * BLOCK + run * 32, codes), halves(block, run * 2 * PANEL))
-                };
-                for (r, row) in rows.iter().enumerate() {
-                    let offset = _mm256_set1_epi32(OFFSET * i32::from(row.long_sums[number * RUNS + run]));
-                    for h in 0..HALVES {
-                        let product = _mm256_sub_epi32(_mm256_madd_epi16(products[r][h], ones), offset);
-                        sums[r][h] = _mm256_fmadd_ps(scales[h], _mm256_cvtepi32_ps(product), sums[r][h]);
-                    }
-                }
-            }
+        let mut sums = [[_mm256_setzero_ps(); HALVES]; R];
+        for run in 0..RUNS {
+            // SAFETY: the offsets are those of the format.
+            let (products, scales) =
+                unsafe { (run_of_nibbles(rows, run, &block[CODES..], codes), halves(block, run * 2 * PANEL)) };
             for (r, row) in rows.iter().enumerate() {
-                let scale = _mm256_set1_ps(row.scales[number]);
+                let offset = _mm256_set1_epi32(OFFSET * i32::from(row.long_sums[run]));
                 for h in 0..HALVES {
-                    totals[r][h] = _mm256_fmadd_ps(scale, sums[r][h], totals[r][h]);
+                    let product = _mm256_sub_epi32(_mm256_madd_epi16(products[r][h], ones), offset);
+                    sums[r][h] = _mm256_fmadd_ps(scales[h], _mm256_cvtepi32_ps(product), sums[r][h]);
                 }
             }
         }
-        values(totals)
+        for (r, row) in rows.iter().enumerate() {
+            let scale = _mm256_set1_ps(row.scale);
+            for h in 0..HALVES {
+                totals[r][h] = _mm256_fmadd_ps(scale, sums[r][h], totals[r][h]);
+            }
+        }
     }
 }

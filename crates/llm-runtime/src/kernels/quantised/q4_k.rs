@@ -1,6 +1,6 @@
 //! Q4_K: 256 weights are eight runs of 32; a weight is `d · scale · code − dmin · minimum` with codes of 4 bits, and scale and minimum of 6 bits for each run.
 
-use super::{BLOCK, Format, LINE, PANEL, half_at, nibble};
+use super::{BLOCK, Format, OpenCodes, PANEL, half_at, nibble};
 
 /// The format.
 pub(super) struct Q4K;
@@ -63,49 +63,55 @@ impl Format for Q4K {
     }
 
     #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn open(block: &[u8], codes: &mut OpenCodes) {
+        super::x86::open_nibbles(&block[CODES..], codes);
+    }
+
+    #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
-        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, run_of_nibbles, twice, two_sums, values, zeros};
+    #[inline]
+    unsafe fn add_block<const R: usize>(
+        rows: &[super::activations::RowBlock<'_>; R],
+        block: &[u8],
+        codes: Option<&OpenCodes>,
+        totals: &mut super::x86::Totals<R>,
+    ) {
+        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, run_of_nibbles, twice, two_sums, zeros};
         use std::arch::x86_64::*;
 
-        let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
-        for (number, block) in panel.chunks_exact(Self::PACKED_BYTES).enumerate() {
-            let (mut products, mut minima): (Sums<R>, Sums<R>) = (zeros(), zeros());
-            for pair in 0..RUNS / 2 {
-                // SAFETY: the offsets are those of the format, and rows have as many blocks as the panel.
-                let (scales, pair_minima) = unsafe {
-                    (pairs::<false>(block, SCALES + pair * 2 * PANEL), pairs::<false>(block, MINIMA + pair * 2 * PANEL))
-                };
-                for (part, scales) in [twice::<false>(scales), twice::<true>(scales)].into_iter().enumerate() {
-                    let run = 2 * pair + part;
-                    // SAFETY: as above.
-                    let sums =
-                        unsafe { run_of_nibbles(rows, number * BLOCK + run * 32, &block[CODES + run * 4 * LINE..]) };
-                    for (products, sums) in products.iter_mut().zip(sums) {
-                        for h in 0..HALVES {
-                            products[h] = add_scaled(products[h], sums[h], scales[h]);
-                        }
-                    }
-                }
-                for (minima, row) in minima.iter_mut().zip(rows) {
-                    // SAFETY: as above.
-                    let sums = unsafe { two_sums(row.long_sums, number * RUNS + pair * 2) };
+        let (mut products, mut minima): (Sums<R>, Sums<R>) = (zeros(), zeros());
+        for pair in 0..RUNS / 2 {
+            // SAFETY: the offsets are those of the format.
+            let (scales, pair_minima) = unsafe {
+                (pairs::<false>(block, SCALES + pair * 2 * PANEL), pairs::<false>(block, MINIMA + pair * 2 * PANEL))
+            };
+            for (part, scales) in [twice::<false>(scales), twice::<true>(scales)].into_iter().enumerate() {
+                // SAFETY: as above.
+                let sums = unsafe { run_of_nibbles(rows, 2 * pair + part, &block[CODES..], codes) };
+                for (products, sums) in products.iter_mut().zip(sums) {
                     for h in 0..HALVES {
-                        minima[h] = add_scaled(minima[h], pair_minima[h], sums);
+                        products[h] = add_scaled(products[h], sums[h], scales[h]);
                     }
                 }
             }
-            // SAFETY: the offsets are those of the format.
-            let (units, minimum_units) = unsafe { (halves(block, 0), halves(block, MINIMUM_UNIT)) };
-            for (r, row) in rows.iter().enumerate() {
-                let scale = _mm256_set1_ps(row.scales[number]);
+            for (minima, row) in minima.iter_mut().zip(rows) {
+                // SAFETY: as above.
+                let sums = unsafe { two_sums(row.long_sums, pair * 2) };
                 for h in 0..HALVES {
-                    let (unit, minimum_unit) = (_mm256_mul_ps(units[h], scale), _mm256_mul_ps(minimum_units[h], scale));
-                    let total = _mm256_fmadd_ps(unit, _mm256_cvtepi32_ps(products[r][h]), totals[r][h]);
-                    totals[r][h] = _mm256_fnmadd_ps(minimum_unit, _mm256_cvtepi32_ps(minima[r][h]), total);
+                    minima[h] = add_scaled(minima[h], pair_minima[h], sums);
                 }
             }
         }
-        values(totals)
+        // SAFETY: the offsets are those of the format.
+        let (units, minimum_units) = unsafe { (halves(block, 0), halves(block, MINIMUM_UNIT)) };
+        for (r, row) in rows.iter().enumerate() {
+            let scale = _mm256_set1_ps(row.scale);
+            for h in 0..HALVES {
+                let (unit, minimum_unit) = (_mm256_mul_ps(units[h], scale), _mm256_mul_ps(minimum_units[h], scale));
+                let total = _mm256_fmadd_ps(unit, _mm256_cvtepi32_ps(products[r][h]), totals[r][h]);
+                totals[r][h] = _mm256_fnmadd_ps(minimum_unit, _mm256_cvtepi32_ps(minima[r][h]), total);
+            }
+        }
     }
 }

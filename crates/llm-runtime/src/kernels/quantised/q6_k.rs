@@ -1,6 +1,6 @@
 //! Q6_K: 256 weights are sixteen runs of 16; a weight is `d · scale · (code − 32)` with codes of 6 bits and a signed scale of 8 bits for each run.
 
-use super::{BLOCK, Format, GROUP, LINE, PANEL, half_at};
+use super::{BLOCK, Format, GROUP, LINE, OpenCodes, PANEL, half_at};
 
 /// The format.
 pub(super) struct Q6K;
@@ -64,87 +64,118 @@ impl Format for Q6K {
     }
 
     #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn open(block: &[u8], codes: &mut OpenCodes) {
+        for (run, open) in block[..SCALES].chunks_exact(RUN_BYTES).zip(codes.chunks_exact_mut(4 * LINE)) {
+            for (two, open) in open.chunks_exact_mut(2 * LINE).enumerate() {
+                // SAFETY: a run's bytes are three lines.
+                let codes = unsafe { two_lines(run, two) };
+                super::x86::put_lines(codes, open);
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn tile<const R: usize>(rows: &[super::activations::Row<'_>; R], panel: &[u8]) -> [[f32; PANEL]; R] {
-        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, twice, two_sums, values, zeros};
+    #[inline]
+    unsafe fn add_block<const R: usize>(
+        rows: &[super::activations::RowBlock<'_>; R],
+        block: &[u8],
+        codes: Option<&OpenCodes>,
+        totals: &mut super::x86::Totals<R>,
+    ) {
+        use super::x86::{HALVES, Sums, add_scaled, halves, pairs, twice, two_sums, zeros};
         use std::arch::x86_64::*;
 
-        let mut totals = [[_mm256_setzero_ps(); HALVES]; R];
-        for (number, block) in panel.chunks_exact(Self::PACKED_BYTES).enumerate() {
-            let (mut products, mut offsets): (Sums<R>, Sums<R>) = (zeros(), zeros());
-            for pair in 0..RUNS / 2 {
-                // SAFETY: the offsets are those of the format.
-                let scales = unsafe { pairs::<true>(block, SCALES + pair * 2 * PANEL) };
-                for (part, scales_of_run) in [twice::<false>(scales), twice::<true>(scales)].into_iter().enumerate() {
-                    let run = 2 * pair + part;
-                    let codes = &block[run * RUN_BYTES..(run + 1) * RUN_BYTES];
-                    // SAFETY: a run's bytes are three lines, and rows have as many blocks as the panel.
-                    unsafe { add_run(rows, number * BLOCK + run * 16, codes, scales_of_run, &mut products) };
-                }
-                for (r, row) in rows.iter().enumerate() {
-                    // SAFETY: as above.
-                    let sums = unsafe { two_sums(row.short_sums, number * RUNS + pair * 2) };
-                    for h in 0..HALVES {
-                        offsets[r][h] = add_scaled(offsets[r][h], scales[h], sums);
-                    }
-                }
-            }
+        let (mut products, mut offsets): (Sums<R>, Sums<R>) = (zeros(), zeros());
+        for pair in 0..RUNS / 2 {
             // SAFETY: the offsets are those of the format.
-            let units = unsafe { halves(block, UNIT) };
+            let scales = unsafe { pairs::<true>(block, SCALES + pair * 2 * PANEL) };
+            for (part, scales_of_run) in [twice::<false>(scales), twice::<true>(scales)].into_iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { add_run(rows, 2 * pair + part, block, codes, scales_of_run, &mut products) };
+            }
             for (r, row) in rows.iter().enumerate() {
-                let scale = _mm256_set1_ps(row.scales[number]);
+                // SAFETY: as above.
+                let sums = unsafe { two_sums(row.short_sums, pair * 2) };
                 for h in 0..HALVES {
-                    let product = _mm256_sub_epi32(products[r][h], _mm256_slli_epi32::<5>(offsets[r][h]));
-                    let unit = _mm256_mul_ps(units[h], scale);
-                    totals[r][h] = _mm256_fmadd_ps(unit, _mm256_cvtepi32_ps(product), totals[r][h]);
+                    offsets[r][h] = add_scaled(offsets[r][h], scales[h], sums);
                 }
             }
         }
-        values(totals)
+        // SAFETY: the offsets are those of the format.
+        let units = unsafe { halves(block, UNIT) };
+        for (r, row) in rows.iter().enumerate() {
+            let scale = _mm256_set1_ps(row.scale);
+            for h in 0..HALVES {
+                let product = _mm256_sub_epi32(products[r][h], _mm256_slli_epi32::<5>(offsets[r][h]));
+                let unit = _mm256_mul_ps(units[h], scale);
+                totals[r][h] = _mm256_fmadd_ps(unit, _mm256_cvtepi32_ps(product), totals[r][h]);
+            }
+        }
     }
 }
 
-/// Adds the products of a run's codes, times its scales. Two products of 4 are the most that 16 bits hold.
+/// Adds the products of a run of a block, times its scales. Two products of 4 are the most that 16 bits hold.
 ///
 /// # Safety
-/// `codes` are three lines, and rows have 16 codes from `at`.
+/// The block is packed, and rows have it.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn add_run<const R: usize>(
-    rows: &[super::activations::Row<'_>; R],
-    at: usize,
-    codes: &[u8],
+    rows: &[super::activations::RowBlock<'_>; R],
+    run: usize,
+    block: &[u8],
+    codes: Option<&OpenCodes>,
     scales: [std::arch::x86_64::__m256i; super::x86::HALVES],
     products: &mut super::x86::Sums<R>,
 ) {
-    use super::x86::{HALVES, add_products, add_scaled, four_codes, line, settled};
+    use super::x86::{HALVES, add_products, add_scaled, four_codes, open_lines, settled};
     use std::arch::x86_64::*;
 
-    let (low_bits, upper_bits) = (_mm256_set1_epi8(15), _mm256_set1_epi8(48));
-    // SAFETY: the caller's promise.
-    let upper = unsafe { line(codes, 2 * LINE) };
     for two in 0..2 {
-        // SAFETY: as above.
-        let low = unsafe { line(codes, two * LINE) };
-        let weights: [[__m256i; 2]; HALVES] = std::array::from_fn(|h| {
-            let (first, second) = match two {
-                0 => (_mm256_slli_epi16::<4>(upper[h]), _mm256_slli_epi16::<2>(upper[h])),
-                _ => (upper[h], _mm256_srli_epi16::<2>(upper[h])),
-            };
-            let lows = [low[h], _mm256_srli_epi16::<4>(low[h])];
-            let code =
-                |low, upper| _mm256_or_si256(_mm256_and_si256(low, low_bits), _mm256_and_si256(upper, upper_bits));
-            [code(lows[0], first), code(lows[1], second)]
-        });
+        // SAFETY: the caller's promise.
+        let [first, second] = unsafe {
+            match codes {
+                Some(codes) => open_lines(codes, (run * 2 + two) * 2 * LINE),
+                None => two_lines(&block[run * RUN_BYTES..(run + 1) * RUN_BYTES], two),
+            }
+        };
+        let at = run * 16 + 8 * two;
         for (r, row) in rows.iter().enumerate() {
             // SAFETY: as above.
-            let [first, second] = unsafe { [four_codes(row, at + 8 * two), four_codes(row, at + 8 * two + 4)] };
+            let four = unsafe { [four_codes(row, at), four_codes(row, at + 4)] };
             for h in 0..HALVES {
-                let sums = _mm256_maddubs_epi16(weights[h][0], first);
-                let sums = add_products(sums, weights[h][1], second);
+                let sums = add_products(_mm256_maddubs_epi16(first[h], four[0]), second[h], four[1]);
                 products[r][h] = settled(add_scaled(products[r][h], sums, scales[h]));
             }
         }
     }
+}
+
+/// Two neighbouring lines of codes, the first or second two of a run.
+///
+/// # Safety
+/// `run` is three lines.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn two_lines(run: &[u8], two: usize) -> [[std::arch::x86_64::__m256i; super::x86::HALVES]; 2] {
+    use super::x86::line;
+    use std::arch::x86_64::*;
+
+    let (low_bits, upper_bits) = (_mm256_set1_epi8(15), _mm256_set1_epi8(48));
+    // SAFETY: the caller's promise.
+    let (low, upper) = unsafe { (line(run, two * LINE), line(run, 2 * LINE)) };
+    let code = |low, upper| _mm256_or_si256(_mm256_and_si256(low, low_bits), _mm256_and_si256(upper, upper_bits));
+    let first = std::array::from_fn(|h| match two {
+        0 => code(low[h], _mm256_slli_epi16::<4>(upper[h])),
+        _ => code(low[h], upper[h]),
+    });
+    let second = std::array::from_fn(|h| match two {
+        0 => code(_mm256_srli_epi16::<4>(low[h]), _mm256_slli_epi16::<2>(upper[h])),
+        _ => code(_mm256_srli_epi16::<4>(low[h]), _mm256_srli_epi16::<2>(upper[h])),
+    });
+    [first, second]
 }
