@@ -94,6 +94,7 @@ for shape in $SHAPES; do
     measure "prefill-$shape" prefill --shape "$shape" --prompt-tokens 512,2000 --kv-memory 8GiB $peers
     # shellcheck disable=SC2086
     measure "decode-$shape" decode --shape "$shape" --batch 1,8 --kv-memory 8GiB $peers
+    measure "decode-$shape-f16-cache" decode --shape "$shape" --batch 1,8 --kv-memory 8GiB --kv-type f16
     measure "sweep-$shape" sweep --shape "$shape" --kv-memory 16GiB
     # Four processes hold the model at a time.
     case $shape in

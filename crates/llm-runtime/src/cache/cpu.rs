@@ -8,6 +8,11 @@ use super::{BLOCK_SIZE, KvCache};
 use crate::kernels::{Cached, PagedAttentionInputs, Segment, Watch, paged_attention};
 use crate::ops::f32_slice;
 
+/// Of a layer's keys and of its values.
+pub(super) fn shapes(blocks: usize, heads: usize, dim: usize) -> (Shape, Shape) {
+    (Shape::from((blocks, heads, dim, BLOCK_SIZE)), Shape::from((blocks, heads, BLOCK_SIZE, dim)))
+}
+
 fn cached<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Cached<'a>> {
     match (layout.contiguous_offsets(), storage) {
         (Some((start, end)), CpuStorage::F32(values)) => Ok(Cached::F32(&values[start..end])),
@@ -36,30 +41,33 @@ fn narrow(values: &[f32]) -> Vec<f16> {
     narrow
 }
 
-/// Writes rows `[key_value_heads, head_dim]` to their slots.
-pub(super) struct WriteRows<'a> {
+/// Writes value rows `[key_value_heads, head_dim]` into blocks `[key_value_heads, BLOCK_SIZE, head_dim]`.
+pub(super) struct WriteValues<'a> {
     pub(super) slots: &'a [u32],
 }
 
-impl InplaceOp2 for WriteRows<'_> {
+impl InplaceOp2 for WriteValues<'_> {
     fn name(&self) -> &'static str {
-        "cache-write-rows"
+        "cache-write-values"
     }
 
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let width: usize = l1.shape().dims()[1..].iter().product();
+        let (_, heads, _, dim) = l1.shape().dims4()?;
         let rows = f32_slice(s2, l2)?;
         match cached_mut(s1, l1)? {
-            CachedMut::F32(cache) => write_rows(cache, rows, width, self.slots),
-            CachedMut::F16(cache) => write_rows(cache, &narrow(rows), width, self.slots),
+            CachedMut::F32(cache) => write_values(cache, rows, (heads, dim), self.slots),
+            CachedMut::F16(cache) => write_values(cache, &narrow(rows), (heads, dim), self.slots),
         }
         Ok(())
     }
 }
 
-fn write_rows<T: Copy>(cache: &mut [T], rows: &[T], width: usize, slots: &[u32]) {
-    for (row, slot) in rows.chunks_exact(width).zip(slots) {
-        cache[*slot as usize * width..][..width].copy_from_slice(row);
+fn write_values<T: Copy>(cache: &mut [T], rows: &[T], (heads, dim): (usize, usize), slots: &[u32]) {
+    for (row, slot) in rows.chunks_exact(heads * dim).zip(slots) {
+        let (block, offset) = (*slot as usize / BLOCK_SIZE, *slot as usize % BLOCK_SIZE);
+        for (head, row) in row.chunks_exact(dim).enumerate() {
+            cache[((block * heads + head) * BLOCK_SIZE + offset) * dim..][..dim].copy_from_slice(row);
+        }
     }
 }
 

@@ -24,9 +24,8 @@ pub(crate) use crate::kernels::BLOCK_SIZE;
 
 /// Keys and values of all layers in blocks of [`BLOCK_SIZE`] positions.
 ///
-/// Each layer has two tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]` of f32 or f16; on the CPU the keys are
-/// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`, as the attention kernel wants them, and the system hands out memory
-/// only when a block is first written.
+/// Each layer has two tensors `[blocks · BLOCK_SIZE, key_value_heads, head_dim]` of f32 or f16; on the CPU they
+/// have the shapes that the attention kernel wants, and the system hands out memory only when a block is first written.
 pub(crate) struct KvCache {
     layers: Vec<(Tensor, Tensor)>,
     heads: usize,
@@ -49,9 +48,11 @@ impl KvCache {
         device: &Device,
     ) -> std::result::Result<Self, Error> {
         let rows = Shape::from((blocks * BLOCK_SIZE, config.key_value_heads, config.head_dim));
-        let transposed = Shape::from((blocks, config.key_value_heads, config.head_dim, BLOCK_SIZE));
-        let keys = if device.is_cpu() { &transposed } else { &rows };
-        let layer = |_| Ok((zeros(keys, kv_type, device)?, zeros(&rows, kv_type, device)?));
+        let (keys, values) = match device.is_cpu() {
+            true => cpu::shapes(blocks, config.key_value_heads, config.head_dim),
+            false => (rows.clone(), rows),
+        };
+        let layer = |_| Ok((zeros(&keys, kv_type, device)?, zeros(&values, kv_type, device)?));
         let layers = (0..config.layers).map(layer).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             layers,
@@ -152,7 +153,7 @@ impl Attention for StepAttention<'_> {
         let (cached_keys, cached_values) = &self.cache.layers[layer];
         let mixed = if queries.device().is_cpu() {
             cached_keys.inplace_op2(&keys.contiguous()?, &cpu::WriteKeys { slots: self.slots })?;
-            cached_values.inplace_op2(&values.contiguous()?, &cpu::WriteRows { slots: self.slots })?;
+            cached_values.inplace_op2(&values.contiguous()?, &cpu::WriteValues { slots: self.slots })?;
             let (cache, segments, watch) = (self.cache, self.segments, self.watch.as_deref());
             let op = cpu::PagedAttention { cache, segments, layer, watch };
             queries.apply_op3_no_bwd(cached_keys, cached_values, &op)?
@@ -378,7 +379,7 @@ mod tests {
     }
 
     fn cache(sliding_window: Option<usize>, kv_type: KvType) -> KvCache {
-        let (keys, values) = (Shape::from((4, 2, 8, BLOCK_SIZE)), Shape::from((4 * BLOCK_SIZE, 2, 8)));
+        let (keys, values) = cpu::shapes(4, 2, 8);
         let layers = vec![[keys, values].map(|shape| zeros(&shape, kv_type, &Device::Cpu).unwrap()).into()];
         KvCache { layers, heads: 4, key_value_heads: 2, head_dim: 8, sliding_window }
     }

@@ -1,7 +1,7 @@
 //! Attention of query rows over keys and values that lie in cache blocks.
 //!
 //! For query row `i` of head `h` at position `p`: `Σ_j softmax_j(q_i · k_j / √d) · v_j` over positions `j ≤ p` (with a sliding
-//! window of `w` positions: `p - w < j ≤ p`). Keys lie transposed within their block, so that sixteen scores come from
+//! window of `w` positions: `p - w < j ≤ p`). A head's keys or values of a block lie together. Keys lie transposed there, so that sixteen scores come from
 //! one pass over the head's dimensions. A task takes a few neighbouring rows of one key head and all query heads that
 //! share it. It takes one block of keys, and later of values, after the other and lets all its query vectors meet it, in
 //! tiles of up to four, while it lies in the first-level cache. Every score is summed over ascending dimensions and every
@@ -14,7 +14,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::SharedOut;
-use super::dot::{Simd, multiply_add};
+use super::dot::{Simd, multiply_add, prefetch};
 use super::exp::softmax_in_place;
 use super::half_precision::widen;
 
@@ -55,13 +55,47 @@ pub(crate) enum Cached<'a> {
     F16(&'a [f16]),
 }
 
+impl<'a> Cached<'a> {
+    /// Its part of that number; `widened` is as long as one.
+    #[inline(always)]
+    fn part<'b>(self, number: usize, widened: &'b mut [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        let length = widened.len();
+        match self {
+            Self::F32(values) => &values[number * length..][..length],
+            Self::F16(values) => {
+                widen(&values[number * length..][..length], widened);
+                widened
+            }
+        }
+    }
+
+    /// Asks for a part that will be needed soon.
+    #[inline(always)]
+    fn ask_for(self, number: usize, length: usize) {
+        let places = number * length..(number + 1) * length;
+        match self {
+            Self::F32(values) => ask_for(values, places),
+            Self::F16(values) => ask_for(values, places),
+        }
+    }
+}
+
+/// One value of each line of the cache: the lines of 64 bytes come whole.
+#[inline(always)]
+fn ask_for<T>(values: &[T], places: Range<usize>) {
+    places.step_by(64 / size_of::<T>()).for_each(|at| prefetch(values, at));
+}
+
 /// What [`paged_attention`] reads.
 pub(crate) struct PagedAttentionInputs<'a> {
     /// `[rows, heads, head_dim]`
     pub(crate) queries: &'a [f32],
     /// `[blocks, key_value_heads, head_dim, BLOCK_SIZE]`
     pub(crate) keys: Cached<'a>,
-    /// `[blocks, BLOCK_SIZE, key_value_heads, head_dim]`
+    /// `[blocks, key_value_heads, BLOCK_SIZE, head_dim]`
     pub(crate) values: Cached<'a>,
     pub(crate) segments: &'a [Segment],
     pub(crate) heads: usize,
@@ -215,49 +249,27 @@ impl<'a> Vectors<'a> {
         (self.first_block + block) * BLOCK_SIZE < self.seen(last).end
     }
 
-    /// The keys of a block.
+    /// What of the cache the key head has in a block of the task, if there is one.
     #[inline(always)]
-    fn keys<'b>(&self, block: u32, widened: &'b mut [f32]) -> &'b [[f32; BLOCK_SIZE]]
-    where
-        'a: 'b,
-    {
-        let count = self.inputs.head_dim * BLOCK_SIZE;
-        let start = (block as usize * self.inputs.key_value_heads + self.task.key_head) * count;
-        let keys = match self.inputs.keys {
-            Cached::F32(keys) => &keys[start..start + count],
-            Cached::F16(keys) => {
-                widen(&keys[start..start + count], widened);
-                widened
-            }
-        };
-        keys.as_chunks().0
+    fn part(&self, at: usize) -> Option<usize> {
+        let block = *self.blocks.get(at)? as usize;
+        Some(block * self.inputs.key_value_heads + self.task.key_head)
     }
 
-    /// The values of a block, each behind the other by so many.
+    /// A block's keys or values, and asks for the next block's.
     #[inline(always)]
-    fn values<'b>(&self, block: u32, widened: &'b mut [f32]) -> (&'b [f32], usize)
-    where
-        'a: 'b,
-    {
-        let dim = self.inputs.head_dim;
-        let row = self.inputs.key_value_heads * dim;
-        let start = block as usize * BLOCK_SIZE * row + self.task.key_head * dim;
-        match self.inputs.values {
-            Cached::F32(values) => (&values[start..start + (BLOCK_SIZE - 1) * row + dim], row),
-            Cached::F16(values) => {
-                for (offset, widened) in widened.chunks_exact_mut(dim).enumerate() {
-                    widen(&values[start + offset * row..][..dim], widened);
-                }
-                (widened, dim)
-            }
+    fn block<'b>(&self, cached: Cached<'b>, at: usize, widened: &'b mut [f32]) -> &'b [f32] {
+        if let Some(next) = self.part(at + 1) {
+            cached.ask_for(next, widened.len());
         }
+        self.part(at).map_or(&[], |part| cached.part(part, widened))
     }
 
     /// `scores[number][j] = q · k_j / √d`
     #[inline(always)]
     fn score<const FUSED: bool>(&self, widened: &mut [f32], scores: &mut [f32]) {
-        for (at, block) in self.blocks.iter().enumerate() {
-            let keys = self.keys(*block, widened);
+        for at in 0..self.blocks.len() {
+            let (keys, _) = self.block(self.inputs.keys, at, widened).as_chunks();
             let mut number = 0;
             while number + TILE <= self.count {
                 if self.reaches(number + TILE - 1, at) {
@@ -331,8 +343,8 @@ impl<'a> Vectors<'a> {
     #[inline(always)]
     fn mix<const FUSED: bool, const W: usize>(&self, widened: &mut [f32], weights: &[f32], sums: &mut [f32]) {
         let dim = self.inputs.head_dim;
-        for (at, block) in self.blocks.iter().enumerate() {
-            let values = self.values(*block, widened);
+        for at in 0..self.blocks.len() {
+            let values = self.block(self.inputs.values, at, widened);
             let mut from = 0;
             while from + W <= dim {
                 self.mix_strip::<W, FUSED>(at, values, from, weights, sums);
@@ -354,7 +366,7 @@ impl<'a> Vectors<'a> {
     fn mix_strip<const W: usize, const FUSED: bool>(
         &self,
         block: usize,
-        values: (&[f32], usize),
+        values: &[f32],
         from: usize,
         weights: &[f32],
         sums: &mut [f32],
@@ -379,21 +391,20 @@ impl<'a> Vectors<'a> {
         &self,
         first: usize,
         block: usize,
-        (values, row): (&[f32], usize),
+        values: &[f32],
         from: usize,
         weights: &[f32],
         sums: &mut [f32],
     ) {
         let dim = self.inputs.head_dim;
-        let values = &values[from..from + (BLOCK_SIZE - 1) * row + W];
-        let mut own: [&[f32]; Q] = [&[]; Q];
+        let mut own = [&[0f32; BLOCK_SIZE]; Q];
         let mut mixed = [[0f32; W]; Q];
         for (q, (own, mixed)) in own.iter_mut().zip(&mut mixed).enumerate() {
-            *own = &weights[(first + q) * self.width + block * BLOCK_SIZE..][..BLOCK_SIZE];
+            *own = &weights[(first + q) * self.width..].as_chunks().0[block];
             mixed.copy_from_slice(&sums[(first + q) * dim + from..][..W]);
         }
         for offset in 0..BLOCK_SIZE {
-            let values = &values[offset * row..][..W];
+            let values = &values[offset * dim + from..][..W];
             for (mixed, own) in mixed.iter_mut().zip(&own) {
                 let weight = own[offset];
                 for lane in 0..W {

@@ -47,7 +47,7 @@ const PORTABLE_LANES: usize = 8;
 
 /// Asks for the line of the cache with this value, which will be needed soon. It may lie behind the slice: it is not read.
 #[inline(always)]
-pub(super) fn prefetch(values: &[f32], at: usize) {
+pub(super) fn prefetch<T>(values: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing and never faults.
     unsafe {
