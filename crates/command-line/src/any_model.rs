@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use llm_runtime::{
-    ChatTemplate, Engine, Error, Event, GenerationOptions, ModelIdentity, RemoteAddress, RemoteModel, RemoteOptions,
-    Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
+    ChatTemplate, Engine, Error, Event, GenerationOptions, KvType, ModelIdentity, RemoteAddress, RemoteModel,
+    RemoteOptions, Request, RequestError, RunStatistics, Score, ScoreRequest, TextModel,
 };
 
 use crate::{Failure, Runtime, Server, load_engine};
