@@ -91,6 +91,7 @@ fn what_can_not_be_measured_is_told() {
         (&["decode", "--repetitions", "0"], "must be at least 1"),
         (&["decode", "--model", "nowhere.gguf"], "nowhere.gguf"),
         (&["decode", "--kv-memory", "300K"], "give more"),
+        (&["score", "--peers", "llama.cpp"], "knows `candle`"),
         (&["dialogue", "--data", "nowhere.json"], "nowhere.json"),
         (&["decode", "--shape", "tiny", "--peers", "llama.cpp", "--python", "/nowhere/python"], "/nowhere/python"),
     ];

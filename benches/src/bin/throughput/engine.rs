@@ -94,6 +94,9 @@ impl EngineArguments {
             return Err("our side does not tell its model".into());
         };
         let on_device = description.device != "Cpu";
+        if scenario.name == "score" && self.peers.iter().any(|peer| !matches!(peer, Peer::Candle)) {
+            return Err("only our engine scores here: of the peers, `score` knows `candle`".into());
+        }
         if on_device && self.peers.iter().any(|peer| peer.is_llama_cpp()) {
             return Err("llama.cpp is measured on the CPU only: leave it out, or say --device cpu".into());
         }
