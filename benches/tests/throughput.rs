@@ -87,7 +87,7 @@ fn a_table_and_a_picture_are_written() {
 
 #[test]
 fn what_can_not_be_measured_is_told() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["decode", "--repetitions", "0"], "must be at least 1"),
         (&["decode", "--model", "nowhere.gguf"], "nowhere.gguf"),
         (&["decode", "--kv-memory", "300K"], "give more"),
