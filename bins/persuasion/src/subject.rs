@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use command_line::{Failure, ModelOptions, adapter_folder, load_pretrained};
 use dpo::{PairEncoder, Wording};
-use llm_runtime::{Engine, EngineOptions, Llama, PretrainedModel, sha256_of_files};
+use llm_runtime::{Engine, EngineOptions, Llama, ModelIdentity, PretrainedModel, sha256_of_files};
 use lora::{AdaptedLlama, Adapters};
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,11 @@ impl Subject {
 
     pub(crate) fn encoder(&self) -> Result<PairEncoder<'_>, Failure> {
         Ok(PairEncoder::new(&self.loaded.tokenizer, &self.wording, self.writing.encoding)?)
+    }
+
+    /// Which model generates.
+    pub(crate) fn identity(&self) -> ModelIdentity {
+        self.loaded.identity_in(&self.limits)
     }
 
     pub(crate) fn has_adapter(&self) -> bool {

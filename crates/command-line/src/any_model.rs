@@ -154,3 +154,38 @@ fn first_local_option(runtime: &Runtime) -> Option<&'static str> {
     ];
     given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        runtime: Runtime,
+    }
+
+    /// Each option that a server would be refused for is also one of those that are left out where another model beside it is local.
+    #[test]
+    fn without_local_options_nothing_is_refused() {
+        let options: [&[&str]; 10] = [
+            &["--adapter", "a"],
+            &["--context", "9"],
+            &["--kv-type", "f16"],
+            &["--tokenizer", "t"],
+            &["--chat-template", "llama2"],
+            &["--dtype", "f16"],
+            &["--quantize", "q4_k"],
+            &["--plain-kernels"],
+            &["--hub-endpoint", "http://127.0.0.1:1"],
+            &["--hub-cache", "c"],
+        ];
+        for words in options {
+            let Words { runtime } = Words::parse_from([&["program"], words].concat());
+            assert_eq!(first_local_option(&runtime), Some(words[0]));
+            assert_eq!(first_local_option(&runtime.without_local_options()), None, "{words:?}");
+        }
+    }
+}

@@ -96,9 +96,9 @@ impl Runtime {
             chat_template: None,
             dtype: None,
             quantize: None,
-            plain_kernels: self.model.plain_kernels,
+            plain_kernels: false,
             machine: Machine { device: self.model.machine.device, hub_endpoint: None, hub_cache: None },
         };
-        Self { model, adapter: None, context: None, ..*self }
+        Self { model, adapter: None, context: None, kv_type: KvType::default(), ..*self }
     }
 }

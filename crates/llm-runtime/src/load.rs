@@ -12,7 +12,7 @@ use crate::memory::{available_memory, format_bytes};
 use crate::sha256::{sha256_of, sha256_of_files};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
 use crate::{
-    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, KvType, LinearLoader, Llama, LlamaConfig, ModelIdentity,
+    ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, ModelIdentity,
     Tokenizer,
 };
 
@@ -161,6 +161,12 @@ impl PretrainedModel {
         self.identity.identity(self.template.as_ref())
     }
 
+    /// Which model this is in an engine of these options, as [`Self::into_engine`] makes it.
+    pub fn identity_in(&self, options: &EngineOptions) -> ModelIdentity {
+        let identity = self.identity();
+        ModelIdentity { dtype: options.kv_type.noted(identity.dtype), ..identity }
+    }
+
     /// Gives the model another name, and adds files (of an adapter) to those that make up its identity.
     pub fn rename(&mut self, name: String, files: &[PathBuf]) {
         self.identity.name = name;
@@ -184,9 +190,7 @@ impl PretrainedModel {
     /// As [`Engine::new`].
     pub fn into_engine(self, options: &EngineOptions) -> Result<Engine, Error> {
         let Self { llama, tokenizer, template, eos, mut identity } = self;
-        if options.kv_type != KvType::default() {
-            identity.dtype = format!("{}, {} keys and values", identity.dtype, options.kv_type);
-        }
+        identity.dtype = options.kv_type.noted(identity.dtype);
         Ok(Engine::sharing(llama, tokenizer, template, options)?.with_origin(identity, eos))
     }
 }

@@ -9,8 +9,8 @@ use candle_core::{DType, Device};
 use golden_files::root;
 use llm_runtime::{
     CancelToken, Completion, Continuation, Engine, EngineOptions, Event, FinishReason, FloatType, GenerationOptions,
-    LoadOptions, Message, Pressure, Prompt, Quantization, Request, RequestError, RequestSource, ScoreRequest, Supply,
-    TextModel, WeightOptions,
+    KvType, LoadOptions, Message, Pressure, PretrainedModel, Prompt, Quantization, Request, RequestError,
+    RequestSource, ScoreRequest, Supply, TextModel, WeightOptions,
 };
 
 use crate::llama::generate;
@@ -268,6 +268,17 @@ fn damaged_scales_of_a_quantised_file_are_told_at_the_first_token() {
     let mut engine = Engine::load(&options, &|_| ()).unwrap();
     let error = refused(&mut engine, chat(0, "Hello", self::options(4)));
     assert!(matches!(error, RequestError::NotFinite { .. }), "{error}");
+}
+
+/// Texts may differ by it, so records have to.
+#[test]
+fn the_type_of_keys_and_values_is_part_of_the_identity() {
+    let load = || PretrainedModel::load(&LoadOptions::new(model().to_string_lossy()), &|_| ()).unwrap();
+    let of = |kv_type| EngineOptions { kv_memory: 1 << 20, kv_type, ..EngineOptions::default() };
+    assert_eq!(load().identity_in(&of(KvType::F32)), load().identity());
+    let rounded = load().identity_in(&of(KvType::F16));
+    assert_eq!(rounded.dtype, format!("{}, f16 keys and values", load().identity().dtype));
+    assert_eq!(load().into_engine(&of(KvType::F16)).unwrap().identity(), rounded);
 }
 
 /// Requests that another thread sends while the engine runs.

@@ -80,6 +80,14 @@ pub(crate) struct Scenario<'a> {
 }
 
 impl EngineArguments {
+    /// Refuses peers whose programs only generate.
+    pub(crate) fn check_that_peers_score(&self) -> Outcome<()> {
+        match self.peers.iter().all(|peer| matches!(peer, Peer::Candle)) {
+            true => Ok(()),
+            false => Err("only our engine scores here: of the peers, `score` knows `candle`".into()),
+        }
+    }
+
     /// Measures a scenario and tells it.
     pub(crate) fn run(&self, scenario: &Scenario<'_>) -> Outcome<()> {
         if self.repetitions == 0 || scenario.batch == 0 {
@@ -94,9 +102,6 @@ impl EngineArguments {
             return Err("our side does not tell its model".into());
         };
         let on_device = description.device != "Cpu";
-        if scenario.name == "score" && self.peers.iter().any(|peer| !matches!(peer, Peer::Candle)) {
-            return Err("only our engine scores here: of the peers, `score` knows `candle`".into());
-        }
         if on_device && self.peers.iter().any(|peer| peer.is_llama_cpp()) {
             return Err("llama.cpp is measured on the CPU only: leave it out, or say --device cpu".into());
         }

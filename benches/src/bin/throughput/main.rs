@@ -305,6 +305,7 @@ impl Attention {
 
 impl Score {
     fn run(&self) -> Outcome<()> {
+        self.engine.check_that_peers_score()?;
         let Self { prefix_tokens, continuations, tokens, .. } = *self;
         let scenario = Scenario {
             name: "score",

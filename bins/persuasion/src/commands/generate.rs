@@ -213,7 +213,7 @@ pub(crate) fn settings<'a>(
     data: &Path,
     generation: &'a GenerationOptions,
 ) -> Result<Settings<'a>, Failure> {
-    let ModelIdentity { name, sha256, dtype, .. } = subject.loaded.identity();
+    let ModelIdentity { name, sha256, dtype, .. } = subject.identity();
     Ok(Settings {
         model: name,
         model_sha256: sha256,

@@ -19,6 +19,11 @@ pub enum KvType {
 }
 
 impl KvType {
+    /// What is told of a model's weights, and of its cache where that has another type than by default: both decide its texts.
+    pub(crate) fn noted(self, weights: String) -> String {
+        if self == Self::default() { weights } else { format!("{weights}, {self} keys and values") }
+    }
+
     pub(super) fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
