@@ -1,6 +1,6 @@
-# The four programs for the CPU. Not built or run where it was written.
+# The five programs for the CPU. Not built or run where it was written.
 #
-#   docker build -t solace .
+#   docker build -t solace --build-arg SOLACE_COMMIT="$(git describe --always --dirty --exclude='*' --abbrev=12)" .
 #   docker run --rm solace sra demo
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" -v solace-cache:/cache solace sra stats --input ESConv.json
 #
@@ -10,8 +10,11 @@
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /solace
+# What --version says; .git stays outside.
+ARG SOLACE_COMMIT=
+ENV SOLACE_COMMIT=${SOLACE_COMMIT}
 COPY . .
-RUN cargo build --release --locked -p sra -p magic -p thtra -p persuasion
+RUN cargo build --release --locked -p sra -p magic -p thtra -p persuasion -p solace
 
 FROM debian:bookworm-slim
 # persuasion reads zstd files through this program.
@@ -21,7 +24,7 @@ RUN apt-get update \
     && useradd --create-home --uid 10001 solace \
     && install -d -m 1777 /cache \
     && install -d -o solace /work
-COPY --from=build /solace/target/release/sra /solace/target/release/magic /solace/target/release/thtra /solace/target/release/persuasion /usr/local/bin/
+COPY --from=build /solace/target/release/sra /solace/target/release/magic /solace/target/release/thtra /solace/target/release/persuasion /solace/target/release/solace /usr/local/bin/
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/solace/
 ENV HF_HOME=/cache/huggingface XDG_CACHE_HOME=/cache
 USER solace

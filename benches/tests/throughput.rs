@@ -101,3 +101,10 @@ fn what_can_not_be_measured_is_told() {
         assert!(!output.status.success() && told.contains(part), "{words:?}: {told}");
     }
 }
+
+#[test]
+fn it_tells_what_it_is_built_from_and_prints_its_manual_page() {
+    let told = |word: &str| String::from_utf8(throughput("itself", &[word]).stdout).unwrap();
+    assert!(told("--version").contains("\ncommit: "));
+    assert!(told("man").contains(".SH SYNOPSIS"));
+}

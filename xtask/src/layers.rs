@@ -31,6 +31,8 @@ fn floor(package: &str) -> Option<u8> {
         "lora" | "dpo" | "seq2seq" | "text-encoder" | "predictability" | "judging" | "demo-corpus" => 2,
         "strategy-prompting" | "memory-bank" | "helpfulness" | "attention-viz" | "command-line" => 3,
         "sra" | "magic" | "thtra" | "persuasion" | "benches" | "xtask" => TOP,
+        // The composition of the papers' programs.
+        "solace" => TOP + 1,
         _ => return None,
     })
 }

@@ -1,24 +1,35 @@
 //! Checks and generators of the workspace.
 //!
-//! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask make-tiny-model` writes the shipped
-//! model with random weights; `cargo xtask train-demo-model` trains the demonstration model.
+//! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask check-book` when a page shows a command that its program
+//! does not take, or a dead link; `cargo xtask make-tiny-model` writes the shipped model with random weights; `cargo xtask
+//! train-demo-model` trains the demonstration model; `cargo xtask soak` kills every long command and resumes it; `cargo xtask load` puts
+//! the servers under load.
 
+mod book;
 mod demo_model;
 mod layers;
+mod load;
+mod server_process;
+mod soak;
 mod tiny_model;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: cargo xtask check-layers | check-book | make-tiny-model | train-demo-model FOLDER [STEPS] | soak [OPTIONS] | load [OPTIONS]";
+
 fn main() -> ExitCode {
     let root = workspace_root();
     let task = std::env::args().nth(1).unwrap_or_default();
     let outcome = match task.as_str() {
         "check-layers" => check_layers(&root),
+        "check-book" => check_book(&root),
         "make-tiny-model" => tiny_model::make(&root.join("fixtures")),
         "train-demo-model" => train_demo_model(),
-        _ => Err("usage: cargo xtask check-layers | make-tiny-model | train-demo-model FOLDER [STEPS]".into()),
+        "soak" => soak::run(&root, std::env::args().skip(1)),
+        "load" => load::run(&root, std::env::args().skip(1)),
+        _ => Err(USAGE.into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,6 +62,27 @@ fn check_layers(root: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err(problems.join("\n"))
+}
+
+/// A package of the workspace.
+struct Member {
+    name: String,
+    folder: PathBuf,
+}
+
+/// Programs are looked for beside this one.
+fn check_book(root: &Path) -> Result<(), String> {
+    let members = member_folders(root)?.into_iter().map(member).collect::<Result<Vec<_>, _>>()?;
+    let own = std::env::current_exe().map_err(|error| format!("the folder of the built programs: {error}"))?;
+    println!("{}", book::check(root, &members, own.parent().unwrap_or(root))?);
+    Ok(())
+}
+
+fn member(folder: PathBuf) -> Result<Member, String> {
+    let manifest = manifest(&folder)?;
+    let name = manifest.get("package").and_then(|package| package.get("name")?.as_str());
+    let name = name.ok_or_else(|| format!("{}: no package name", folder.join("Cargo.toml").display()))?.to_owned();
+    Ok(Member { name, folder })
 }
 
 fn manifest(folder: &Path) -> Result<toml::Table, String> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use command_line::{Common, Failure, Runtime, Server};
+use command_line::{Common, Failure, InstallFiles, LONG_VERSION, Runtime, Server};
 use llm_runtime::GenerationOptions;
 use magic::{LetterCase, MOTIVATIONS_FILE, SampleRule, Task, Template};
 
@@ -13,7 +13,7 @@ use crate::train_arguments::Train;
 
 /// Emotional support with motivation-driven strategy inference and a memory of strategies
 #[derive(Debug, Parser)]
-#[command(name = "magic", version, about, max_term_width = 100)]
+#[command(name = "magic", version, long_version = LONG_VERSION, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -38,11 +38,8 @@ pub(crate) enum Command {
     Demo(Demo),
     Bank(Bank),
     Templates(Templates),
-    /// Print shell completions
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    InstallFiles(InstallFiles),
 }
 
 /// Where the raw dialogues are.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use llm_runtime::input_file;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -41,9 +42,9 @@ pub fn write_json(path: &Path, value: &(impl Serialize + ?Sized), indent: Indent
 /// # Errors
 /// The file can't be read, is no JSON array, or an entry is no `T`; the error tells its number.
 pub fn read_array<T: DeserializeOwned>(path: &Path, what: &str) -> Result<Vec<T>, Error> {
-    let text = std::fs::read(path).map_err(Error::io(path))?;
+    let text = input_file::read_text(path).map_err(Error::io(path))?;
     let entries: Vec<Value> =
-        serde_json::from_slice(&text).map_err(|error| Error::format(path, format!("not a JSON array: {error}")))?;
+        serde_json::from_str(&text).map_err(|error| Error::format(path, format!("not a JSON array: {error}")))?;
     let entry = |(number, entry): (usize, Value)| {
         let problem = |error| Error::format(path, format!("entry {number} (counted from 0) is no {what}: {error}"));
         T::deserialize(entry).map_err(problem)

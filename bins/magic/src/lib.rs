@@ -29,20 +29,28 @@
 //! assert_eq!(samples[0].strategy_memory, [Strategy::Greeting]);
 //! ```
 
+// The program's own files name the library as everybody does.
+extern crate self as magic;
+
 mod answer;
+mod arguments;
 mod clip;
+mod commands;
 mod contraction;
 mod dialogue;
 mod encoding;
 mod error;
 mod evaluation;
 mod example_fitting;
+mod generator_arguments;
 mod generator_folder;
 mod inference;
+mod inference_arguments;
 mod inferred_answer;
 mod json_file;
 mod motivation;
 mod offline;
+mod program;
 mod prompt_layout;
 mod prompts;
 mod response;
@@ -52,7 +60,9 @@ mod smoothing;
 mod strategy;
 mod strategy_inference;
 mod strategy_report;
+mod strategy_tables;
 mod template;
+mod train_arguments;
 mod truncation;
 
 pub use answer::{ParseStatus, ParsedAnswer, count_by_status, parse_answer};
@@ -76,6 +86,7 @@ pub use motivation::{
     MotivationRow, collect_motivations, in_order, made_by, motivation_items, of_items,
 };
 pub use offline::OfflineModel;
+pub use program::{program, step};
 pub use prompt_layout::{LaidPrompt, PromptLayout, TokenLayout};
 pub use prompts::{PROMPT_FILES, TrainingPrompt, read_motivations, read_prompts, training_prompts};
 pub use response::{RESPONSE_ROWS, Remembered, ResponseRow, input_sha256, response_id};

@@ -140,11 +140,6 @@ impl MotivationChecks {
             is_whole: finish != FinishReason::Length,
         }
     }
-
-    /// Whether it is all that was wished for.
-    pub fn are_passed(self) -> bool {
-        self.names_strategy && self.is_short && self.is_one_line && self.is_whole
-    }
 }
 
 /// News of a collection.
@@ -249,7 +244,7 @@ mod tests {
         assert_eq!(checks(&format!("[Self-disclosure]{}", " a".repeat(39)), end), [true; 4]);
         assert_eq!(checks(&format!("[Self-disclosure]{}", " a".repeat(40)), end), [true, false, true, true]);
         assert_eq!(checks("[Self-disclosure]\nb", FinishReason::Length), [true, true, false, false]);
-        assert!(!MotivationChecks::of("[Others]", Strategy::Question, end).are_passed());
+        assert_eq!(checks("[Others]", end), [false, true, true, true]);
     }
 
     #[test]

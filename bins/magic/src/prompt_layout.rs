@@ -3,7 +3,8 @@
 //! A model of this machine gets tokens, made as fine-tuning makes them, so that training and inference can't drift apart; prompts that are too
 //! long for it lose their oldest turns. A server gets text, or a message that it renders itself, and judges lengths itself.
 
-use llm_runtime::{Completion, Continuation, GenerationPrompt, Message, Prompt, Tokenizer};
+use command_line::{AnyModel, Failure, Wording};
+use llm_runtime::{Completion, Continuation, GenerationPrompt, Message, Prompt, TextModel, Tokenizer};
 use lora::sft::{Bos, EncodeOptions, PlainTemplate, SftEncoder, SftTemplate};
 
 use crate::error::Error;
@@ -44,6 +45,31 @@ pub struct LaidPrompt {
 }
 
 impl PromptLayout {
+    /// How a model gets its prompts: with the text template that is named, else with its own chat template.
+    ///
+    /// # Errors
+    /// The template can't be read, or none is named and the model has none.
+    pub fn of(model: &AnyModel, wording: &Wording) -> Result<Self, Failure> {
+        let plain = wording.plain_template()?;
+        let Some(engine) = model.engine() else {
+            return Ok(plain.map_or(Self::Chat, Self::Text));
+        };
+        let template = match (plain, engine.template()) {
+            (Some(plain), _) => SftTemplate::from(plain),
+            (None, Some(template)) => SftTemplate::from(template.clone()),
+            (None, None) => {
+                let problem = "the model has no chat template: name one with --chat-template, or take another --plain";
+                return Err(Failure::wrong_use(problem));
+            }
+        };
+        Ok(Self::Tokens(Box::new(TokenLayout {
+            tokenizer: engine.tokenizer().clone(),
+            template,
+            bos: wording.bos,
+            context: engine.context_length(),
+        })))
+    }
+
     /// Lays a prompt before a model of this machine so that `beside` more tokens fit; old turns are dropped for it, as `template` finds them.
     ///
     /// # Errors

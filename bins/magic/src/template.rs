@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use llm_runtime::input_file;
+
 use crate::error::Error;
 use crate::strategy::Strategy;
 
@@ -132,9 +134,7 @@ fn opening(answer: &str) -> Option<&str> {
 
 /// A text with line ends as prompts have them.
 fn read(path: &Path) -> Result<String, Error> {
-    let text = std::fs::read(path).map_err(Error::io(path))?;
-    let text = String::from_utf8(text).map_err(|_| Error::format(path, "not UTF-8 text: convert it to UTF-8"))?;
-    Ok(text.replace("\r\n", "\n"))
+    input_file::read_template(path).map_err(Error::io(path))
 }
 
 #[cfg(test)]

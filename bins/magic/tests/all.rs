@@ -3,6 +3,7 @@
 mod bad_input;
 mod collect_motivations;
 mod command_line;
+mod faults;
 mod finetune;
 mod generator;
 mod goldens;
@@ -11,3 +12,5 @@ mod preprocess;
 mod program;
 mod prompts;
 mod scripted_server;
+#[path = "../../sra/tests/surroundings.rs"]
+mod surroundings;

@@ -43,3 +43,15 @@ fn a_key_on_the_command_line_is_refused_and_not_repeated() {
         assert!(told.contains("OPENAI_API_KEY") && !told.contains("hunter2"), "{told}");
     }
 }
+
+#[test]
+fn versions_are_told_short_and_long() {
+    assert_eq!(said(&["-V"]), concat!("magic ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = said(&["--version"]);
+    assert!(long.contains("\ncommit: ") && long.contains("\nfeatures: "), "{long}");
+}
+
+#[test]
+fn the_manual_page_is_printed() {
+    assert!(said(&["man"]).contains(".SH SYNOPSIS"));
+}

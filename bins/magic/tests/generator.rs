@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::program::{Place, dialogue, good, json_of, magic, said, text};
 
 /// A folder with samples: train, valid and test.
-fn prepared() -> Place {
+pub(crate) fn prepared() -> Place {
     let place = Place::new();
     let told = |number: usize, turns: usize| {
         let own = format!("They don ' t call back , case {number} .");
@@ -22,7 +22,7 @@ fn prepared() -> Place {
     place
 }
 
-fn train_words<'a>(train: &'a str, valid: &'a str, out: &'a str) -> Vec<&'a str> {
+pub(crate) fn train_words<'a>(train: &'a str, valid: &'a str, out: &'a str) -> Vec<&'a str> {
     vec![
         "train",
         "--size",

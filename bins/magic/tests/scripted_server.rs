@@ -99,7 +99,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         let act = shared.scripts.lock().unwrap().get_mut(&seen.line).and_then(Vec::pop);
         shared.seen.lock().unwrap().push(seen.clone());
         std::thread::sleep(shared.delay);
-        if !perform(stream, &seen.line, act)? {
+        if !perform(stream, &seen, act)? {
             return Ok(());
         }
     }
@@ -127,8 +127,9 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Seen>> {
     Ok(Some(Seen { line, authorization: headers.get("authorization").cloned(), body }))
 }
 
-/// Does what the script says; tells whether the connection stays open.
-fn perform(mut stream: &TcpStream, line: &str, act: Option<Act>) -> std::io::Result<bool> {
+/// Does what the script says; tells whether the connection stays open. In headers and refusals the key is repeated, as some servers do.
+fn perform(mut stream: &TcpStream, seen: &Seen, act: Option<Act>) -> std::io::Result<bool> {
+    let (line, key) = (&seen.line, seen.authorization.as_deref().unwrap_or_default());
     let answer = |text: &str| {
         json!({
             "model": "scripted-1",
@@ -141,7 +142,9 @@ fn perform(mut stream: &TcpStream, line: &str, act: Option<Act>) -> std::io::Res
         None => (200, answer(&right_answer(line))),
         Some(Act::Blank) => (200, answer(" \n")),
         Some(Act::Garbage) => (200, "<html>busy</html>".into()),
-        Some(Act::Status(status)) => (status, json!({"error": {"message": "the script says no"}}).to_string()),
+        Some(Act::Status(status)) => {
+            (status, json!({"error": {"message": format!("the script says no to {key}")}}).to_string())
+        }
         Some(Act::DropAtOnce) => return Ok(false),
         Some(Act::DropInBody) => {
             let body = answer(&right_answer(line));
@@ -149,7 +152,7 @@ fn perform(mut stream: &TcpStream, line: &str, act: Option<Act>) -> std::io::Res
             return Ok(false);
         }
     };
-    let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nRetry-After: 0");
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nX-Seen: {key}\r\nRetry-After: 0");
     write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! The command line, word for word.
 
 use clap::{Parser, Subcommand};
-use command_line::Common;
+use command_line::{Common, InstallFiles, LONG_VERSION};
 
 use crate::demo_arguments::Demo;
 use crate::eval_arguments::Eval;
@@ -14,7 +14,7 @@ use crate::train_arguments::Train;
 
 /// Persuasive replies: DPO with LoRA on pairs of replies, hyper-parameter search, evaluation, reports
 #[derive(Debug, Parser)]
-#[command(name = "persuasion", version, about, max_term_width = 100)]
+#[command(name = "persuasion", version, long_version = LONG_VERSION, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -34,9 +34,6 @@ pub(crate) enum Command {
     Report(Report),
     Compare(Compare),
     Demo(Demo),
-    /// Print shell completions
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    InstallFiles(InstallFiles),
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use command_line::{Failure, ModelOptions};
 use dpo::PreferenceOptions;
+use llm_runtime::input_file;
 use serde::Deserialize;
 
 use crate::train_arguments::WritingSettings;
@@ -37,7 +38,7 @@ impl RunSettings {
             return Ok(None);
         }
         let shown = path.display();
-        let text = std::fs::read_to_string(&path).map_err(|error| Failure::work(format!("{shown}: {error}")))?;
+        let text = input_file::read_text(&path).map_err(|error| Failure::work(format!("{shown}: {error}")))?;
         let settings: Self = toml::from_str(&text).map_err(|error| {
             Failure::work(format!(
                 "{shown}: not the settings of a run of `persuasion train`: {}; name the PEFT folder itself for another adapter",

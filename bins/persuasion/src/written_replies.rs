@@ -1,15 +1,14 @@
 //! Replies to the prompts of pairs, kept in a file as they come.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use command_line::{Failure, Progress, interrupt};
+use command_line::{Failure, Progress, interrupt, output_place};
 use dpo::{PairText, PreferencePair};
-use llm_runtime::{GenerationOptions, Message, Prompt, Request, TextModel, sha256_of};
+use llm_runtime::{GenerationOptions, Message, Prompt, Request, TextModel, output_file, sha256_of};
 use serde::{Deserialize, Serialize};
-use strategy_prompting::{RowFile, RowKind, write_atomically};
+use strategy_prompting::{RowFile, RowKind};
 
 use crate::replies::{Reply, each_reply, finish_name};
 use crate::subject::System;
@@ -233,22 +232,21 @@ pub(crate) fn write_rows<R: Serialize>(path: &Path, rows: &[R]) -> Result<(), Fa
 
 /// Writes a file whole or not at all.
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), Failure> {
-    let io = |source| strategy_prompting::Error::Io { path: path.to_owned(), source };
-    Ok(write_atomically(path, |file| file.write_all(contents).map_err(io))?)
+    output_file::write(path, contents).map_err(Failure::at(path))
 }
 
 /// Makes the folder of a new file, and refuses one that is there unless it is to be gone on with.
 pub(crate) fn make_place(path: &Path, resume: bool) -> Result<(), Failure> {
     let shown = path.display();
-    if path.exists() && !resume {
+    if path.exists() && !path.is_dir() && !resume {
         return Err(Failure::work(format!(
             "{shown}: the file exists already: go on with --resume, or choose another --out"
         )));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.map_or(Ok(()), |folder| {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::work(format!("{}: {error}", folder.display())))
-    })
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Failure::at(folder))?;
+    }
+    output_place::check_file(path)
 }
 
 /// Replies beside each other: with the adapter, and that of the base model if it was asked too.

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Pairs of made-up debates; the better reply is the one that gives a reason.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 const REASONS: [&str; 4] = ["it saves time", "people said so", "it costs less", "we tried it twice"];
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.path("pairs")).unwrap();
         place.write_part("train", 0, 24);
@@ -24,7 +24,7 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -41,7 +41,7 @@ impl Place {
     }
 
     /// `persuasion COMMAND` on the small model and the pairs.
-    fn command(&self, command: &str, more: &[&str]) -> Command {
+    pub(crate) fn command(&self, command: &str, more: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_persuasion"));
         let model = root().join("fixtures/models/tiny-llama");
         program.args(["-q", "--threads", "2", command, "--model"]).arg(model).arg("--data").arg(self.path("pairs"));
@@ -50,12 +50,12 @@ impl Place {
         program
     }
 
-    fn run(&self, command: &str, more: &[&str]) -> Output {
+    pub(crate) fn run(&self, command: &str, more: &[&str]) -> Output {
         self.command(command, more).output().unwrap()
     }
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{errors}");
     out.into_owned()
@@ -258,6 +258,22 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     }
 }
 
+/// A full disk or a kill can tear a row within a letter.
+#[test]
+fn rows_that_are_no_text_any_more_are_made_again() {
+    let place = Place::new();
+    let words = ["--out", "run", "--epochs", "1"];
+    said(&place.run("train", &words));
+    let [samples, checkpoints] = ["run/outputs/samples.jsonl", "run/checkpoints"].map(|name| place.path(name));
+    let whole = std::fs::read(&samples).unwrap();
+    // As if the first checkpoint had found no room.
+    std::fs::remove_dir_all(checkpoints).unwrap();
+    let torn = [&whole[..], b"{\"step\":0,\"policy_chosen_pred_text\":\"caf\xC3"].concat();
+    std::fs::write(&samples, torn).unwrap();
+    said(&place.run("train", &[&words[..], &["--resume"]].concat()));
+    assert!(std::fs::read(&samples).unwrap() == whole, "rows are lost, or there twice");
+}
+
 #[test]
 fn bad_input_is_told_before_anything_is_trained() {
     let place = Place::new();
@@ -356,7 +372,13 @@ fn a_killed_search_goes_on_to_the_same_trials() {
         said(&place.run("search", &study(name)));
         let snapshot = Snapshot::read(place.path(name)).unwrap();
         let complete: Vec<_> = snapshot.history().complete().cloned().collect();
-        complete.into_iter().map(|trial| (trial.external_parameters(), trial.value, trial.reports)).collect::<Vec<_>>()
+        let of = |trial: hyper_search::Trial| {
+            // What the best evaluation gave, also where a process that was killed has made it.
+            let margin = trial.attributes.get("rewards/margins").cloned();
+            assert!(margin.is_some());
+            (trial.external_parameters(), trial.value, trial.reports, margin)
+        };
+        complete.into_iter().map(of).collect::<Vec<_>>()
     };
     let whole = outcomes("whole");
     let mut child =

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, must_be_local};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, must_be_local, output_place};
 use esc_metrics::interval::Interval;
 use esconv_data::StrategySet;
 use llm_runtime::{ModelIdentity, TextModel};
@@ -21,6 +21,7 @@ pub(crate) fn run(options: &Adherence, format: Format) -> Result<ExitCode, Failu
     if options.attention {
         must_be_local(&options.model, "--attention looks into the model while it scores")?;
     }
+    output_place::check_file(&options.out)?;
     let records = conditional_records(&options.runs, options.limit)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;

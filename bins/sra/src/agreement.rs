@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format};
+use command_line::{Failure, Format, dialogues};
 use esc_metrics::interval::wilson;
 use serde::Serialize;
 use strategy_prompting::{ContinuationRecord, TornLine, UNCONDITIONAL, read_records, tidy_response};
 
 use crate::adherence::records_file;
 use crate::arguments::Agreement;
-use crate::prepare;
 
 /// How often responses follow their strategy.
 #[derive(Debug, Default, Serialize)]
@@ -71,7 +70,7 @@ pub(crate) fn run(options: &Agreement, format: Format) -> Result<ExitCode, Failu
 /// A response that was not told a strategy is compared with the one that the real supporter used there.
 fn give_real_strategies(records: &mut [ContinuationRecord], data: &std::path::Path) -> Result<(), Failure> {
     let real: BTreeMap<String, Vec<String>> =
-        prepare::examples(data)?.into_iter().map(|example| (example.id, example.strategy)).collect();
+        dialogues::examples(data)?.into_iter().map(|example| (example.id, example.strategy)).collect();
     for record in records.iter_mut().filter(|record| record.strategy == UNCONDITIONAL) {
         let strategy = real.get(&record.example).and_then(|strategies| strategies.first());
         let strategy = strategy

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use attention_viz::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use command_line::{Common, FineTune, Merge, Runtime, Server, at_least_one};
-use strategy_prompting::{AttentionLevel, HistoryFormat, Layout, OnFailure, Shard, TurnRange};
+use command_line::{Common, FineTune, InstallFiles, LONG_VERSION, Merge, Runtime, Server, at_least_one};
+use strategy_prompting::{AttentionLevel, HistoryFormat, InstructionTemplate, Layout, OnFailure, Shard, TurnRange};
 
 use crate::attention_arguments::{Adherence, Attention, Audit, Intervene, Predictability, TokenProbe, View};
 use crate::classifier_arguments::Classifier;
@@ -16,7 +16,7 @@ use crate::training_arguments::{Dataset, Generate};
 
 /// Strategy-steered continuations of emotional support conversations
 #[derive(Debug, Parser)]
-#[command(name = "sra", version, about, max_term_width = 100)]
+#[command(name = "sra", version, long_version = LONG_VERSION, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -53,11 +53,8 @@ pub(crate) enum Command {
     #[command(name = "head2head")]
     HeadToHead(Box<HeadToHead>),
     Agreement(Agreement),
-    /// Print shell completions
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    InstallFiles(InstallFiles),
 }
 
 /// Cut raw conversations into examples
@@ -137,7 +134,7 @@ pub(crate) struct Sweep {
     #[arg(long, default_value = "extes15", value_name = "SET")]
     pub(crate) strategies: String,
     /// Instruction template: t1 … t6, train, train-unconditional, chat-none, or a text file
-    #[arg(long, default_value = "t4", value_name = "TEMPLATE")]
+    #[arg(long, default_value = InstructionTemplate::DEFAULT_NAME, value_name = "TEMPLATE")]
     pub(crate) instruction: String,
     /// How the history block is written
     #[arg(long, value_parser = history_format, default_value = "prompting", value_name = "prompting|evaluation")]
@@ -283,11 +280,46 @@ pub(crate) struct Chat {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
     #[command(flatten)]
+    pub(crate) monitoring: Monitoring,
+    #[command(flatten)]
     pub(crate) generation: Generation,
     #[command(flatten)]
     pub(crate) runtime: Runtime,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+/// What is measured of a chat's answers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Drift monitor")]
+pub(crate) struct Monitoring {
+    /// Measure each answer: attention to the strategy's name (SRA), and adherence, for which it is scored behind the prompts of
+    /// all strategies; --monitor=sra leaves adherence out. Local models only
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all",
+        value_name = "all|sra",
+        hide_possible_values = true
+    )]
+    pub(crate) monitor: Option<Watched>,
+    /// Change the layout once an answer's adherence is below this many nats per token, for the answers after it
+    #[arg(long, requires = "monitor", value_parser = finite, allow_negative_numbers = true, value_name = "X")]
+    pub(crate) relayout_below: Option<f64>,
+    /// The layout that it is changed to, one of those of --layout [default: c1_hf]
+    #[arg(long, requires = "relayout_below", value_parser = Layout::parse, value_name = "LAYOUT")]
+    pub(crate) relayout_to: Option<Layout>,
+}
+
+/// What a monitor measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Watched {
+    /// SRA and adherence
+    All,
+    /// SRA alone
+    Sra,
 }
 
 /// Tidy the responses of a run
@@ -339,6 +371,11 @@ fn attention_precision(text: &str) -> Result<Precision, String> {
         "f32" => Ok(Precision::F32),
         _ => Err("expected f16 or f32".into()),
     }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a finite number of nats per token, such as 0.1".to_owned())
 }
 
 fn on_failure(text: &str) -> Result<OnFailure, String> {

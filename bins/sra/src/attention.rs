@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format};
+use command_line::{Failure, Format, output_place};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use strategy_prompting::{
@@ -18,6 +18,9 @@ use crate::{attention_figures, attention_tables};
 
 pub(crate) fn run(options: &Attention, format: Format) -> Result<ExitCode, Failure> {
     let measure = options.measure.options()?;
+    if let Some(out) = &options.out {
+        output_place::check_folder(out)?;
+    }
     let runs = CapturedRuns::open(&options.runs)?;
     let reading = if measure.wants_rows() { Reading::Rows } else { Reading::Sums };
     let (mut rows, mut skipped) = (Vec::new(), Skipped::default());

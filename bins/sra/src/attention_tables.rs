@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use command_line::Failure;
+use llm_runtime::output_file;
 use strategy_prompting::{SraOptions, SraRow};
 
 use crate::attention::Correlations;
@@ -15,19 +16,15 @@ pub(crate) fn write(
     measure: &SraOptions,
     correlation: Option<&Correlations>,
 ) -> Result<(), Failure> {
-    std::fs::create_dir_all(out).map_err(|error| named(out, error))?;
+    std::fs::create_dir_all(out).map_err(Failure::at(out))?;
     let keep =
-        |name: &str, text: String| std::fs::write(out.join(name), text).map_err(|error| named(&out.join(name), error));
+        |name: &str, text: String| output_file::write(&out.join(name), text).map_err(Failure::at(&out.join(name)));
     keep("sra.csv", csv(rows))?;
     keep("options.json", serde_json::to_string_pretty(measure).map_err(Failure::work)?)?;
     if let Some(correlation) = correlation {
         keep("correlation.json", serde_json::to_string_pretty(correlation).map_err(Failure::work)?)?;
     }
     Ok(())
-}
-
-fn named(path: &Path, error: std::io::Error) -> Failure {
-    Failure::work(format!("{}: {error}", path.display()))
 }
 
 /// One line per response.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format};
+use command_line::{Failure, Format, output_place};
 use esc_metrics::interval::Interval;
+use llm_runtime::output_file;
 use serde::Serialize;
 use strategy_prompting::{Error, SRA_PRESETS, SraOptions, audit_steps, sra};
 
@@ -18,6 +19,9 @@ const PUBLISHED: [&str; 3] = ["paper", "reference-prompting", "reference-eval"];
 
 pub(crate) fn run(options: &Audit, format: Format) -> Result<ExitCode, Failure> {
     let columns = columns()?;
+    if let Some(out) = &options.out {
+        output_place::check_file(out)?;
+    }
     let runs = CapturedRuns::open(&options.runs)?;
     let (mut found, mut skipped): (BTreeMap<Group, Vec<Measured>>, _) = (BTreeMap::new(), Skipped::default());
     runs.for_each(Reading::Sums, &mut |source, record, capture| {
@@ -37,7 +41,7 @@ pub(crate) fn run(options: &Audit, format: Format) -> Result<ExitCode, Failure> 
     }
     let table = table(&columns, &found);
     if let Some(out) = &options.out {
-        std::fs::write(out, csv(&table)).map_err(|error| Failure::work(format!("{}: {error}", out.display())))?;
+        output_file::write(out, csv(&table)).map_err(Failure::at(out))?;
     }
     match format {
         Format::Json => command_line::print_json(&table)?,

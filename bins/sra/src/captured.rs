@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use attention_viz::{AttentionRecord, EXTENSION, Precision, RecordInfo};
 use command_line::{Failure, Progress};
-use llm_runtime::AttentionCapture;
+use llm_runtime::{AttentionCapture, output_file};
 use serde::Serialize;
 use strategy_prompting::{
     CapturedRecord, ContinuationRecord, Error, ModelNames, SRA_PRESETS, SraOptions, TornLine, UNCONDITIONAL,
@@ -47,10 +47,14 @@ impl Writer {
 
 /// Copies a record's file from one run to another.
 pub(crate) fn copy(from: &Path, to: &Path, id: &str) -> Result<(), Error> {
-    let (file, folder) = (format!("{id}.{EXTENSION}"), to.join(FOLDER));
-    std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
-    let path = from.join(FOLDER).join(&file);
-    std::fs::copy(&path, folder.join(file)).map(drop).map_err(|source| Error::Io { path, source })
+    let (source, folder) = (file_of(from, id), to.join(FOLDER));
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    let (bytes, copy) = (std::fs::read(&source).map_err(io(&source))?, file_of(to, id));
+    output_file::write(&copy, bytes).map_err(io(&copy))
 }
 
 fn info(record: &ContinuationRecord, capture: &AttentionCapture) -> RecordInfo {

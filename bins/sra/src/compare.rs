@@ -9,6 +9,7 @@ use judging::{
     AnnotationKey, AnnotationTasks, Annotations, LABELLING_VIEW, PreferenceReport, SidedPair, read_annotations,
     read_published_comparison, within_usual_differences,
 };
+use llm_runtime::{input_file, output_file};
 use serde::Serialize;
 use strategy_prompting::{SraOptions, sra};
 
@@ -58,12 +59,13 @@ fn write_tasks(options: &Compare, out: &Path, format: Format) -> Result<(), Fail
     };
     let pairs = pairs(first, second)?.into_iter().map(sided).collect::<Result<Vec<SidedPair>, Failure>>()?;
     let made = AnnotationTasks::new(&pairs, options.most, options.seed);
-    let work = |error: std::io::Error| Failure::work(format!("{}: {error}", out.display()));
-    std::fs::create_dir_all(out).map_err(work)?;
+    std::fs::create_dir_all(out).map_err(Failure::at(out))?;
     // The key first: tasks without one could never be understood.
-    std::fs::write(out.join(KEY), serde_json::to_string_pretty(&made.key).map_err(Failure::work)?).map_err(work)?;
-    std::fs::write(out.join(VIEW), LABELLING_VIEW).map_err(work)?;
-    std::fs::write(out.join(TASKS), serde_json::to_string_pretty(&made.tasks).map_err(Failure::work)?).map_err(work)?;
+    let write =
+        |name: &str, text: &str| output_file::write(&out.join(name), text).map_err(Failure::at(&out.join(name)));
+    write(KEY, &serde_json::to_string_pretty(&made.key)?)?;
+    write(VIEW, LABELLING_VIEW)?;
+    write(TASKS, &serde_json::to_string_pretty(&made.tasks)?)?;
     let with_sra = pairs.iter().filter(|pair| pair.values.is_some()).count();
     let written = Written { folder: out, pairs: pairs.len(), tasks: made.key.tasks.len(), with_sra, systems };
     match format {
@@ -120,8 +122,8 @@ fn read(options: &Compare, annotations: &Path) -> Result<Annotations, Failure> {
 
 fn read_key(path: &Path) -> Result<AnnotationKey, Failure> {
     let problem = |problem: String| Failure::work(format!("{}: {problem}", path.display()));
-    let text = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| problem(format!("not a {KEY} of `sra compare`: {error}")))
+    let text = input_file::read_text(path).map_err(|error| problem(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| problem(format!("not a {KEY} of `sra compare`: {error}")))
 }
 
 fn print(report: &PreferenceReport) {

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, interrupt, must_be_local};
+use command_line::{
+    AnyModel, Delivery, Failure, Format, dialogues, interrupt, must_be_local, output_place, program_version,
+};
 use esconv_data::{Example, StrategySet};
 use llm_runtime::{GenerationOptions, Message, RunStatistics, TextModel, format_bytes};
 use serde::Serialize;
@@ -13,7 +15,7 @@ use strategy_prompting::{
 };
 
 use crate::arguments::{Continue, Generation, Sampling, Sweep};
-use crate::{captured, prepare};
+use crate::captured;
 
 /// Sampling probability of the published runs.
 const PUBLISHED_SAMPLE_PROBABILITY: f64 = 0.3;
@@ -25,6 +27,9 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     if options.attention.is_some() {
         must_be_local(&options.model, "--attention looks into the model while it writes")?;
     }
+    if !options.dry_run {
+        output_place::check_folder(&options.out)?;
+    }
     let material = Material::read(options)?;
     let plan = material
         .plan(SweepSettings { attention: options.attention, ..settings(&options.sweep, &options.generation) })?;
@@ -33,10 +38,10 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     if options.dry_run {
         return dry_run(&plan, &model, options, format);
     }
-    let manifest = RunManifest::new(&plan, &model.identity())?;
+    let manifest = manifest(&plan, &model)?;
     for run in &options.merge {
         let share = material.plan(RunManifest::read(run)?.settings)?;
-        manifest.check_share(&RunManifest::new(&share, &model.identity())?, run)?;
+        manifest.check_share(&self::manifest(&share, &model)?, run)?;
     }
     let existing = if options.resume { ExistingRun::Resume } else { ExistingRun::Refuse };
     interrupt::listen();
@@ -67,6 +72,11 @@ pub(crate) fn run(options: &Continue, format: Format) -> Result<ExitCode, Failur
     })
 }
 
+/// What the run is, and that this build of the program begins it.
+pub(crate) fn manifest(plan: &SweepPlan, model: &AnyModel) -> Result<RunManifest, Failure> {
+    Ok(RunManifest { created_by: program_version("sra"), ..RunManifest::new(plan, &model.identity())? })
+}
+
 /// What plans are made of.
 struct Material {
     strategies: StrategySet,
@@ -78,7 +88,7 @@ impl Material {
     fn read(options: &Continue) -> Result<Self, Failure> {
         let strategies = StrategySet::by_name_or_path(&options.sweep.strategies)?;
         let template = InstructionTemplate::by_name_or_path(&options.sweep.instruction)?;
-        let mut examples = prepare::examples(&options.data)?;
+        let mut examples = dialogues::examples(&options.data)?;
         if let Some(count) = options.sweep.conversations {
             examples = first_conversations(examples, count);
         }
@@ -191,7 +201,7 @@ fn dry_run(plan: &SweepPlan, model: &AnyModel, options: &Continue, format: Forma
         AnyModel::Local(_) => None,
     };
     let answer = DryRun {
-        manifest: RunManifest::new(plan, &model.identity())?,
+        manifest: manifest(plan, model)?,
         estimate,
         context_length: model.engine().map(|engine| engine.context_length()),
         kv_memory_tokens: model.engine().map(|engine| engine.cache_tokens()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format};
+use command_line::{Failure, Format, dialogues};
 use esconv_data::StrategySet;
 use strategy_prompting::{
     CONTINUATIONS, InstructionTemplate, TornLine, TrainingDataOptions, TrainingDataSummary, TrainingSource,
@@ -42,7 +42,7 @@ fn sources(options: &Dataset) -> Result<Vec<TrainingSource>, Failure> {
     }
     let strategies = StrategySet::by_name_or_path(&options.strategies)?;
     for corpus in &options.corpus {
-        for example in crate::prepare::examples(corpus)? {
+        for example in dialogues::examples(corpus)? {
             chosen.push(TrainingSource::of_example(&example, &strategies)?);
         }
     }

@@ -4,22 +4,20 @@
 //! dialogue. The table shows what the model says; the count below shows how often a simple classifier recognises the strategy.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, dialogues, interrupt, output_place};
 use esconv_data::{Example, StrategySet};
-use llm_runtime::{GenerationOptions, TextModel};
+use llm_runtime::GenerationOptions;
 use serde::Serialize;
 use strategy_prompting::{
-    ContinuationRecord, ExistingRun, InstructionTemplate, Journal, Layout, OnFailure, RunManifest, SweepPlan,
-    SweepSettings, TornLine, TurnRange, read_records, run_sweep, tidy_response,
+    ContinuationRecord, ExistingRun, InstructionTemplate, Journal, Layout, OnFailure, SweepPlan, SweepSettings,
+    TornLine, TurnRange, read_records, run_sweep, tidy_response,
 };
 
 use crate::agreement::{self, Judged};
 use crate::arguments::Demo;
-use crate::continuation::print_statistics;
-use crate::prepare;
+use crate::continuation::{self, print_statistics};
 
 /// Layouts that are compared.
 const LAYOUTS: [Layout; 2] = [Layout::C1HistoryFirst, Layout::Standard];
@@ -35,12 +33,16 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
         generation: GenerationOptions { max_new_tokens: 64, temperature: 0.0, ..GenerationOptions::default() },
         ..SweepSettings::default()
     };
-    let template = InstructionTemplate::built_in("t4")?;
+    let template = InstructionTemplate::default();
     let plan = SweepPlan::new(settings, &strategies, template, &examples)?;
+    if let Some(out) = &options.out {
+        output_place::check_folder(out)?;
+    }
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
-    let scratch = Scratch::new(options.out.clone())?;
-    let manifest = RunManifest::new(&plan, &model.identity())?;
-    let mut journal = Journal::open(&scratch.folder, &manifest, ExistingRun::Refuse)?;
+    let scratch = tempfile::tempdir().map_err(Failure::work)?;
+    let folder = options.out.as_deref().unwrap_or(scratch.path());
+    let manifest = continuation::manifest(&plan, &model)?;
+    let mut journal = Journal::open(folder, &manifest, ExistingRun::Refuse)?;
     interrupt::listen();
     let summary = run_sweep(&plan, &mut model, &mut journal, OnFailure::Stop, None, &mut |_| {
         if interrupt::was_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -49,7 +51,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
     if summary.stopped {
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    let records = read_records(&scratch.folder.join(strategy_prompting::CONTINUATIONS), TornLine::Skip)?
+    let records = read_records(&folder.join(strategy_prompting::CONTINUATIONS), TornLine::Skip)?
         .collect::<Result<Vec<_>, _>>()?;
     let judged = agreement::judge(&records);
     match format {
@@ -68,7 +70,7 @@ pub(crate) fn run(options: &Demo, format: Format) -> Result<ExitCode, Failure> {
 fn examples(dialogues: usize) -> Result<Vec<Example>, Failure> {
     // About every second dialogue has so many turns.
     let name = format!("demo:{}", dialogues.saturating_mul(8));
-    let mut examples = prepare::examples(std::path::Path::new(&name))?;
+    let mut examples = dialogues::examples(std::path::Path::new(&name))?;
     examples.retain(|example| example.turn == TURN);
     examples.truncate(dialogues);
     Ok(examples)
@@ -78,31 +80,6 @@ fn examples(dialogues: usize) -> Result<Vec<Example>, Failure> {
 struct Told<'a> {
     records: &'a [ContinuationRecord],
     agreement: &'a Judged,
-}
-
-/// Where the run is kept: the user's folder, or one that goes away.
-struct Scratch {
-    folder: PathBuf,
-    is_temporary: bool,
-}
-
-impl Scratch {
-    fn new(out: Option<PathBuf>) -> Result<Self, Failure> {
-        if let Some(folder) = out {
-            return Ok(Self { folder, is_temporary: false });
-        }
-        let folder = std::env::temp_dir().join(format!("sra-demo-{}", std::process::id()));
-        Ok(Self { folder, is_temporary: true })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.is_temporary {
-            // What is left over in a temporary folder is the system's to remove.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
 }
 
 fn print_table(records: &[ContinuationRecord], strategies: &StrategySet) {

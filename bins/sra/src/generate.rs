@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, output_place};
 use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::continuation::{generation_options, print_statistics};
 use crate::training_arguments::Generate;
 
 pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let mut rows = read_chat_rows(&options.data)?;
     if let Some(limit) = options.limit {
         rows.shuffle(&mut seeded_stream(options.seed, "generate"));

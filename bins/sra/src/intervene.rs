@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, load_engine, must_be_local};
+use command_line::{Failure, Format, Progress, interrupt, load_engine, must_be_local, output_place};
 use esc_metrics::interval::Interval;
 use llm_runtime::{AttentionEdit, Engine, SpanChoice};
 use serde::Serialize;
@@ -18,6 +18,9 @@ use crate::attention_arguments::Intervene;
 
 pub(crate) fn run(options: &Intervene, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "`sra intervene` changes attention inside the model")?;
+    if let Some(out) = &options.out {
+        output_place::check_file(out)?;
+    }
     let records = conditional_records(&options.runs, options.limit)?;
     check_spans(options, &records)?;
     let strategies = strategies(options.strategies.as_deref(), &options.runs)?;

@@ -79,9 +79,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Compare(options) => compare::run(options, format),
         Command::HeadToHead(options) => head_to_head::run(options, format),
         Command::Agreement(options) => agreement::run(options, format),
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "sra", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::InstallFiles(files) => files.run(Arguments::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_leaves_nothing_out() {
+        assert_eq!(command_line::gaps_of_manual(Arguments::command()).unwrap(), Vec::<String>::new());
     }
 }

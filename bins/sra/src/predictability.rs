@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use command_line::{Failure, Format, Progress, load_engine, must_be_local};
 use esc_metrics::classification::{GroupedReport, Labelled};
-use llm_runtime::Engine;
+use llm_runtime::{Engine, input_file};
 use predictability::{
     Features, LogisticOptions, LogisticRegression, NgramCounter, Split, grouped_folds, grouped_split, response_text,
     strengths,
@@ -83,7 +83,7 @@ fn source(options: &Predictability) -> Result<Source, Failure> {
 /// Vectors of a safetensors file: `embeddings` `[n, width]` f32, and the metadata `ids`, a JSON list of `n` record ids.
 fn read_vectors(path: &Path) -> Result<HashMap<String, Vec<f32>>, Failure> {
     let wrong = |problem: String| Failure::work(format!("{}: {problem}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = input_file::read(path).map_err(|error| wrong(error.to_string()))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;
     let ids = metadata.metadata().as_ref().and_then(|metadata| metadata.get("ids"));
     let ids = ids.ok_or_else(|| wrong("its metadata has no `ids`: write a JSON list of record ids".into()))?;

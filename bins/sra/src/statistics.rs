@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use command_line::dialogues::{corpus, is_prepared};
 use command_line::{Failure, Format};
 use esconv_data::{Statistics, read_examples};
 
 use crate::arguments::Stats;
-use crate::prepare::{corpus, is_prepared};
 
 pub(crate) fn run(options: &Stats, format: Format) -> Result<ExitCode, Failure> {
     let statistics = match is_prepared(&options.input) {

@@ -15,14 +15,14 @@ fn words(options: &[&str]) -> Vec<String> {
     usual.iter().chain(options).map(|word| (*word).to_owned()).collect()
 }
 
-fn spawn(options: &[&str]) -> Child {
+pub(crate) fn spawn(options: &[&str]) -> Child {
     let words = words(options);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut command = sra(&words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn chat_bytes(options: &[&str], input: &[u8]) -> Output {
+pub(crate) fn chat_bytes(options: &[&str], input: &[u8]) -> Output {
     let mut child = spawn(options);
     // The program may end (with a usage error, say) before it reads anything.
     let _ = child.stdin.take().unwrap().write_all(input);
@@ -30,21 +30,21 @@ fn chat_bytes(options: &[&str], input: &[u8]) -> Output {
 }
 
 /// A chat of these lines that ends well.
-fn chat(options: &[&str], lines: &[&str]) -> Output {
+pub(crate) fn chat(options: &[&str], lines: &[&str]) -> Output {
     let output = chat_bytes(options, (lines.join("\n") + "\n").as_bytes());
     assert!(output.status.success(), "{}", text(&output.stderr));
     output
 }
 
 /// The turns of a chat of these lines.
-fn turns(options: &[&str], lines: &[&str]) -> Vec<Value> {
+pub(crate) fn turns(options: &[&str], lines: &[&str]) -> Vec<Value> {
     let options: Vec<&str> = options.iter().copied().chain(["--format", "json"]).collect();
     let output = chat(&options, lines);
     text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A turn without what only tells of the cache.
-fn answer(turn: &Value) -> (&Value, &Value, &Value) {
+pub(crate) fn answer(turn: &Value) -> (&Value, &Value, &Value) {
     (&turn["text"], &turn["seed"], &turn["prompt_tokens"])
 }
 
@@ -156,7 +156,7 @@ fn autosave_follows_each_turn_and_keeps_chats_that_were_reset() {
 }
 
 /// Sends a line and reads up to a line that holds `sign`.
-fn say(stdin: &mut ChildStdin, stdout: &mut impl BufRead, line: &str, sign: &str) {
+pub(crate) fn say(stdin: &mut ChildStdin, stdout: &mut impl BufRead, line: &str, sign: &str) {
     writeln!(stdin, "{line}").unwrap();
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains(sign) {
@@ -290,7 +290,7 @@ fn an_interrupt_ends_an_answer_and_then_the_chat() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     // SAFETY: signals the child just started.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
 }

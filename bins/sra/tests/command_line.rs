@@ -32,6 +32,7 @@ fn help_names_every_subcommand() {
         "postprocess",
         "export",
         "completions",
+        "man",
     ] {
         assert!(help.contains(name), "{name}");
     }
@@ -41,6 +42,35 @@ fn help_names_every_subcommand() {
 fn completions_are_printed() {
     let output = sra(&["completions", "bash"]).output().unwrap();
     assert!(output.status.success() && text(&output.stdout).contains("continue"));
+}
+
+#[test]
+fn manual_pages_are_printed_and_written() {
+    let output = sra(&["man"]).output().unwrap();
+    assert!(output.status.success() && text(&output.stdout).contains(".SH SYNOPSIS"));
+    let folder = tempfile::tempdir().unwrap();
+    let output = sra(&["man", "--out", &folder.path().join("man1").to_string_lossy()]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for name in ["sra", "sra-continue", "sra-classifier-train", "sra-man"] {
+        let page = std::fs::read_to_string(folder.path().join(format!("man1/{name}.1"))).unwrap();
+        assert!(page.contains(&format!("\n{} \\- ", name.replace('-', "\\-"))), "{page}");
+    }
+    let blocked = folder.path().join("man1/sra.1");
+    let output = sra(&["man", "--out", &blocked.to_string_lossy()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("sra.1"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn versions_are_told_short_and_long() {
+    assert_eq!(text(&sra(&["-V"]).output().unwrap().stdout), concat!("sra ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = text(&sra(&["--version"]).output().unwrap().stdout);
+    let lines: Vec<&str> = long.lines().collect();
+    assert_eq!(lines[0], concat!("sra ", env!("CARGO_PKG_VERSION")));
+    let commit = lines[1].strip_prefix("commit: ").expect(&long);
+    let hash = commit.split('-').next().unwrap();
+    assert!(commit == "unknown" || hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{long}");
+    assert_eq!(lines[2], if cfg!(feature = "cuda") { "features: cuda" } else { "features: none" });
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn commands_work_between_and_instead_of_opinions() {
         "/history",
         "/layout c1_hf",
         "/save x",
+        "/monitor",
         "/stratgey",
         "Again.",
         "=",
@@ -181,6 +182,7 @@ fn commands_work_between_and_instead_of_opinions() {
         "1 or 2 for the better answer",
         "no exchange to take back",
         "chats are kept by `sra chat`",
+        "answers are measured by `sra chat --monitor`",
         "Did you mean /strategy?",
     ] {
         assert!(problems.contains(expected), "{expected}: {problems}");

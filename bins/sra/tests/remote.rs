@@ -13,13 +13,13 @@ use crate::program::{gguf, model, records, root, run, short_run, sra, text};
 const KEY: &str = "sk-test-of-sra-5d1c7e90ab";
 
 /// `sra serve` of the tiny model. Dropped, it is killed.
-struct Serving {
-    child: Child,
-    url: String,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) url: String,
 }
 
 impl Serving {
-    fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         Self::of(&model().to_string_lossy(), more)
     }
 

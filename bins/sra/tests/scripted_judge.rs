@@ -15,6 +15,7 @@ pub(crate) type Rule = fn(&str) -> Result<String, u16>;
 pub(crate) struct ScriptedJudge {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Value>>>,
+    authorizations: Arc<Mutex<Vec<String>>>,
 }
 
 impl ScriptedJudge {
@@ -22,19 +23,24 @@ impl ScriptedJudge {
     pub(crate) fn start(rule: Rule, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let heard = asked.clone();
+        let server = Self { address, asked: Arc::default(), authorizations: Arc::default() };
+        let (asked, authorizations) = (server.asked.clone(), server.authorizations.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let heard = heard.clone();
-                std::thread::spawn(move || serve(stream, rule, delay, &heard));
+                let (asked, authorizations) = (asked.clone(), authorizations.clone());
+                std::thread::spawn(move || serve(stream, rule, delay, &asked, &authorizations));
             }
         });
-        Self { address, asked }
+        server
     }
 
     pub(crate) fn name(&self) -> String {
         format!("openai:scripted@http://{}/v1", self.address)
+    }
+
+    /// What all requests so far had in their header `Authorization`.
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.authorizations.lock().unwrap().clone()
     }
 
     /// The bodies of all requests so far.
@@ -43,26 +49,36 @@ impl ScriptedJudge {
     }
 }
 
-/// Answers one request after the other until the client hangs up.
-fn serve(mut stream: TcpStream, rule: Rule, delay: Duration, heard: &Mutex<Vec<Value>>) {
+/// Answers one request after the other until the client hangs up. In headers and refusals it repeats the key, as some servers do.
+fn serve(
+    mut stream: TcpStream,
+    rule: Rule,
+    delay: Duration,
+    asked: &Mutex<Vec<Value>>,
+    authorizations: &Mutex<Vec<String>>,
+) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some(body) = request(&mut reader) {
-        heard.lock().unwrap().push(body.clone());
+    while let Some((authorization, body)) = request(&mut reader) {
+        asked.lock().unwrap().push(body.clone());
+        authorizations.lock().unwrap().push(authorization.clone());
         std::thread::sleep(delay);
         let prompt = body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
         let (status, answer) = match rule(prompt.unwrap_or_default()) {
             Ok(text) => (200, completion(&text)),
-            Err(status) => (status, json!({"error": {"message": "the script says no"}})),
+            Err(status) => (status, json!({"error": {"message": format!("the script says no to {authorization}")}})),
         };
         let answer = answer.to_string();
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}", answer.len());
-        if write!(stream, "{head}\r\n\r\n{answer}").is_err() {
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nX-Seen: {authorization}\r\nRetry-After: 0"
+        );
+        if write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).is_err() {
             return;
         }
     }
 }
 
-fn request(reader: &mut impl BufRead) -> Option<Value> {
+/// What authorises a request, and its body.
+fn request(reader: &mut impl BufRead) -> Option<(String, Value)> {
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
@@ -77,7 +93,8 @@ fn request(reader: &mut impl BufRead) -> Option<Value> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    let authorization = headers.remove("authorization").unwrap_or_default();
+    Some((authorization, serde_json::from_slice(&body).ok()?))
 }
 
 fn completion(text: &str) -> Value {

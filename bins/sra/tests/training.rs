@@ -25,7 +25,7 @@ fn chats(place: &Place) -> PathBuf {
     place.path("data")
 }
 
-fn train_words<'a>(model: &'a str, data: &'a str, dev: &'a str, out: &'a str) -> Vec<&'a str> {
+pub(crate) fn train_words<'a>(model: &'a str, data: &'a str, dev: &'a str, out: &'a str) -> Vec<&'a str> {
     let mut words = vec!["train", "--quiet", "--model", model, "--data", data, "--dev", dev, "--out", out];
     words.extend(["--rank", "4", "--micro-batch", "2", "--accumulate", "1", "--learning-rate", "1e-3"]);
     words.extend(["--max-steps", "12", "--evaluate-every", "4", "--save-every", "3", "--cutoff", "800"]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use command_line::{Common, at_least_one};
+use command_line::{Common, InstallFiles, LONG_VERSION, at_least_one};
 use thtra::{Layout, Lengths, SplitRule};
 
 use crate::align_arguments::{Align, Candidates};
@@ -14,7 +14,7 @@ use crate::train_arguments::{TrainBaseline, TrainLookAhead, TrainSituation};
 
 /// Emotional support that looks ahead, knows the situation and is aligned to helpfulness
 #[derive(Debug, Parser)]
-#[command(name = "thtra", version, about, max_term_width = 100)]
+#[command(name = "thtra", version, long_version = LONG_VERSION, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -39,11 +39,8 @@ pub(crate) enum Command {
     Align(Align),
     Run(Run),
     Demo(Demo),
-    /// Print shell completions
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    InstallFiles(InstallFiles),
 }
 
 /// Make dialogue lines and helpfulness records out of ESConv.json

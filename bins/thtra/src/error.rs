@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use llm_runtime::input_file;
+
 /// What can be wrong with ThTra's data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -124,10 +126,5 @@ impl Error {
 
 /// Reads a whole text file.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        Error::line(path, line, "not UTF-8 text: convert the file to UTF-8")
-    })
+    input_file::read_text(path).map_err(Error::io(path))
 }

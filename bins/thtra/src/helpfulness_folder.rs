@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use helpfulness::{FrozenEncoder, HelpfulnessModel};
+use llm_runtime::sha256_of_files;
 
 use crate::error::Error;
 use crate::responder::MODEL_FOLDER;
@@ -29,4 +30,13 @@ pub fn open_helpfulness(folder: &Path, encoder: Option<&Path>, device: &Device) 
 pub fn helpfulness_folder(folder: &Path) -> PathBuf {
     let model = folder.join(MODEL_FOLDER);
     if model.is_dir() { model } else { folder.to_owned() }
+}
+
+/// Hex SHA-256 of a model without its encoder, which the model names by a hash itself. `folder` is the run's or the model's.
+///
+/// # Errors
+/// A file can't be read.
+pub fn helpfulness_sha256(folder: &Path) -> Result<String, Error> {
+    let folder = helpfulness_folder(folder);
+    Ok(sha256_of_files(&[folder.join("helpfulness.json"), folder.join("helpfulness.safetensors")])?)
 }

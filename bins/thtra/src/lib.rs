@@ -32,30 +32,41 @@
 //! assert_eq!((exchanges.len(), exchanges[0].response.as_str(), exchanges[0].score), (1, "What happened?", 4));
 //! ```
 
+// The program's own files name the library as everybody does.
+extern crate self as thtra;
+
+mod align_arguments;
 mod align_objective;
+mod answer_arguments;
 mod answering;
+mod arguments;
 mod batching;
 mod candidates;
+mod commands;
 mod conversation;
 mod dialogue;
 mod error;
 mod evaluation;
 mod feedback;
 mod generations;
+mod helpfulness_arguments;
 mod helpfulness_data;
 mod helpfulness_folder;
 mod model_folder;
 mod objective;
 mod part;
 mod prepared;
+mod program;
 mod ranking_data;
 mod responder;
+mod run_arguments;
 mod sample;
 mod scorer_context;
 mod stage;
 mod strategy;
 mod strategy_mode;
 mod tokenizer;
+mod train_arguments;
 mod white_space;
 
 pub use align_objective::{
@@ -80,11 +91,12 @@ pub use helpfulness_data::{
     DEV_INDEX_FILE, HELPFULNESS_FOLDER, HelpfulnessData, SPLIT_FILE, check_leakage, read_split, record_file,
     write_split,
 };
-pub use helpfulness_folder::{ENCODER_FOLDER, helpfulness_folder, open_helpfulness};
+pub use helpfulness_folder::{ENCODER_FOLDER, helpfulness_folder, helpfulness_sha256, open_helpfulness};
 pub use model_folder::TrainedModel;
 pub use objective::{SITUATION_WEIGHT, SampleScores, StageObjective, ranked};
 pub use part::{Part, SplitRule};
 pub use prepared::{FileMeta, META_FILE, Prepared, PreparedMeta, SourceMeta, TokenizerMeta, Wanted, file_name};
+pub use program::{program, step};
 pub use ranking_data::{RankingRule, ranking_data};
 pub use responder::{MODEL_FOLDER, Responder, Size};
 pub use sample::{DecoderStream, Encoded, EncodedDialogues, Layout, Lengths, Sample, SampleCounts};

@@ -50,7 +50,8 @@ impl Layout {
         found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(", ")))
     }
 
-    fn has_strategies(self) -> bool {
+    /// Whether its samples have strategies.
+    pub fn has_strategies(self) -> bool {
         self != Self::Vanilla
     }
 }

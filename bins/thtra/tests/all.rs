@@ -8,6 +8,7 @@ mod candidates;
 mod chat;
 mod command_line;
 mod demo;
+mod faults;
 mod golden_joint;
 mod goldens;
 mod helpfulness_bad_input;
@@ -21,3 +22,5 @@ mod run;
 mod samples;
 mod small_scorer;
 mod stages;
+#[path = "../../sra/tests/surroundings.rs"]
+mod surroundings;

@@ -173,7 +173,7 @@ fn responder_of(place: &Place) -> Responder {
 }
 
 /// Words that make candidates of few samples in such a folder.
-fn words(place: &Place, out: &str, further: &[&str]) -> Vec<String> {
+pub(crate) fn words(place: &Place, out: &str, further: &[&str]) -> Vec<String> {
     let [model, data, out, helpful, bert] = ["model", "data", out, "helpful", "bert"].map(|name| place.name(name));
     let words = [
         "candidates",

@@ -32,3 +32,15 @@ fn every_command_about_helpfulness_shows_examples_of_itself() {
 fn completions_are_printed() {
     assert!(said(&["completions", "bash"]).contains("prepare"));
 }
+
+#[test]
+fn versions_are_told_short_and_long() {
+    assert_eq!(said(&["-V"]), concat!("thtra ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = said(&["--version"]);
+    assert!(long.contains("\ncommit: ") && long.contains("\nfeatures: "), "{long}");
+}
+
+#[test]
+fn the_manual_page_is_printed() {
+    assert!(said(&["man"]).contains(".SH SYNOPSIS"));
+}

@@ -118,7 +118,7 @@ fn a_sample_without_a_situation_cannot_be_asked_for_one() {
 }
 
 /// The commands of the stages, each begun with what the one before has left.
-fn words(place: &Place, command: &[&str], base: Option<&str>, out: &str) -> Vec<String> {
+pub(crate) fn words(place: &Place, command: &[&str], base: Option<&str>, out: &str) -> Vec<String> {
     let (prepared, out) = (place.name("prepared"), place.name(out));
     let mut words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     match base {

@@ -4,12 +4,11 @@
 //! rectangular. In memory they stay ragged.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use half::f16;
-use llm_runtime::AttentionCapture;
+use llm_runtime::{AttentionCapture, input_file, output_file};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::Error;
@@ -61,13 +60,7 @@ impl AttentionRecord {
     /// The file can't be written.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<(), Error> {
         let bytes = self.to_bytes(precision)?;
-        let part = path.with_extension(format!("{EXTENSION}.part"));
-        let written = std::fs::write(&part, &bytes).and_then(|()| std::fs::rename(&part, path));
-        written.map_err(|source| {
-            // What is left of a failed write is of no use; the first error is the one to tell.
-            let _ = std::fs::remove_file(&part);
-            Error::Io { path: path.to_owned(), source }
-        })
+        output_file::write(path, bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
     }
 
     /// The bytes of the record's file.
@@ -94,7 +87,7 @@ impl AttentionRecord {
     /// # Errors
     /// The file can't be read or is no attention file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input_file::read(path).map_err(Error::io(path))?;
         Self::from_bytes(&bytes).map_err(|error| error.in_file(path))
     }
 
@@ -103,7 +96,7 @@ impl AttentionRecord {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_sums(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input_file::read(path).map_err(Error::io(path))?;
         parse(&bytes, Part::Sums).map_err(|error| error.in_file(path))
     }
 
@@ -121,7 +114,7 @@ impl AttentionRecord {
 /// # Errors
 /// The file can't be read or is no attention file.
 pub fn read_manifest(path: &Path) -> Result<Manifest, Error> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = input_file::open(path).map_err(Error::io(path))?;
     let size = file.metadata().map_err(Error::io(path))?.len();
     let mut length = [0u8; 8];
     let too_short = |source: std::io::Error| match source.kind() {

@@ -74,9 +74,4 @@ impl Axis {
     pub fn starting_at(self, low: f64) -> Self {
         Self { low: Some(low), ..self }
     }
-
-    /// Where the axis ends; its beginning follows the values.
-    pub fn ending_at(self, high: f64) -> Self {
-        Self { high: Some(high), ..self }
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use command_line::{Progress, console, interrupt};
 
 fn main() -> ExitCode {
-    interrupt::end_quietly_with_closed_pipes();
+    console::end_where_nothing_can_be_printed();
     console::start(false, 0);
     interrupt::listen();
     let total = 40;

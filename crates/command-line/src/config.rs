@@ -16,6 +16,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use llm_runtime::input_file;
 use toml::{Table, Value};
 
 use crate::Failure;
@@ -91,7 +92,7 @@ fn config_file(words: &[OsString]) -> Option<OsString> {
 
 fn read(file: &Path) -> Result<Table, Failure> {
     let text =
-        std::fs::read_to_string(file).map_err(|error| Failure::wrong_use(format!("{}: {error}", file.display())))?;
+        input_file::read_text(file).map_err(|error| Failure::wrong_use(format!("{}: {error}", file.display())))?;
     text.parse().map_err(|error| Failure::wrong_use(format!("{}: not a TOML file: {error}", file.display())))
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::console;
+
 /// A message for the person at the keyboard and the exit code that goes with it.
 ///
 /// It is made of any error with `?`: an error that says that something was asked for in a wrong way becomes [`Self::Usage`], every other
@@ -52,15 +54,23 @@ impl Failure {
         }
     }
 
-    /// Prints the message to standard error and gives the exit code.
+    /// Whether the operating system refused something (a full disk, a folder that is gone), so that what was asked for may be as good as ever.
+    pub fn is_of_the_system(&self) -> bool {
+        matches!(self, Self::Work(message) if error_code(message).is_some())
+    }
+
+    /// Prints the message to standard error, with what to do where that is known, and gives the exit code.
     pub fn report(self, program: &str) -> ExitCode {
         match self {
             Self::Work(message) => {
-                eprintln!("error: {message}");
+                match error_code(&message).and_then(advice).filter(|_| !message.contains("resume")) {
+                    Some(advice) => console::complain(format_args!("{message}\n\n{advice}")),
+                    None => console::complain(&message),
+                }
                 ExitCode::from(1)
             }
             Self::Usage(message) => {
-                eprintln!("error: {message}\n\nSee `{program} --help`.");
+                console::complain(format_args!("{message}\n\nSee `{program} --help`."));
                 ExitCode::from(2)
             }
             Self::Clap(error) => {
@@ -80,6 +90,29 @@ impl<E: Error + 'static> From<E> for Failure {
             Err(error) if is_wrong_use(error.as_ref()) => Self::wrong_use(error),
             Err(error) => Self::work(error),
         }
+    }
+}
+
+/// The operating system's code of the last of its errors that a message tells, in the standard library's form of them. Messages are all that is left of
+/// errors here: crates put them into their own, and those into others.
+fn error_code(message: &str) -> Option<i32> {
+    let (_, rest) = message.rsplit_once("(os error ")?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+/// What to do about an error of the disk.
+fn advice(code: i32) -> Option<&'static str> {
+    match code {
+        libc::ENOSPC | libc::EDQUOT => Some(
+            "Make room there, or name another place. What was finished is kept: where the command knows --resume, it goes on from there.",
+        ),
+        libc::EFBIG => Some(
+            "Files may not grow so large here (`ulimit -f`, or the file system's own limit): raise the limit, or name another place. What was finished is \
+             kept: where the command knows --resume, it goes on from there.",
+        ),
+        libc::EROFS | libc::EACCES | libc::EPERM => Some("Name another place, or ask for the right to this one."),
+        libc::EMFILE => Some("This process may not open so many files: raise the limit (`ulimit -n`)."),
+        _ => None,
     }
 }
 
@@ -126,6 +159,12 @@ mod tests {
         assert!(matches!(Failure::from(invalid()), Failure::Usage(_)));
         assert!(matches!(Failure::from(text_encoder::EncoderError::Model(invalid())), Failure::Usage(_)));
         assert!(matches!(Failure::from(std::io::Error::other("disk")), Failure::Work(_)));
+        let full = std::io::Error::from_raw_os_error(libc::ENOSPC);
+        let failure = Failure::at(std::path::Path::new("run/rows.jsonl"))(full);
+        assert!(failure.is_of_the_system() && !Failure::work("no pair is left").is_of_the_system());
+        assert!(
+            super::error_code(&failure.message()).and_then(super::advice).is_some_and(|what| what.contains("--resume"))
+        );
         let help = clap::Command::new("p").try_get_matches_from(["p", "--help"]);
         assert!(matches!(help.map_err(Failure::from), Err(Failure::Clap(_))));
     }

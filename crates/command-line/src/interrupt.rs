@@ -26,10 +26,15 @@ pub fn listen() {
     }
 }
 
-/// `… | head` ends quietly when `head` has seen enough, as other programs do.
-pub fn end_quietly_with_closed_pipes() {
-    // SAFETY: restores the default action of a signal before any other thread runs.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+/// Ends the process as a closed pipe ends other programs (`… | head`): by its signal, so that shells can tell.
+pub(crate) fn end_as_with_closed_pipe() -> ! {
+    // SAFETY: the process ends with these; no handler of ours hears this signal.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::raise(libc::SIGPIPE);
+    }
+    // Where the signal is blocked: the code that shells give for it.
+    std::process::exit(128 + libc::SIGPIPE);
 }
 
 /// Whether somebody wants the job to end.

@@ -9,7 +9,8 @@ use lora::Adapters;
 use serde_json::json;
 
 use crate::{
-    Failure, Format, ModelOptions, NO_ENGINE, adapter_folder, load_pretrained, model_source, must_be_local, print_json,
+    Failure, Format, ModelOptions, NO_ENGINE, adapter_folder, load_pretrained, model_source, must_be_local,
+    output_place, print_json,
 };
 
 /// Fold an adapter into its model and write the result; without an adapter: write the model in another form
@@ -41,6 +42,11 @@ pub struct Merge {
 /// The model or the adapter can't be read, or the form is not that of such a path.
 pub fn merge(options: &Merge, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "a merge writes the model's weights")?;
+    let is_gguf = options.out.extension().is_some_and(|extension| extension == "gguf");
+    match is_gguf {
+        true => output_place::check_file(&options.out)?,
+        false => output_place::check_folder(&options.out)?,
+    }
     let source = model_source(&options.model, LoadOptions::default());
     let export = ModelExport::open(&source)?;
     let adapters = Adapters::new();
@@ -56,7 +62,6 @@ pub fn merge(options: &Merge, format: Format) -> Result<ExitCode, Failure> {
         Some(module) => adapters.merged_weight(module).map_err(|error| llm_runtime::Error::Invalid(error.to_string())),
         None => Ok(None),
     };
-    let is_gguf = options.out.extension().is_some_and(|extension| extension == "gguf");
     match (is_gguf, options.form) {
         (true, dtype) => export.write_gguf(&options.out, dtype, &replacement)?,
         (false, ExportType::Float(float)) => {

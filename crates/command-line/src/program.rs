@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
 
-use crate::{Failure, config, console, interrupt};
+use crate::{Failure, config, console};
 
 /// Options that every subcommand takes.
 #[derive(Debug, Args)]
@@ -47,7 +47,6 @@ pub fn run_program<A: FromArgMatches>(
     work: fn(&A) -> Result<ExitCode, Failure>,
 ) -> ExitCode {
     llm_runtime::keep_freed_memory();
-    interrupt::end_quietly_with_closed_pipes();
     console::end_where_nothing_can_be_printed();
     let done = parse(words, command).and_then(|arguments| {
         begin(common(&arguments))?;
@@ -56,9 +55,34 @@ pub fn run_program<A: FromArgMatches>(
     done.unwrap_or_else(|failure| failure.report(command.get_name()))
 }
 
+/// Runs what a command line says within another program, which has begun its own log and chosen its threads: as [`run_program`], but failures are
+/// handed on.
+///
+/// # Errors
+/// The command line is wrong, or the work fails.
+pub fn run_step<A: FromArgMatches>(
+    words: Vec<OsString>,
+    command: &clap::Command,
+    work: fn(&A) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    work(&parse(words, command)?)
+}
+
 fn parse<A: FromArgMatches>(words: Vec<OsString>, command: &clap::Command) -> Result<A, Failure> {
+    check_text(&words)?;
     let words = config::merge(words, command)?;
     Ok(A::from_arg_matches(&command.clone().try_get_matches_from(words)?)?)
+}
+
+/// Names of files end up in settings, in records of runs and in results, all of which are UTF-8: one that is not would be found out after the work.
+fn check_text(words: &[OsString]) -> Result<(), Failure> {
+    match words.iter().enumerate().skip(1).find(|(_, word)| word.to_str().is_none()) {
+        Some((number, word)) => Err(Failure::wrong_use(format!(
+            "word {number} of the command line, {word:?}, is not UTF-8 text, as names in settings and in records of runs have to be: rename the file, or \
+             name it by a link"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn begin(common: &Common) -> Result<(), Failure> {

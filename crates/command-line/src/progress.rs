@@ -60,14 +60,14 @@ impl Progress {
         let fresh = done.saturating_sub(self.begun_at);
         let seconds = self.start.elapsed().as_secs_f64();
         let left = if fresh > 0 { seconds / fresh as f64 * (self.total.saturating_sub(done)) as f64 } else { 0.0 };
-        eprintln!(
+        console::tell(format_args!(
             "{}: {done} of {}, {:.1} a second, {} left{}{note}",
             self.what,
             self.total,
             fresh as f64 / seconds.max(1e-9),
-            HumanDuration(Duration::from_secs_f64(left)),
+            HumanDuration(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)),
             if note.is_empty() { "" } else { "; " }
-        );
+        ));
     }
 
     /// Takes the bar off the screen.

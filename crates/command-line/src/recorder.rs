@@ -53,11 +53,19 @@ impl<'a> Recorder<'a> {
     fn open(&mut self, step: u64) -> Result<(), TrainingError> {
         let events = self.run.events_file();
         let start = if events.exists() { Start::AfterStep(step) } else { Start::New };
-        if start != Start::New {
-            truncate_after(&events, step)?;
+        match start {
+            Start::New => {}
+            // Without a checkpoint the run begins anew, and evaluates before its first step once more.
+            Start::AfterStep(0) => {
+                std::fs::remove_file(&events).map_err(|source| TrainingError::Io { path: events.clone(), source })?;
+            }
+            Start::AfterStep(step) => {
+                truncate_after(&events, step)?;
+            }
         }
         self.trackers.push(Box::new(EventLog::open(&events)?));
-        self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), start)?));
+        let anew = if step == 0 { Start::New } else { start };
+        self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), anew)?));
         if let Some(Track::Wandb) = self.tracking.track {
             let name = self.run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let run = WandbRun { project: self.tracking.project.clone(), name };
@@ -123,11 +131,18 @@ impl<'a> Recorder<'a> {
         Ok(self.trackers.table(at, name, table)?)
     }
 
-    /// Closes the records and draws the curve.
+    /// Closes the records, draws the curve and gives the training's outcome back.
     ///
     /// # Errors
-    /// The records can't be written.
-    pub fn finish(&mut self, is_good: bool) -> Result<(), Failure> {
+    /// The training failed, or the records can't be written. Of both, the training's error is told: a full disk, say, ends the records as well.
+    pub fn finish<T>(&mut self, outcome: Result<T, TrainingError>) -> Result<T, Failure> {
+        let closed = self.close(outcome.is_ok());
+        let outcome = outcome?;
+        closed?;
+        Ok(outcome)
+    }
+
+    fn close(&mut self, is_good: bool) -> Result<(), Failure> {
         if let Some(bar) = &self.bar {
             bar.finish();
         }

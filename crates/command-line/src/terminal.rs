@@ -111,7 +111,7 @@ struct Channel {
 }
 
 enum Stream {
-    Out(io::Stdout),
+    Out,
     Error(io::Stderr),
 }
 
@@ -223,7 +223,7 @@ impl Screen {
 impl Channel {
     fn out() -> Self {
         let stream = io::stdout();
-        Self { is_terminal: stream.is_terminal(), colours: console::has_colours(&stream), stream: Stream::Out(stream) }
+        Self { is_terminal: stream.is_terminal(), colours: console::has_colours(&stream), stream: Stream::Out }
     }
 
     fn error() -> Self {
@@ -242,12 +242,14 @@ impl Channel {
             true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
             false => text,
         };
-        let stream: &mut dyn Write = match &mut self.stream {
-            Stream::Out(stream) => stream,
-            Stream::Error(stream) => stream,
-        };
-        stream.write_all(text.as_bytes())?;
-        stream.flush()
+        match &mut self.stream {
+            Stream::Out => console::write_at_once(text.as_bytes()),
+            Stream::Error(stream) => {
+                stream.write_all(text.as_bytes())?;
+                stream.flush()?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::sha256_of;
+use llm_runtime::{output_file, sha256_of};
 use training::{Continuations, Pass, SequenceModel};
 
 use crate::{DpoError, EncodedPair};
@@ -77,10 +77,14 @@ impl ReferenceLogProbs {
             ("lengths", Tensor::new(lengths, &Device::Cpu)?),
             ("log_probs", Tensor::new(values, &Device::Cpu)?),
         ]);
-        // Of several processes that share a cache, each writes its own file; the last to rename wins, with the same values.
-        let unfinished = path.with_extension(format!("{}.unfinished", std::process::id()));
-        candle_core::safetensors::save(&tensors, &unfinished)?;
-        std::fs::rename(&unfinished, path).map_err(DpoError::io(path))
+        // Several processes may share a cache: the last to be done wins, with the same values.
+        output_file::place(path, DpoError::io(path), |partial| {
+            candle_core::safetensors::save(&tensors, partial).map_err(|error| DpoError::Format {
+                path: path.into(),
+                line: None,
+                problem: error.to_string(),
+            })
+        })
     }
 
     /// Reads what [`Self::write`] wrote for these pairs; `None` if there is no file.

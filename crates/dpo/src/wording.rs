@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llm_runtime::{ChatTemplate, GenerationPrompt, Message};
+use llm_runtime::{ChatTemplate, GenerationPrompt, Message, input_file};
 
 use crate::{DpoError, PairText, PreferencePair};
 
@@ -47,7 +47,7 @@ impl PromptTemplate {
     /// # Errors
     /// The file can't be read, or a mark is missing.
     pub fn read(path: &Path) -> Result<Self, DpoError> {
-        let source = std::fs::read_to_string(path).map_err(DpoError::io(path))?;
+        let source = input_file::read_text(path).map_err(DpoError::io(path))?;
         Self::from_source(&path.display().to_string(), &source)
     }
 }

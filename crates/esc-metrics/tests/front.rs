@@ -259,7 +259,7 @@ fn what_is_wrong_is_told_with_file_and_row() {
         (&["two.txt", "three.txt"][..], "DESK/three.txt: 3 references do not fit the 2 responses of DESK/two.txt"),
         (&["empty.txt", "two.txt"], "DESK/empty.txt: there is nothing in it"),
         (&["nowhere.txt", "two.txt"], "nowhere.txt: No such file"),
-        (&["latin.txt", "two.txt"], "DESK/latin.txt: byte 3 is not UTF-8"),
+        (&["latin.txt", "two.txt"], "DESK/latin.txt: line 1: not UTF-8 text (byte 4 of the file)"),
         (&["broken.jsonl"], "DESK/broken.jsonl: row 3: not JSON"),
         (&["number.jsonl"], "DESK/number.jsonl: row 2: neither an object nor a text"),
         (&["nothing.jsonl", "two.txt"], "DESK/nothing.jsonl: row 2: no response: one of the fields `hypothesis`"),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use llm_runtime::input_file;
+
 /// What can be wrong with data.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,10 +48,5 @@ impl Error {
 /// # Errors
 /// It can't be read, or is not UTF-8: the line is named.
 pub fn read_text(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Error::format(path, format!("line {line}"), "not UTF-8 text: convert the file to UTF-8")
-    })
+    input_file::read_text(path).map_err(Error::io(path))
 }

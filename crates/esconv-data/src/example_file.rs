@@ -1,20 +1,20 @@
 //! `conversations.jsonl`: examples, one JSON object a line.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::path::Path;
+
+use llm_runtime::{input_file, output_file};
 
 use crate::conversation::Speaker;
 use crate::error::Error;
 use crate::example::{Example, ensure_ids};
-use crate::whole_file::write_whole;
 
 /// Reads all examples of a file. Rows of the published form, which have no ids, get them.
 ///
 /// # Errors
 /// The file can't be read, or a line is no example; the error names the line.
 pub fn read_examples(path: &Path) -> Result<Vec<Example>, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
-    let mut reader = BufReader::new(file);
+    let mut reader = input_file::open_lines(path).map_err(Error::io(path))?;
     let mut examples = Vec::new();
     let mut line = Vec::new();
     for number in 1.. {
@@ -56,11 +56,12 @@ fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Example, Error>
 /// # Errors
 /// The file can't be written.
 pub fn write_examples(path: &Path, examples: &[Example]) -> Result<(), Error> {
-    write_whole(path, |writer| {
+    let written = output_file::fill(path, |writer| {
         for example in examples {
             serde_json::to_writer(&mut *writer, example)?;
             writer.write_all(b"\n")?;
         }
         Ok(())
-    })
+    });
+    written.map_err(Error::io(path))
 }

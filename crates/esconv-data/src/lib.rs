@@ -38,7 +38,6 @@ mod readers;
 mod split;
 mod statistics;
 mod strategy;
-mod whole_file;
 
 pub use conversation::{Conversation, Speaker, SurveyAnswers, SurveyScores, Utterance};
 pub use error::{Error, read_text};

@@ -5,24 +5,25 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use llm_runtime::output_file;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use crate::error::Error;
-use crate::whole_file::write_whole;
 
 /// Writes one value a line, laid out as Python's `json.dumps` does it; the file appears whole or not at all.
 ///
 /// # Errors
 /// The file can't be written; an older one then stays.
 pub fn write_python_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -> Result<(), Error> {
-    write_whole(path, |writer| {
+    let written = output_file::fill(path, |writer| {
         for value in values {
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut *writer, PythonFormatter))?;
             writer.write_all(b"\n")?;
         }
         Ok(())
-    })
+    });
+    written.map_err(Error::io(path))
 }
 
 struct PythonFormatter;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::LinearLoader;
+use llm_runtime::{LinearLoader, input_file, output_file};
 use serde::{Deserialize, Serialize};
 use text_encoder::TextEncoder;
 use training::{Parameters, VariableLoader};
@@ -83,7 +83,7 @@ struct Stored {
 impl Stored {
     fn read(folder: &Path) -> Result<Self, HelpfulnessError> {
         let path = folder.join(CONFIG_FILE);
-        let text = std::fs::read_to_string(&path).map_err(HelpfulnessError::io(&path))?;
+        let text = input_file::read_text(&path).map_err(HelpfulnessError::io(&path))?;
         serde_json::from_str(&text)
             .map_err(|error| HelpfulnessError::file(&path, format!("not a helpfulness model's configuration: {error}")))
     }
@@ -328,11 +328,11 @@ impl TrainableHelpfulness {
         };
         let path = folder.join(CONFIG_FILE);
         let text = serde_json::to_string_pretty(&stored).map_err(|error| HelpfulnessError::file(&path, error))?;
-        whole(&path, |partial| std::fs::write(partial, text + "\n").map_err(HelpfulnessError::io(&path)))?;
+        output_file::write(&path, text + "\n").map_err(HelpfulnessError::io(&path))?;
         let path = folder.join(WEIGHTS_FILE);
         let tensors: Vec<(String, Tensor)> =
             self.parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone())).collect();
-        whole(&path, |partial| {
+        output_file::place(&path, HelpfulnessError::io(&path), |partial| {
             safetensors::serialize_to_file(tensors, None, partial).map_err(|error| HelpfulnessError::file(&path, error))
         })
     }
@@ -343,10 +343,4 @@ fn place_of(encoder: &Path, folder: &Path) -> Result<PathBuf, HelpfulnessError> 
     let whole = |path: &Path| path.canonicalize().map_err(HelpfulnessError::io(path));
     let (encoder, folder) = (whole(encoder)?, whole(folder)?);
     Ok(encoder.strip_prefix(&folder).map(Path::to_owned).unwrap_or(encoder))
-}
-
-fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), HelpfulnessError>) -> Result<(), HelpfulnessError> {
-    let partial = path.with_extension("partial");
-    write(&partial)?;
-    std::fs::rename(&partial, path).map_err(HelpfulnessError::io(path))
 }

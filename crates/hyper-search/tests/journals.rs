@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hyper_search::{ActiveTrial, SearchError, Study, StudyOptions, TrialState};
+use hyper_search::{ActiveTrial, SearchError, Study, StudyOptions, Trial, TrialState};
 
 use crate::common::Scatter;
 
@@ -142,6 +142,59 @@ fn a_silent_process_has_failed_and_its_parameters_are_tried_again() {
     // The lost one and its second try count once.
     study.optimize(2, objective).unwrap();
     assert_eq!(study.trials().unwrap().len(), 3);
+}
+
+/// Times are told and never counted on: a clock that was set back or forward, here or elsewhere, spoils no study.
+#[test]
+fn clocks_that_were_set_wrong_change_no_trial() {
+    const TRIALS: u64 = 4;
+    let right = tempfile::tempdir().unwrap();
+    Study::create(right.path(), options()).unwrap().optimize(TRIALS, objective).unwrap();
+    let facts = |folder: &Path| {
+        let study = Study::open(folder, options()).unwrap();
+        let facts = |trial: Trial| (trial.number, trial.state, trial.external_parameters(), trial.value, trial.reports);
+        study.trials().unwrap().into_iter().map(facts).collect::<Vec<_>>()
+    };
+    let lines: Vec<serde_json::Value> = fs::read_to_string(journal(right.path()))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // Before 1970, far behind, standing still, far ahead, back and forth.
+    let clocks: [fn(usize) -> f64; 5] =
+        [|_| -1e9, |_| 0.0, |_| 1e9, |number| 1e10 + number as f64, |number| if number % 2 == 0 { 4e9 } else { 1e3 }];
+    for clock in clocks {
+        let wrong = tempfile::tempdir().unwrap();
+        let half = lines.len() / 2;
+        let line = |(number, line): (usize, &serde_json::Value)| {
+            let mut line = line.clone();
+            line["t"] = clock(number).into();
+            format!("{line}\n")
+        };
+        fs::create_dir_all(wrong.path()).unwrap();
+        fs::write(journal(wrong.path()), lines[..half].iter().enumerate().map(line).collect::<String>()).unwrap();
+        // The rest by a clock that goes right again.
+        Study::open(wrong.path(), options().heartbeat(Duration::from_secs(1_000_000_000))).unwrap();
+        fs::write(journal(wrong.path()), lines.iter().enumerate().map(line).collect::<String>()).unwrap();
+        assert_eq!(facts(wrong.path()), facts(right.path()));
+        let study = Study::open(wrong.path(), options()).unwrap();
+        study.optimize(TRIALS + 1, objective).unwrap();
+        assert_eq!(study.trials().unwrap().len() as u64, TRIALS + 1);
+        study.export_optuna(wrong.path().join("optuna.jsonl")).unwrap();
+    }
+}
+
+/// A process elsewhere whose clock is ahead is waited for longer, and one that is behind is given up earlier; what it then says comes too late and is no
+/// second result.
+#[test]
+fn a_process_whose_clock_is_wrong_spoils_no_trial() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Study::create(folder.path(), options()).unwrap());
+    leave_running(folder.path(), -1e8);
+    let study = Study::open(folder.path(), options()).unwrap();
+    study.optimize(2, objective).unwrap();
+    let trials = study.trials().unwrap();
+    assert_eq!(trials.iter().map(|trial| trial.state).collect::<Vec<_>>(), [TrialState::Running, TrialState::Complete]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use llm_runtime::{Message, sha256_of};
+use llm_runtime::{Message, input_file, sha256_of};
 use minijinja::{Environment, UndefinedBehavior};
 
 use crate::error::Error;
@@ -65,7 +65,7 @@ impl JudgeTemplate {
             let known = Self::built_in_names().collect::<Vec<_>>().join(", ");
             return Err(Error::UnknownTemplate { name: name_or_path.to_owned(), known });
         }
-        Self::parse(name_or_path, &std::fs::read_to_string(path).map_err(Error::io(path))?)
+        Self::parse(name_or_path, &input_file::read_template(path).map_err(Error::io(path))?)
     }
 
     /// Parses a template: system message, a line `---`, user message. With the slots `response_a` and `response_b` it compares, with `response` it rates;

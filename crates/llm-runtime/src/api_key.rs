@@ -65,7 +65,7 @@ impl ApiKey {
     /// # Errors
     /// The file can't be read, or what it holds is no key.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let text = crate::input_file::read_text(path).map_err(|source| Error::Io { path: path.into(), source })?;
         Self::new(&text).map_err(|error| Error::Format { path: path.into(), problem: error.to_string() })
     }
 

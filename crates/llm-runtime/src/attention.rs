@@ -32,11 +32,6 @@ impl SpanChoice {
         Self::new(|_| Vec::new())
     }
 
-    /// All labelled parts of the prompt.
-    pub fn all_parts() -> Self {
-        Self::new(|prompt| prompt.spans.clone())
-    }
-
     /// The labelled parts of these names; a name that the prompt does not have gives nothing.
     pub fn parts<L: Into<String>>(labels: impl IntoIterator<Item = L>) -> Self {
         let labels: Vec<String> = labels.into_iter().map(Into::into).collect();

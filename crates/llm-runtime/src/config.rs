@@ -115,7 +115,7 @@ impl LlamaConfig {
     /// The file can't be read, is not JSON, lacks a field, or names an architecture or a rotary scaling that is not
     /// supported.
     pub fn from_hugging_face(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let text = crate::input_file::read_text(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let json: Value = serde_json::from_str(&text)
             .map_err(|error| Error::Format { path: path.into(), problem: format!("not a JSON file: {error}") })?;
         Self::from_hugging_face_json(&json, path)

@@ -159,6 +159,12 @@ pub enum HubError {
         /// The lock file.
         lock: PathBuf,
     },
+    /// An environment variable holds something that is no text. It is not shown: it may be a secret.
+    #[error("environment variable {name}: its value is not UTF-8 text: set it anew, or unset it")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+    },
     /// The revision kept changing while its files were fetched.
     #[error(
         "{repo}@{revision}: the revision changed during the download: run again, or name a commit (owner/name@commit)"
@@ -252,6 +258,15 @@ impl HubSource {
     }
 }
 
+/// An environment variable, if it is set.
+fn variable(name: &'static str) -> Result<Option<String>, HubError> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(HubError::Variable { name }),
+    }
+}
+
 /// One pass over a repository's files.
 struct Session<'a> {
     source: &'a HubSource,
@@ -267,9 +282,9 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(source: &'a HubSource, progress: &'a mut dyn FnMut(DownloadProgress)) -> Result<Self, HubError> {
-        let given = source.endpoint.clone().or_else(|| std::env::var("HF_ENDPOINT").ok());
+        let given = source.endpoint.clone().map_or_else(|| variable("HF_ENDPOINT"), |given| Ok(Some(given)))?;
         let endpoint = given.unwrap_or_else(|| PUBLIC_ENDPOINT.to_string()).trim_end_matches('/').to_string();
-        let token = source.token.clone().or_else(|| std::env::var("HF_TOKEN").ok());
+        let token = source.token.clone().map_or_else(|| variable("HF_TOKEN"), |given| Ok(Some(given)))?;
         // hf-hub panics where there is no home folder, for one.
         let built = guarded(|| {
             let cache = source.cache_dir.clone().map_or_else(Cache::from_env, Cache::new);

@@ -63,6 +63,7 @@ mod error;
 #[cfg(feature = "engine")]
 mod fork;
 mod generation;
+pub mod input_file;
 #[cfg(feature = "engine")]
 mod kernels;
 mod known_hosts;
@@ -79,6 +80,7 @@ mod memory;
 mod message;
 #[cfg(feature = "engine")]
 pub mod ops;
+pub mod output_file;
 #[cfg(feature = "engine")]
 mod packing;
 #[cfg(feature = "remote")]

@@ -13,7 +13,7 @@ use crate::sha256::{sha256_of, sha256_of_files};
 use crate::weights::{LoadProgress, WeightOptions, Weights};
 use crate::{
     ChatTemplate, DeviceChoice, Engine, EngineOptions, Error, LinearLoader, Llama, LlamaConfig, ModelIdentity,
-    Tokenizer,
+    Tokenizer, input_file,
 };
 
 /// What to load and how.
@@ -232,8 +232,14 @@ impl Llama {
 /// Finds the model on disk, or fetches it.
 pub(crate) fn resolve(options: &LoadOptions, progress: &dyn Fn(LoadEvent)) -> Result<PathBuf, Error> {
     let path = PathBuf::from(&options.model);
-    if path.exists() {
-        return Ok(path);
+    match path.metadata() {
+        Ok(_) => return Ok(path),
+        // Whoever has made a link of this name does not mean a hub.
+        Err(error) if path.is_symlink() => {
+            let problem = format!("this link leads to nothing that can be read ({error})");
+            return Err(Error::Format { path, problem });
+        }
+        Err(_) => {}
     }
     let looks_like_path =
         options.model.starts_with(['.', '/', '~']) || options.model.ends_with(".gguf") && !options.model.contains(':');
@@ -276,7 +282,16 @@ fn template(
                 return Ok(Some(template));
             }
             let path = PathBuf::from(name);
-            let source = std::fs::read_to_string(&path).map_err(|source| Error::Io { path, source })?;
+            let source = match input_file::read_template(&path) {
+                // It would render every chat as nothing.
+                Ok(source) if source.trim().is_empty() => {
+                    return Err(Error::Format {
+                        path,
+                        problem: "nothing is in it: expected a chat template in Jinja".into(),
+                    });
+                }
+                read => read.map_err(|source| Error::Io { path, source })?,
+            };
             (name.clone(), source)
         }
         None => match weights.chat_template()? {
@@ -315,12 +330,12 @@ impl Tokenizer {
         if path.is_dir() {
             return tokenizer_of_folder(path);
         }
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes = input_file::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let named = |error| name_file(path, error);
         if path.extension().is_some_and(|extension| extension == "json") {
             let config = path.parent().map(|folder| folder.join("tokenizer_config.json")).filter(|file| file.is_file());
-            let config = config.map(std::fs::read_to_string).transpose();
-            let config = config.map_err(|source| Error::Io { path: path.into(), source })?;
+            let text = |path: PathBuf| input_file::read_text(&path).map_err(|source| Error::Io { path, source });
+            let config = config.map(text).transpose()?;
             return Self::from_tokenizer_json(&bytes, config.as_deref()).map_err(named);
         }
         Self::from_sentencepiece(&bytes).map_err(named)
@@ -349,7 +364,7 @@ pub(crate) fn tokenizer_of_folder(folder: &Path) -> Result<Tokenizer, Error> {
 pub(crate) fn chat_template_of_folder(folder: &Path) -> Result<Option<String>, Error> {
     let file = folder.join("chat_template.jinja");
     if file.is_file() {
-        return std::fs::read_to_string(&file).map(Some).map_err(|source| Error::Io { path: file, source });
+        return input_file::read_template(&file).map(Some).map_err(|source| Error::Io { path: file, source });
     }
     let file = folder.join("tokenizer_config.json");
     if !file.is_file() {
@@ -363,7 +378,7 @@ pub(crate) fn chat_template_of_folder(folder: &Path) -> Result<Option<String>, E
 }
 
 fn read_json(path: &Path) -> Result<serde_json::Value, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let text = input_file::read_text(path).map_err(|source| Error::Io { path: path.into(), source })?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Format { path: path.into(), problem: format!("not a JSON file: {error}") })
 }

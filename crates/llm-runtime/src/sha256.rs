@@ -1,23 +1,28 @@
 //! Hashes, so that a result knows what it was made of.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, input_file};
+
+const PIPE: &str =
+    "what comes out of a pipe can be read only once, and its hash is needed as well: write it to a file first";
 
 /// Hex SHA-256 of files one after the other, read in pieces.
 ///
 /// # Errors
-/// A file can't be read.
+/// A file can't be read, or is a pipe: who has read it before would get the hash of nothing.
 pub fn sha256_of_files<P: AsRef<Path>>(paths: &[P]) -> Result<String, Error> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     for path in paths.iter().map(AsRef::as_ref) {
         let failed = |source| Error::Io { path: path.into(), source };
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = input_file::open(path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Error::Format { path: path.into(), problem: PIPE.into() });
+        }
         loop {
             match file.read(&mut buffer).map_err(failed)? {
                 0 => break,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
-use llm_runtime::Linear;
+use llm_runtime::{Linear, input_file, output_file};
 use serde_json::{Map, Value, json};
 use training::Parameters;
 
@@ -44,7 +44,7 @@ const UNSUPPORTED: [&str; 13] = [
 /// Reads a folder. Keys of `adapter_config.json` that we do not know are ignored: each version of PEFT adds some.
 pub(crate) fn read(folder: &Path) -> Result<(LoraConfig, Tensors), LoraError> {
     let path = folder.join(CONFIG_FILE);
-    let text = fs::read_to_string(&path).map_err(LoraError::io(&path))?;
+    let text = input_file::read_text(&path).map_err(LoraError::io(&path))?;
     let json: Value =
         serde_json::from_str(&text).map_err(|error| LoraError::format(&path, format!("not a JSON file: {error}")))?;
     check_supported(&path, &json)?;
@@ -115,17 +115,15 @@ pub(crate) fn write(
 ) -> Result<(), LoraError> {
     fs::create_dir_all(folder).map_err(LoraError::io(folder))?;
     let weights = folder.join(WEIGHTS_FILE);
-    let partial = folder.join(".adapter_model.partial");
     let tensors: Vec<(String, Tensor)> =
         parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_detached_tensor())).collect();
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
-        .map_err(|error| LoraError::format(&weights, error))?;
-    fs::rename(&partial, &weights).map_err(LoraError::io(&weights))?;
+    output_file::place(&weights, LoraError::io(&weights), |partial| {
+        safetensors::serialize_to_file(tensors, Some(metadata), partial)
+            .map_err(|error| LoraError::format(&weights, error))
+    })?;
     let path = folder.join(CONFIG_FILE);
-    let partial = folder.join(".adapter_config.partial");
-    let text = format!("{:#}\n", json_of(config, base_model));
-    fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path)).map_err(LoraError::io(&path))
+    output_file::write(&path, format!("{:#}\n", json_of(config, base_model))).map_err(LoraError::io(&path))
 }
 
 /// The keys that every version of PEFT knows since it has DoRA (0.9).

@@ -153,7 +153,7 @@ fn files_without_records_are_refused() {
     assert!(matches!(read_records(&path, &ReadOptions::default()), Err(SftError::Io { .. })));
     std::fs::write(&path, b"{}\n\xE9").unwrap();
     let error = read_records(&path, &ReadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("line 2 is not UTF-8"), "{error}");
+    assert!(error.contains("line 2: not UTF-8"), "{error}");
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl StrategyBank {
             .enumerate()
             .filter_map(|(strategy, list)| Some((format!("bank.{strategy}"), list.vectors.clone()?)))
             .collect();
-        candle_core::safetensors::save(&vectors, folder.join(VECTORS))?;
+        let path = folder.join(VECTORS);
+        candle_core::safetensors::save(&vectors, &path).map_err(|error| MemoryError::file(&path, error))?;
         let strategies = self.lists().iter().map(|list| list.rows.clone()).collect();
         let account =
             Account { width: self.width(), options: self.options().clone(), writings: self.writings(), strategies };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use llm_runtime::{LinearLoader, StateDict};
+use llm_runtime::{LinearLoader, StateDict, output_file};
 use seq2seq::{Seq2SeqConfig, Seq2SeqError};
 use training::{Parameters, VariableLoader};
 
@@ -116,11 +116,11 @@ impl TrainableMagic {
     /// It can't be written.
     pub fn save(&self, folder: &Path) -> Result<(), MemoryError> {
         let path = folder.join(WEIGHTS_FILE);
-        let partial = path.with_extension("partial");
         let tensors = self.parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone()));
-        safetensors::serialize_to_file(tensors.collect::<Vec<_>>(), None, &partial)
-            .map_err(|error| Seq2SeqError::Invalid(format!("{}: {error}", partial.display())))?;
-        std::fs::rename(&partial, &path).map_err(MemoryError::io(&path))
+        output_file::place(&path, MemoryError::io(&path), |partial| {
+            safetensors::serialize_to_file(tensors.collect::<Vec<_>>(), None, partial)
+                .map_err(|error| Seq2SeqError::Invalid(format!("{}: {error}", path.display())).into())
+        })
     }
 }
 

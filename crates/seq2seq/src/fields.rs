@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use llm_runtime::input_file;
 use serde_json::{Map, Value};
 
 use crate::Seq2SeqError;
@@ -14,7 +15,7 @@ pub(crate) struct Fields<'a> {
 impl Fields<'_> {
     /// The value in a file.
     pub(crate) fn read(path: &Path) -> Result<Value, Seq2SeqError> {
-        let text = std::fs::read_to_string(path).map_err(Seq2SeqError::io(path))?;
+        let text = input_file::read_text(path).map_err(Seq2SeqError::io(path))?;
         let json: Value = serde_json::from_str(&text)
             .map_err(|error| Seq2SeqError::file(path, format!("not a JSON file: {error}")))?;
         match json.is_object() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::LinearLoader;
+use llm_runtime::{LinearLoader, output_file};
 use training::{Parameters, VariableLoader};
 
 use crate::config::CONFIG_FILE;
@@ -101,9 +101,9 @@ impl TrainableSeq2Seq {
         let bias = (BIAS_NAME.to_owned(), self.model.final_logits_bias().clone());
         let tensors: Vec<(String, Tensor)> = parameters.chain([bias]).collect();
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let partial = path.with_extension("partial");
-        safetensors::serialize_to_file(tensors, Some(metadata), &partial)
-            .map_err(|error| Seq2SeqError::file(path, error))?;
-        std::fs::rename(&partial, path).map_err(Seq2SeqError::io(path))
+        output_file::place(path, Seq2SeqError::io(path), |partial| {
+            safetensors::serialize_to_file(tensors, Some(metadata), partial)
+                .map_err(|error| Seq2SeqError::file(path, error))
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use esc_metrics::interval::Interval;
-use llm_runtime::{AttentionEdit, Continuation, ModelIdentity, Prompt, ScoreRequest, TextModel};
+use llm_runtime::{AttentionEdit, Continuation, ModelIdentity, Prompt, Score, ScoreRequest, TextModel};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -54,18 +54,12 @@ pub struct AdherenceRow {
 impl AdherenceRow {
     /// By how many nats per token the own strategy's prompt makes the response likelier than the others do on average.
     pub fn margin(&self) -> f64 {
-        let own = self.log_likelihood.get(&self.strategy).copied().unwrap_or(f64::NAN);
-        let others: Vec<f64> =
-            self.log_likelihood.iter().filter(|(name, _)| **name != self.strategy).map(|(_, value)| *value).collect();
-        (own - others.iter().sum::<f64>() / others.len() as f64) / self.tokens as f64
+        margin(&self.log_likelihood, &self.strategy, self.tokens)
     }
 
     /// The strategy whose prompt makes the response likeliest (the first by name among equals).
     pub fn best(&self) -> &str {
-        let better = |best: &(&String, &f64), value: &f64| value > best.1;
-        let mut rest = self.log_likelihood.iter();
-        let Some(first) = rest.next() else { return "" };
-        rest.fold(first, |best, (name, value)| if better(&best, value) { (name, value) } else { best }).0
+        best(&self.log_likelihood)
     }
 
     /// SRA behind the own strategy's prompt, and its mean behind the others.
@@ -75,6 +69,55 @@ impl AdherenceRow {
             self.sra.iter().filter(|(name, _)| **name != self.strategy).map(|(_, value)| *value).collect();
         (!others.is_empty()).then(|| (own, others.iter().sum::<f64>() / others.len() as f64))
     }
+}
+
+/// What makes up a row, score by score: for who scores a single response, as a chat does.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StrategyLikelihoods {
+    /// Tokens of the response.
+    pub tokens: usize,
+    /// Natural log-likelihood of the whole response behind each strategy's prompt.
+    pub log_likelihood: BTreeMap<String, f64>,
+    /// SRA (preset `ours`) of the response behind each strategy's prompt, where attention was captured.
+    pub sra: BTreeMap<String, f64>,
+}
+
+impl StrategyLikelihoods {
+    /// Adds the response's score behind a strategy's prompt. All scores must be of the same tokens.
+    ///
+    /// # Errors
+    /// The score has attention, but none that SRA can be computed from.
+    pub fn add(&mut self, strategy: &str, score: Score) -> Result<(), Error> {
+        self.tokens = score.tokens.len();
+        self.log_likelihood.insert(strategy.to_owned(), score.sum);
+        if let Some(capture) = score.attention {
+            self.sra.insert(strategy.to_owned(), sra(&capture, &SraOptions::ours())?.value);
+        }
+        Ok(())
+    }
+
+    /// [`AdherenceRow::margin`], with `own` as the own strategy. Not a number where it or all others are missing.
+    pub fn margin(&self, own: &str) -> f64 {
+        margin(&self.log_likelihood, own, self.tokens)
+    }
+
+    /// [`AdherenceRow::best`]; empty without scores.
+    pub fn best(&self) -> &str {
+        best(&self.log_likelihood)
+    }
+}
+
+fn margin(log_likelihood: &BTreeMap<String, f64>, own: &str, tokens: usize) -> f64 {
+    let others: Vec<f64> = log_likelihood.iter().filter(|(name, _)| *name != own).map(|(_, value)| *value).collect();
+    let own = log_likelihood.get(own).copied().unwrap_or(f64::NAN);
+    (own - others.iter().sum::<f64>() / others.len() as f64) / tokens as f64
+}
+
+fn best(log_likelihood: &BTreeMap<String, f64>) -> &str {
+    let better = |best: &(&String, &f64), value: &f64| value > best.1;
+    let mut rest = log_likelihood.iter();
+    let Some(first) = rest.next() else { return "" };
+    rest.fold(first, |best, (name, value)| if better(&best, value) { (name, value) } else { best }).0
 }
 
 /// Rows of adherence in a [`RowFile`](crate::RowFile).
@@ -160,7 +203,16 @@ fn score_record(
             Ok(ScoreRequest { probe, edit: options.edit.clone(), ..ScoreRequest::new(prompt, continuation.clone()) })
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    let mut row = AdherenceRow {
+    let mut likelihoods = StrategyLikelihoods::default();
+    for (strategy, score) in strategies.iter().zip(model.score(&requests)?) {
+        let score = score.map_err(|error| request_error(record, strategy, error))?;
+        if score.tokens.is_empty() {
+            return Err(Error::Dialogue { example: record.example.clone(), problem: "the response is empty".into() });
+        }
+        likelihoods.add(&strategy.name, score)?;
+    }
+    let StrategyLikelihoods { tokens, log_likelihood, sra } = likelihoods;
+    Ok(AdherenceRow {
         id: record.id.clone(),
         example: record.example.clone(),
         conversation: record.conversation.clone(),
@@ -170,22 +222,10 @@ fn score_record(
         model: record.model.name.clone(),
         made_by: self::scored_by(&record.model),
         scored_by: scored_by.to_owned(),
-        tokens: 0,
-        log_likelihood: BTreeMap::new(),
-        sra: BTreeMap::new(),
-    };
-    for (strategy, score) in strategies.iter().zip(model.score(&requests)?) {
-        let score = score.map_err(|error| request_error(record, strategy, error))?;
-        if score.tokens.is_empty() {
-            return Err(Error::Dialogue { example: record.example.clone(), problem: "the response is empty".into() });
-        }
-        row.tokens = score.tokens.len();
-        row.log_likelihood.insert(strategy.name.clone(), score.sum);
-        if let Some(capture) = score.attention {
-            row.sra.insert(strategy.name.clone(), sra(&capture, &SraOptions::ours())?.value);
-        }
-    }
-    Ok(row)
+        tokens,
+        log_likelihood,
+        sra,
+    })
 }
 
 fn request_error(record: &ContinuationRecord, strategy: &StrategyText, error: llm_runtime::RequestError) -> Error {

@@ -4,11 +4,13 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use llm_runtime::{Event, GenerationOptions, Message, Prompt, Request, Role, RunStatistics, TextModel};
+use llm_runtime::{
+    Event, GenerationOptions, Message, Prompt, Request, Role, RunStatistics, TextModel, input_file, is_torn_row,
+};
 use serde_json::{Map, Value, json};
 
 use crate::dialogue::{Dialogue, Turn};
@@ -49,6 +51,9 @@ pub struct AnswerSummary {
     pub statistics: RunStatistics,
 }
 
+/// Fields of an answer, behind those of its chat.
+const ANSWER_FIELDS: [&str; 5] = ["row", "layout", "model", "generation", "model_response"];
+
 /// A chat to be answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRow {
@@ -63,20 +68,20 @@ pub struct ChatRow {
 /// Reads a file of chats: JSON Lines with `messages`, each ending with the assistant's reference answer.
 ///
 /// # Errors
-/// The file can't be read, or a line is no such chat; the error names the line.
+/// The file can't be read, holds no chat, or a line is no such chat; the error names the line.
 pub fn read_chat_rows(path: &Path) -> Result<Vec<ChatRow>, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let text = input_file::read_text(path).map_err(Error::io(path))?;
     let mut rows = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(Error::io(path))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row = chat_row(number, &line).map_err(|problem| Error::Dialogue {
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row = chat_row(number, line).map_err(|problem| Error::Dialogue {
             example: format!("{}, line {}", path.display(), number + 1),
             problem,
         })?;
         rows.push(row);
+    }
+    if rows.is_empty() {
+        let problem = "no chat in this file: each line is to be an object with `messages`".into();
+        return Err(Error::Dialogue { example: path.display().to_string(), problem });
     }
     Ok(rows)
 }
@@ -151,7 +156,7 @@ pub fn answer_chats(
     out: &Path,
     sink: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<AnswerSummary, Error> {
-    let done = answered(out)?;
+    let done = answered(out, rows)?;
     let system_role = SystemRole::for_template(model.template());
     let mut summary = AnswerSummary { answered: done.len(), already_answered: done.len(), ..AnswerSummary::default() };
     let mut file = OpenOptions::new().create(true).append(true).open(out).map_err(Error::io(out))?;
@@ -193,37 +198,77 @@ pub fn answer_chats(
 
 fn append(file: &mut File, row: &ChatRow, answer: &str, options: &AnswerOptions, model: &str) -> std::io::Result<()> {
     let mut fields = row.fields.clone();
-    fields.insert("row".into(), json!(row.number));
-    fields.insert("layout".into(), json!(options.layout.name()));
-    fields.insert("model".into(), json!(model));
-    fields.insert("generation".into(), json!(options.generation_of(row)));
-    fields.insert("model_response".into(), json!(answer.trim()));
+    let values = [
+        json!(row.number),
+        json!(options.layout.name()),
+        json!(model),
+        json!(options.generation_of(row)),
+        json!(answer.trim()),
+    ];
+    fields.extend(ANSWER_FIELDS.map(str::to_owned).into_iter().zip(values));
     let mut line = serde_json::to_vec(&fields)?;
     line.push(b'\n');
     file.write_all(&line)
 }
 
-/// Numbers of the rows that are answered; a torn last line is cut off.
-fn answered(out: &Path) -> Result<HashSet<usize>, Error> {
-    let text = match std::fs::read(out) {
+/// Numbers of the rows that are answered; a torn last line is cut off, if it is one of these answers'.
+fn answered(out: &Path, rows: &[ChatRow]) -> Result<HashSet<usize>, Error> {
+    let text = match input_file::read(out) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
         Err(error) => return Err(Error::io(out)(error)),
     };
+    let foreign = |number: usize| Error::Dialogue {
+        example: format!("{}, line {}", out.display(), number + 1),
+        problem: "this is no file of answers: name another file to write to".into(),
+    };
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    if whole < text.len() {
+    let lines = text[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    let number_of = |(number, line): (usize, &[u8])| {
+        let row: Value = serde_json::from_slice(line).unwrap_or_default();
+        row["row"].as_u64().map(|row| row as usize).ok_or_else(|| foreign(number))
+    };
+    let done = lines.map(number_of).collect::<Result<HashSet<usize>, Error>>()?;
+    let (torn, before) = (&text[whole..], text[..whole].iter().filter(|byte| **byte == b'\n').count());
+    if !torn.is_empty() && !rows.iter().any(|row| is_torn_row(torn, &beginning(row))) {
+        return Err(foreign(before));
+    }
+    if !torn.is_empty() {
         let file = OpenOptions::new().write(true).open(out).map_err(Error::io(out))?;
         file.set_len(whole as u64).map_err(Error::io(out))?;
     }
-    let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .enumerate()
-        .map(|(number, line)| {
-            let row: Value = serde_json::from_slice(line).unwrap_or_default();
-            row["row"].as_u64().map(|row| row as usize).ok_or_else(|| Error::Dialogue {
-                example: format!("{}, line {}", out.display(), number + 1),
-                problem: "this is no file of answers: name another file to write to".into(),
-            })
-        })
-        .collect()
+    Ok(done)
+}
+
+/// How the line of an answer to this chat begins, whatever model answers in whatever way.
+fn beginning(row: &ChatRow) -> String {
+    let own = row.fields.iter().take_while(|(name, _)| !ANSWER_FIELDS.contains(&name.as_str()));
+    let own: Map<String, Value> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let line = Value::Object(own).to_string();
+    line.strip_suffix('}').unwrap_or(&line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_torn_answers_to_these_chats_are_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chats, out) = (folder.path().join("chats.jsonl"), folder.path().join("out.jsonl"));
+        let chat = r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}],"id":"a"}"#;
+        std::fs::write(&chats, chat).unwrap();
+        let rows = read_chat_rows(&chats).unwrap();
+        let answer = chat.strip_suffix('}').unwrap().to_owned() + r#","row":0,"layout":"standard","#;
+        for torn in [&answer[..1], &answer[..40], &answer] {
+            std::fs::write(&out, format!("{{\"row\":0}}\n{torn}")).unwrap();
+            assert_eq!(answered(&out, &rows).unwrap(), HashSet::from([0]));
+            assert_eq!(std::fs::read_to_string(&out).unwrap(), "{\"row\":0}\n");
+        }
+        for foreign in ["a note of mine", "{\"messages\":[]", "{\"row\":0}\nnote", "one\ntwo\n"] {
+            std::fs::write(&out, foreign).unwrap();
+            assert!(answered(&out, &rows).unwrap_err().to_string().contains("no file of answers"), "{foreign}");
+            assert_eq!(std::fs::read_to_string(&out).unwrap(), foreign, "it stays as it is");
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Files that appear whole or not at all: written beside their place, then renamed.
+//! Files that appear whole or not at all, with the errors of this crate.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use llm_runtime::output_file;
 
 use crate::error::Error;
 
@@ -15,25 +16,11 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let partial = partial_path(path);
-    let outcome = write_and_rename(path, &partial, write);
-    if outcome.is_err() {
-        // The first error is the one to tell; a leftover partial file does no harm.
-        let _ = fs::remove_file(&partial);
-    }
-    outcome
-}
-
-fn write_and_rename(
-    path: &Path,
-    partial: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut writer = BufWriter::new(File::create(partial).map_err(Error::io(path))?);
-    write(&mut writer)?;
-    let file = writer.into_inner().map_err(io::IntoInnerError::into_error).map_err(Error::io(path))?;
-    file.sync_all().map_err(Error::io(path))?;
-    fs::rename(partial, path).map_err(Error::io(path))
+    output_file::place(path, Error::io(path), |partial| {
+        let mut writer = BufWriter::new(File::create(partial).map_err(Error::io(path))?);
+        write(&mut writer)?;
+        writer.flush().map_err(Error::io(path))
+    })
 }
 
 /// Writes one line of JSON.
@@ -45,11 +32,4 @@ pub(crate) fn write_json_line(
     let mut line = serde_json::to_vec(value).map_err(Error::json("a record"))?;
     line.push(b'\n');
     writer.write_all(&line).map_err(Error::io(path))
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    path.with_file_name(name)
 }

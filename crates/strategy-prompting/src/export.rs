@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use llm_runtime::Role;
+use llm_runtime::{Role, input_file};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,8 +42,8 @@ impl ReferenceConversation {
     /// # Errors
     /// The file can't be read or is not of this form.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read(path).map_err(Error::io(path))?;
-        serde_json::from_slice(&text).map_err(|error| Error::Format {
+        let text = input_file::read_text(path).map_err(Error::io(path))?;
+        serde_json::from_str(&text).map_err(|error| Error::Format {
             path: path.to_owned(),
             problem: format!("not a conversation with continuations: {error}"),
         })

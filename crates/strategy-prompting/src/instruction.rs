@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use esconv_data::Strategy;
-use llm_runtime::Part;
+use llm_runtime::{Part, input_file};
 
 use crate::error::Error;
 
@@ -138,7 +138,7 @@ impl InstructionTemplate {
     /// # Errors
     /// The file can't be read as UTF-8, or as for [`Self::parse`].
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let source = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let source = input_file::read_template(path).map_err(Error::io(path))?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
         Self::parse(&name, &source).map_err(|error| match error {
             Error::Instruction { problem, .. } => Error::Instruction { template: path.display().to_string(), problem },

@@ -9,11 +9,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use llm_runtime::ModelIdentity;
+use llm_runtime::{ModelIdentity, output_file};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::atomic_file::write_atomically;
 use crate::digest::digest;
 use crate::error::Error;
 use crate::instruction::StrategyText;
@@ -91,7 +90,7 @@ impl RunManifest {
         let path = folder.join(MANIFEST);
         let mut text = serde_json::to_vec_pretty(self).map_err(Error::json("the manifest"))?;
         text.push(b'\n');
-        write_atomically(&path, |writer| writer.write_all(&text).map_err(Error::io(&path)))
+        output_file::write(&path, &text).map_err(Error::io(&path))
     }
 
     /// What must be equal for a run to be resumed. A model with a hash may have moved to another path.
@@ -403,14 +402,21 @@ fn each_record(path: &Path, mut show: impl FnMut(String, &[u8]) -> Result<(), Er
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let RecordId { id } = serde_json::from_slice(&line).map_err(|error| Error::Line {
+        let id = id_of(&line).map_err(|problem| Error::Line {
             path: path.to_owned(),
             line: number,
-            problem: format!("not a continuation record ({error}); delete the line to have its record made again"),
+            problem: format!("not a continuation record ({problem}); delete the line to have its record made again"),
         })?;
         show(id, &line)?;
     }
     Ok(length)
+}
+
+/// The id of a record's line. Texts of other fields are not read by that, so that bytes that are none would stay unnoticed.
+fn id_of(line: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "not UTF-8 text")?;
+    let RecordId { id } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(id)
 }
 
 fn cut_torn_line(file: &File, path: &Path, complete: u64) -> Result<(), Error> {

@@ -64,7 +64,8 @@ mod sweep;
 mod training_data;
 
 pub use adherence::{
-    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, is_scored, score_adherence, scored_by,
+    ADHERENCE_ROWS, AdherenceOptions, AdherenceRow, AdherenceSummary, StrategyLikelihoods, is_scored, score_adherence,
+    scored_by,
 };
 pub use answers::{AnswerOptions, AnswerSummary, ChatRow, answer_chats, read_chat_rows};
 pub use atomic_file::write_atomically;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use llm_runtime::{
     Completion, FinishReason, GenerationOptions, Hypothesis, Message, ModelIdentity, Prompt, Request, ServedBy, Span,
-    TextLogprob, TokenLogprob,
+    TextLogprob, TokenLogprob, input_file,
 };
 use serde::{Deserialize, Serialize};
 
@@ -211,8 +211,8 @@ pub enum TornLine {
 /// The file can't be opened. The items are errors, with the line's number, where a line can't be read or is no record;
 /// reading goes on after a line that is no record.
 pub fn read_records(path: &Path, torn: TornLine) -> Result<Records, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    Ok(Records { path: path.to_owned(), lines: BufReader::new(file), number: 0, torn })
+    let lines = input_file::open_lines(path).map_err(Error::io(path))?;
+    Ok(Records { path: path.to_owned(), lines, number: 0, torn })
 }
 
 /// The iterator of [`read_records`].

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llm_runtime::is_torn_row;
+use llm_runtime::{input_file, is_torn_row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,7 +36,7 @@ impl<R> Copy for RowKind<R> {}
 /// # Errors
 /// The file can't be read, or a line is no row.
 pub fn read_rows<R: DeserializeOwned>(path: &Path, kind: RowKind<R>) -> Result<Vec<R>, Error> {
-    let text = std::fs::read(path).map_err(Error::io(path))?;
+    let text = input_file::read(path).map_err(Error::io(path))?;
     rows_of(path, &text[..whole_lines(&text)], kind)
 }
 
@@ -62,6 +62,8 @@ fn rows_of<R: DeserializeOwned>(path: &Path, text: &[u8], kind: RowKind<R>) -> R
 pub struct RowFile<R> {
     path: PathBuf,
     file: File,
+    /// What an attempt has left could not be cut off.
+    is_torn: bool,
     kind: RowKind<R>,
     rows: Vec<R>,
     ids: HashSet<String>,
@@ -76,6 +78,11 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
         let exists = path.exists();
         if exists && !resume {
             let problem = "the file exists already: resume it, or choose another".to_owned();
+            return Err(Error::Format { path: path.to_owned(), problem });
+        }
+        if exists && !path.is_file() {
+            // A folder can't be written, a pipe would be waited for, and rows in a device are gone.
+            let problem = "it is no file: choose another".to_owned();
             return Err(Error::Format { path: path.to_owned(), problem });
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
@@ -94,7 +101,7 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
         // Only now is it known that the file is ours.
         file.set_len(whole.len() as u64).map_err(Error::io(path))?;
         let ids = rows.iter().map(kind.id).collect();
-        Ok(Self { path: path.to_owned(), file, kind, rows, ids })
+        Ok(Self { path: path.to_owned(), file, is_torn: false, kind, rows, ids })
     }
 
     /// Whether a row of this id is there already.
@@ -105,16 +112,27 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
     /// Adds a row, as one write of one whole line.
     ///
     /// # Errors
-    /// The row can't be written; those before it are safe.
+    /// The row can't be written; those before it are safe, and it can be tried again once there is room.
     pub fn append(&mut self, row: R) -> Result<(), Error> {
         let mut line = serde_json::to_vec(&row).map_err(Error::json(self.kind.name))?;
         line.push(b'\n');
         let kept = self.rows.len();
-        let path = &self.path;
-        self.file.write_all(&line).map_err(|source| Error::Journal { path: path.clone(), kept, source })?;
+        self.write_whole(&line).map_err(|source| Error::Journal { path: self.path.clone(), kept, source })?;
         self.ids.insert((self.kind.id)(&row));
         self.rows.push(row);
         Ok(())
+    }
+
+    /// Writes a line or, where that fails, nothing: the next row must not begin in the middle of this one.
+    fn write_whole(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.is_torn {
+            return Err(std::io::Error::other("an earlier row could not be written"));
+        }
+        let length = self.file.metadata()?.len();
+        self.file.write_all(line).inspect_err(|_| {
+            // Opening cuts a torn line off as well, should this fail too.
+            self.is_torn = self.file.set_len(length).is_err();
+        })
     }
 
     /// All rows, those of earlier runs first.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use llm_runtime::input_file;
 use serde_json::{Map, Value, json};
 
 use crate::EncoderError;
@@ -116,7 +117,7 @@ impl EncoderConfig {
     /// # Errors
     /// The file can't be read, is of another architecture, lacks a field, or asks for something that is not supported.
     pub fn read(path: &Path) -> Result<(Self, Vec<String>), EncoderError> {
-        let text = std::fs::read_to_string(path).map_err(EncoderError::io(path))?;
+        let text = input_file::read_text(path).map_err(EncoderError::io(path))?;
         let json: Value = serde_json::from_str(&text)
             .map_err(|error| EncoderError::format(path, format!("not a JSON file: {error}")))?;
         let fields = Fields { path, json: &json };

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use llm_runtime::output_file;
 use training::{Parameters, Pass, VariableLoader};
 
 use crate::inference::by_length;
@@ -274,8 +275,8 @@ fn write_weights(path: &Path, parameters: &Parameters) -> Result<(), EncoderErro
     let tensors: Vec<(String, Tensor)> =
         parameters.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone())).collect();
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let partial = path.with_extension("partial");
-    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
-        .map_err(|error| EncoderError::format(path, error))?;
-    std::fs::rename(&partial, path).map_err(EncoderError::io(path))
+    output_file::place(path, EncoderError::io(path), |partial| {
+        safetensors::serialize_to_file(tensors, Some(metadata), partial)
+            .map_err(|error| EncoderError::format(path, error))
+    })
 }

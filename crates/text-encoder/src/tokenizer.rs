@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use llm_runtime::input_file;
 use llm_runtime::tokenizer::{byte_level_json, read_merges, read_vocabulary, tokens_around};
 use serde_json::{Map, Value, json};
 
@@ -44,7 +45,9 @@ impl EncoderTokenizer {
             Some(bytes) => parse(&folder.join(CONFIG_FILE), &bytes)?,
             None => Map::new(),
         };
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let text = |bytes: Vec<u8>, name: &str| {
+            input_file::text_of(bytes).map_err(|error| EncoderError::format(&folder.join(name), error))
+        };
         let (path, json) = match (read(TOKENIZER_FILE)?, read("vocab.txt")?, read("vocab.json")?, read("merges.txt")?) {
             (Some(bytes), ..) => {
                 let path = folder.join(TOKENIZER_FILE);
@@ -53,13 +56,13 @@ impl EncoderTokenizer {
             }
             (None, Some(pieces), ..) => {
                 let lower_case = config.get("do_lower_case").and_then(Value::as_bool).unwrap_or(true);
-                (folder.join("vocab.txt"), vocabulary::word_piece_json(text(pieces).lines(), lower_case))
+                (folder.join("vocab.txt"), vocabulary::word_piece_json(text(pieces, "vocab.txt")?.lines(), lower_case))
             }
             (None, None, Some(pieces), Some(merges)) => {
                 let (path, merges_path) = (folder.join("vocab.json"), folder.join("merges.txt"));
                 let pieces = parse(&path, &pieces)?;
                 let pieces = read_vocabulary(&pieces).map_err(|problem| EncoderError::format(&path, problem))?;
-                let merges = text(merges);
+                let merges = text(merges, "merges.txt")?;
                 let json = read_merges(&merges).and_then(|merges| byte_level_json(&pieces, &merges));
                 (path, json.map_err(|problem| EncoderError::format(&merges_path, problem))?)
             }

@@ -4,18 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use llm_runtime::output_file;
+
 use crate::TrainingError;
 
 /// Puts a file in the place of `path`.
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<(), TrainingError> {
-    let partial = partial_path(path);
-    let written = fs::write(&partial, contents).and_then(|()| fs::File::open(&partial)?.sync_all());
-    let outcome = written.and_then(|()| fs::rename(&partial, path));
-    if outcome.is_err() {
-        // The first error is the one to tell; a leftover partial file does no harm.
-        let _ = fs::remove_file(&partial);
-    }
-    outcome.map_err(TrainingError::io(path))
+    output_file::write(path, contents).map_err(TrainingError::io(path))
 }
 
 /// Lets `fill` write files into a new folder and then gives it the name `path`. An older folder of that name is set aside meanwhile: whoever is
@@ -24,7 +19,7 @@ pub(crate) fn write_folder(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), TrainingError>,
 ) -> Result<(), TrainingError> {
-    let (partial, replaced) = (partial_path(path), hidden(path, REPLACED));
+    let (partial, replaced) = (hidden(path, PARTIAL), hidden(path, REPLACED));
     remove_all(&partial)?;
     fs::create_dir_all(&partial).map_err(TrainingError::io(&partial))?;
     let outcome = fill(&partial).and_then(|()| sync_files(&partial));
@@ -94,10 +89,6 @@ fn sync_files(folder: &Path) -> Result<(), TrainingError> {
 const PARTIAL: &str = ".partial";
 const REPLACED: &str = ".replaced";
 const REMOVED: &str = ".removed";
-
-fn partial_path(path: &Path) -> PathBuf {
-    hidden(path, PARTIAL)
-}
 
 fn hidden(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");

@@ -66,7 +66,7 @@ impl DialogueArguments {
 fn laid_out(layout: Layout, examples: &[Example], vocabulary: u32) -> Outcome<LaidOut> {
     let settings =
         SweepSettings { layouts: vec![layout], turns: TurnRange::new(1, usize::MAX)?, ..SweepSettings::default() };
-    let (strategies, instruction) = (StrategySet::built_in("extes15")?, InstructionTemplate::built_in("t4")?);
+    let (strategies, instruction) = (StrategySet::built_in("extes15")?, InstructionTemplate::default());
     let plan = SweepPlan::new(settings, &strategies, instruction, examples)?;
     let template = BuiltInTemplate::Llama2.template()?;
     let prompts = plan.items().map(|item| {

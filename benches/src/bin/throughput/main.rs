@@ -21,7 +21,8 @@ use std::process::ExitCode;
 
 use benches::Outcome;
 use benches::limits::Limits;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use command_line::{InstallFiles, LONG_VERSION};
 
 use dialogue::{DialogueArguments, LaidOut};
 use encoder_decoder::Task;
@@ -32,6 +33,7 @@ use engine::{EngineArguments, Scenario};
 #[command(
     name = "throughput",
     version,
+    long_version = LONG_VERSION,
     after_help = "Examples:\n  throughput decode --shape tinyllama-1.1b --type q4_k_m --batch 1,8 --threads 2\n  throughput sweep --shape tinyllama-1.1b --peers candle,llama.cpp --python PYTHON --svg sweep.svg"
 )]
 struct Arguments {
@@ -73,6 +75,8 @@ enum Chosen {
     Candidates(encoder_decoder::Arguments),
     /// Automatic scores of responses
     Metrics(metrics::MetricsArguments),
+    #[command(flatten)]
+    InstallFiles(InstallFiles),
     #[command(hide = true)]
     Answer(own_side::Answering),
     #[command(hide = true)]
@@ -207,6 +211,10 @@ fn run(chosen: &Chosen) -> Outcome<()> {
         Chosen::Beam(arguments) => encoder_decoder::run(Task::Decode, arguments),
         Chosen::Candidates(arguments) => encoder_decoder::run(Task::Candidates, arguments),
         Chosen::Metrics(arguments) => metrics::run(arguments),
+        Chosen::InstallFiles(files) => match files.run(Arguments::command()) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.message().into()),
+        },
         Chosen::Answer(arguments) => own_side::answer(arguments),
         Chosen::AnswerLora(arguments) => lora_step::answer(arguments),
         Chosen::AnswerSeq2seq { task, arguments } => encoder_decoder::answer(*task, arguments),
@@ -315,5 +323,15 @@ impl Score {
             cases: Box::new(move |setting| Ok(vec![setting.score(prefix_tokens, continuations, tokens)])),
         };
         self.engine.run(&scenario)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_leaves_nothing_out() {
+        assert_eq!(command_line::gaps_of_manual(Arguments::command()).unwrap(), Vec::<String>::new());
     }
 }

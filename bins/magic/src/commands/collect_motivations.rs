@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, is_remote, print_json};
+use command_line::{
+    AnyModel, Delivery, Failure, Format, Progress, console, interrupt, is_remote, output_place, print_json,
+};
 use llm_runtime::{RunStatistics, TextModel};
 use magic::{
     Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
@@ -39,6 +41,7 @@ struct Summary {
 pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCode, Failure> {
     let template = options.template.load(Task::Collection)?;
     let generation = options.generation()?;
+    output_place::check_folder(&options.out_dir)?;
     let items = motivation_items(&Dialogue::read_all(&options.train_file_path)?, &template);
     let mut model = model(options, &generation, items.len())?;
     std::fs::create_dir_all(&options.out_dir).map_err(Failure::at(&options.out_dir))?;
@@ -52,10 +55,12 @@ pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCo
     let collected = collect_motivations(&pending, model.as_mut(), &generation, &mut |news| collection.take(news));
     collection.bar.finish();
 
-    // Written whatever happened, so that the two files never contradict each other.
+    // Written whatever happened, so that the two files never contradict each other. What went wrong first is the error to tell.
     let motivations = in_order(&items, collection.rows.rows());
-    write_json(&file, &motivations, Indent::Four)?;
-    let summary = collection.summary(file, journal, &items, collected?);
+    let written = write_json(&file, &motivations, Indent::Four);
+    let statistics = collected?;
+    written?;
+    let summary = collection.summary(file, journal, &items, statistics);
     match format {
         Format::Json => print_json(&summary)?,
         Format::Text => print(&summary),
@@ -168,7 +173,10 @@ fn exit_code(summary: &Summary, first_failure: Option<&str>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let why = first_failure.map_or_else(String::new, |failure| format!(" ({failure})"));
-    eprintln!("error: {}: {missing} motivations are missing{why}; --resume asks for them", file.display());
+    console::complain(format_args!(
+        "{}: {missing} motivations are missing{why}; --resume asks for them",
+        file.display()
+    ));
     match interrupt::was_asked() {
         true => ExitCode::from(interrupt::EXIT_CODE),
         false => ExitCode::FAILURE,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use candle_core::Device;
-use command_line::{Failure, Format, print_json};
+use command_line::{Failure, Format, output_place, print_json};
 use llm_runtime::StateDict;
 use magic::{EncodingOptions, GeneratorSettings, Profile, Strategy, save_generator};
 use memory_bank::{BankOptions, StrategyBank, TrainableMagic};
@@ -26,6 +26,7 @@ struct Told<'a> {
 
 pub(crate) fn run(options: &ConvertCheckpoint, format: Format) -> Result<ExitCode, Failure> {
     let (checkpoint, device) = (&options.checkpoint, Device::Cpu);
+    output_place::check_folder(&options.out)?;
     let config =
         Seq2SeqConfig::read(&folder_with("config.json", &[Some(checkpoint), options.bart_base_dir.as_ref()])?)?;
     let tokenizer =

@@ -5,13 +5,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, print_json};
-use llm_runtime::{RunStatistics, TextModel};
-use lora::sft::SftTemplate;
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, console, interrupt, output_place, print_json};
+use llm_runtime::RunStatistics;
 use magic::{
     GoldStrategy, INFERENCE_FILES, INFERENCE_JOURNAL, INFERRED_ROWS, Indent, InferenceItem, InferenceOptions, Inferred,
     InferredAnswer, InferredRow, ParseStatus, PromptLayout, Split, StrategyInference, StrategyReport, Task, Template,
-    TokenLayout, read_prompts, rows_of, strategy_report, write_json,
+    read_prompts, rows_of, strategy_report, write_json,
 };
 use serde::Serialize;
 use strategy_prompting::{RowFile, Shard};
@@ -57,18 +56,20 @@ struct ListSummary {
 pub(crate) fn run(options: &InferStrategy, format: Format) -> Result<ExitCode, Failure> {
     let template = options.template.load(Task::Inference)?;
     let inference = options.options()?;
+    output_place::check_folder(&options.out_dir)?;
     let lists = lists(options)?;
     let mut model = AnyModel::load(&options.model, &options.runtime, &options.server, Delivery::Whole)?;
     model.check(&inference.generation(""))?;
-    let layout = layout(options, &model)?;
+    let layout = PromptLayout::of(&model, &options.wording)?;
     std::fs::create_dir_all(&options.out_dir).map_err(Failure::at(&options.out_dir))?;
     let (rows, told) = infer(options, &lists, &mut model, &layout, &template, inference)?;
 
-    // Written whatever happened, so that journal and lists never contradict each other.
-    let summary = summary(options, &lists, rows.rows(), &told)?;
+    // Written whatever happened, so that journal and lists never contradict each other. What went wrong first is the error to tell.
+    let summary = summary(options, &lists, rows.rows(), &told);
     if let Some(problem) = told.problem {
         return Err(problem.into());
     }
+    let summary = summary?;
     match format {
         Format::Json => print_json(&summary)?,
         Format::Text => print(&summary),
@@ -92,27 +93,6 @@ fn lists(options: &InferStrategy) -> Result<Vec<List>, Failure> {
         Ok(List { split, items, gold })
     };
     options.prompts.given().into_iter().map(list).collect()
-}
-
-fn layout(options: &InferStrategy, model: &AnyModel) -> Result<PromptLayout, Failure> {
-    let plain = options.wording.plain_template()?;
-    let Some(engine) = model.engine() else {
-        return Ok(plain.map_or(PromptLayout::Chat, PromptLayout::Text));
-    };
-    let template = match (plain, engine.template()) {
-        (Some(plain), _) => SftTemplate::from(plain),
-        (None, Some(template)) => SftTemplate::from(template.clone()),
-        (None, None) => {
-            let problem = "the model has no chat template: name one with --chat-template, or take another --plain";
-            return Err(Failure::wrong_use(problem));
-        }
-    };
-    Ok(PromptLayout::Tokens(Box::new(TokenLayout {
-        tokenizer: engine.tokenizer().clone(),
-        template,
-        bos: options.wording.bos,
-        context: engine.context_length(),
-    })))
 }
 
 /// What became of a run beside its rows.
@@ -249,7 +229,10 @@ fn exit_code(summary: &Summary, first_failure: Option<&str>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let why = first_failure.map_or_else(String::new, |failure| format!(" ({failure})"));
-    eprintln!("error: {}: {missing} answers are missing{why}; --resume asks for them", journal.display());
+    console::complain(format_args!(
+        "{}: {missing} answers are missing{why}; --resume asks for them",
+        journal.display()
+    ));
     match interrupt::was_asked() {
         true => ExitCode::from(interrupt::EXIT_CODE),
         false => ExitCode::FAILURE,

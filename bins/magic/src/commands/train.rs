@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use candle_core::Device;
-use command_line::{Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, print_json};
+use command_line::{
+    Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, output_place, print_json,
+};
 use llm_runtime::{format_bytes, sha256_of_files, weights_sha256};
 use magic::{GENERATOR_FOLDER, GeneratorSettings, Sample, SampleEncoder, Strategy, read_samples, save_generator};
 use memory_bank::{BankOptions, MagicDataset, MagicObjective, MemoryError, StrategyBank, TrainableMagic};
@@ -43,6 +45,9 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     trainer.check()?;
     let method = options.method.settings();
     method.encoding.check().map_err(Failure::wrong_use)?;
+    if !options.dry_run {
+        output_place::check_folder(&options.output_dir)?;
+    }
     let device = options.machine.device.open()?;
     let texts = Texts::read(options)?;
     let pupil = Pupil::begin(options, &texts, &method, trainer.seed, &device)?;
@@ -234,8 +239,7 @@ fn train(
         }
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
     });
-    recorder.finish(outcome.is_ok())?;
-    Ok((outcome?, objective.bank()))
+    Ok((recorder.finish(outcome)?, objective.bank()))
 }
 
 /// What a run will take.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, interrupt, is_remote, print_json};
+use command_line::{AnyModel, Delivery, Failure, Format, console, interrupt, is_remote, print_json};
 use dpo::{PairText, PreferencePair, ReadPairs, Wording, read_pairs};
 use llm_runtime::{
     Engine, GenerationOptions, Message, ModelIdentity, Prompt, Role, TextModel, sha256_of, sha256_of_files,
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Generate, format: Format) -> Result<ExitCode, Failur
     };
     let delivered = commission.fulfil(|system, act| act(writer.at_work(system)?))?;
     if delivered.stopped {
-        eprintln!("interrupted: --resume goes on with {}", options.out.display());
+        console::tell(format_args!("interrupted: --resume goes on with {}", options.out.display()));
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     let csv = options.out.with_extension("csv");
@@ -339,7 +339,7 @@ fn report(
         }
     }
     if *failed > 0 {
-        eprintln!("error: {failed} prompts got no reply ({failure}); --resume asks again");
+        console::complain(format_args!("{failed} prompts got no reply ({failure}); --resume asks again"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

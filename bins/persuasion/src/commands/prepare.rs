@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, print_json};
+use command_line::{Failure, Format, output_place, print_json};
 use dpo::PairColumns;
 use llm_runtime::Tokenizer;
 use persuasion::corpus::{
@@ -21,6 +21,7 @@ pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure
         true => Input::find(&options.input)?,
         false => Input::Reddit(Dump { posts: options.dump.posts.clone(), comments: options.dump.comments.clone() }),
     };
+    output_place::check_folder(&options.out)?;
     let tokenizer = options.tokenizer.as_deref().map(Tokenizer::open).transpose()?;
     let limits = Limits { prompt: options.max_prompt_length, whole: options.max_length };
     let measure = tokenizer.as_ref().map(|tokenizer| (tokenizer, limits));

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, print_json};
+use command_line::{Failure, Format, output_place, print_json};
 use persuasion::corpus::{BadRecords, Dump, write_factor_threads};
 
 use crate::threads_arguments::Threads;
 
 pub(crate) fn run(options: &Threads, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let dump = Dump { posts: options.posts.clone(), comments: options.comments.clone() };
     let mut bad = BadRecords::new(options.skip_bad);
     let counts = write_factor_threads(&dump, options.delta_rule, &options.out, &mut bad)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use flate2::bufread::MultiGzDecoder;
+use llm_runtime::input_file;
 use serde::de::DeserializeOwned;
 
 use super::error::CorpusError;
@@ -37,7 +38,7 @@ impl LineSource {
     /// # Errors
     /// It can't be read, or nothing here decompresses it.
     pub(crate) fn open(path: &Path) -> Result<Self, CorpusError> {
-        let file = File::open(path).map_err(CorpusError::io(path))?;
+        let file = input_file::open(path).map_err(CorpusError::io(path))?;
         let mut decompressor = None;
         let reader: Box<dyn BufRead> = match extension(path).as_str() {
             "gz" => {
@@ -124,10 +125,8 @@ impl Drop for LineSource {
 /// # Errors
 /// It can't be read or is not such JSON.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, CorpusError> {
-    let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
-    let text = String::from_utf8(bytes).map_err(|error| CorpusError::format(path, format!("is not UTF-8: {error}")))?;
-    serde_json::from_str(text.trim_start_matches('\u{feff}'))
-        .map_err(|error| CorpusError::format(path, error.to_string()))
+    let text = input_file::read_text(path).map_err(CorpusError::io(path))?;
+    serde_json::from_str(&text).map_err(|error| CorpusError::format(path, error.to_string()))
 }
 
 /// The end of a file's name behind the last dot, in small letters.

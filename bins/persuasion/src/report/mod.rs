@@ -33,14 +33,5 @@ pub use study::{StudyFiles, study_page};
 /// # Errors
 /// The file can't be written.
 pub fn write_page(path: &std::path::Path, page: &str) -> Result<(), ReportError> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
-    if written.is_err() {
-        // The first error is the one to tell; a leftover partial file does no harm.
-        let _ = std::fs::remove_file(&partial);
-    }
-    written.map_err(ReportError::io(path))
+    llm_runtime::output_file::write(path, page).map_err(ReportError::io(path))
 }

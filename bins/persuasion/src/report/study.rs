@@ -98,7 +98,8 @@ impl TrialRow {
             params: trial.external_parameters(),
             state: Some(state.to_owned()),
             steps: Some(trial.reports.len()),
-            seconds: trial.started.zip(trial.ended).map(|(started, ended)| ended - started),
+            // A clock may be set back meanwhile.
+            seconds: trial.started.zip(trial.ended).map(|(started, ended)| (ended - started).max(0.0)),
             remark: trial.failure().map(str::to_owned),
         }
     }

@@ -13,6 +13,7 @@ pub(crate) const HELP: &str = "\
 /retry                   answer the last text again, with the next seed
 /undo                    take the last exchange back
 /history                 the chat so far
+/monitor                 what was measured of each answer (sra chat --monitor)
 /reset                   begin anew (strategy, layout and situation stay)
 /save FILE               keep the chat in a new file; /save! FILE replaces a file
 /load FILE               go on with a kept chat
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Load(PathBuf),
     /// Show the chat.
     History,
+    /// Show what was measured of it.
+    Monitor,
     /// Begin anew.
     Reset,
     /// List the commands.
@@ -62,8 +65,21 @@ pub(crate) enum Command {
 }
 
 /// The commands' names, as the hints give them.
-const NAMES: [&str; 12] =
-    ["strategy", "layout", "situation", "undo", "retry", "save", "save!", "load", "history", "reset", "help", "quit"];
+const NAMES: [&str; 13] = [
+    "strategy",
+    "layout",
+    "situation",
+    "undo",
+    "retry",
+    "save",
+    "save!",
+    "load",
+    "history",
+    "monitor",
+    "reset",
+    "help",
+    "quit",
+];
 
 /// Understands a line; `None` for a blank one.
 pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
@@ -96,6 +112,7 @@ fn command(name: &str, argument: &str) -> Result<Command, String> {
         ("undo", _) => plain(Command::Undo),
         ("retry", _) => plain(Command::Retry),
         ("history", _) => plain(Command::History),
+        ("monitor", _) => plain(Command::Monitor),
         ("reset", _) => plain(Command::Reset),
         ("help", _) => plain(Command::Help),
         ("quit", _) => plain(Command::Quit),

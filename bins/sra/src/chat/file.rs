@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llm_runtime::{FinishReason, Role};
+use llm_runtime::{FinishReason, Role, input_file};
 use serde::{Deserialize, Serialize};
 use strategy_prompting::{Layout, UNCONDITIONAL, write_json_lines};
 
+use crate::chat::measured::Measured;
 use crate::chat::state::{Answer, Chat, Exchange, Kept};
 
 /// What to do with a file that exists.
@@ -52,6 +53,8 @@ struct SavedMessage {
     attempt: Option<u64>,
     #[serde(default)]
     finish_reason: Option<FinishReason>,
+    #[serde(flatten)]
+    measured: Measured,
 }
 
 /// Writes chats, one a line; the file appears whole or not at all.
@@ -65,7 +68,7 @@ pub(crate) fn save(path: &Path, chats: &[SavedChat], overwrite: Overwrite) -> Re
 /// Reads the last chat of a file, and tells how many there are.
 pub(crate) fn load(path: &Path) -> Result<(SavedChat, usize), String> {
     let problem = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let text = fs::read_to_string(path).map_err(|error| problem(&error))?;
+    let text = input_file::read_text(path).map_err(|error| problem(&error))?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.last().ok_or_else(|| problem(&"there is no chat in it"))?;
     let chat = serde_json::from_str(last).map_err(|error| problem(&format!("not a kept chat: {error}")))?;
@@ -126,6 +129,7 @@ impl SavedChat {
                 layout: answer.layout.unwrap_or(self.layout),
                 seed: answer.seed.or(self.seed).unwrap_or(0),
                 finish_reason: answer.finish_reason.unwrap_or(FinishReason::EndOfSequence),
+                measured: answer.measured.clone(),
             },
         }
     }
@@ -141,6 +145,7 @@ fn messages(exchange: &Exchange) -> [SavedMessage; 2] {
         seed: None,
         attempt: None,
         finish_reason: None,
+        measured: Measured::default(),
     };
     let answer = SavedMessage {
         role: Role::Assistant,
@@ -150,6 +155,7 @@ fn messages(exchange: &Exchange) -> [SavedMessage; 2] {
         seed: Some(answer.seed),
         attempt: Some(*attempt),
         finish_reason: Some(answer.finish_reason),
+        measured: answer.measured.clone(),
     };
     [user, answer]
 }
@@ -158,6 +164,8 @@ fn messages(exchange: &Exchange) -> [SavedMessage; 2] {
 pub(crate) struct Autosave {
     path: PathBuf,
     earlier: Vec<SavedChat>,
+    /// Whether the last turn could not be written.
+    is_behind: bool,
 }
 
 impl Autosave {
@@ -166,14 +174,21 @@ impl Autosave {
         if fs::symlink_metadata(path).is_ok() {
             return Err(format!("--save: {} exists; name a new file, and /load that one in the chat", path.display()));
         }
-        Ok(Self { path: path.to_owned(), earlier: Vec::new() })
+        Ok(Self { path: path.to_owned(), earlier: Vec::new(), is_behind: false })
     }
 
-    /// Writes the chat.
-    pub(crate) fn save(&self, chat: &Chat, model: &str) -> Result<(), String> {
+    /// Writes the chat. What could not be written is part of the next attempt.
+    pub(crate) fn save(&mut self, chat: &Chat, model: &str) -> Result<(), String> {
         let present = SavedChat::of(chat, model, &self.path);
         let chats: Vec<SavedChat> = self.earlier.iter().cloned().chain([present]).collect();
-        save(&self.path, &chats, Overwrite::Yes)
+        let saved = save(&self.path, &chats, Overwrite::Yes);
+        self.is_behind = saved.is_err();
+        saved
+    }
+
+    /// Whether the file lacks the last turn.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Keeps the chat although another one is about to begin.

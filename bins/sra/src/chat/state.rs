@@ -11,6 +11,7 @@ use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, LabelledT
 
 use crate::chat::command::{Command, HELP};
 use crate::chat::file::Overwrite;
+use crate::chat::measured::{self, Measured};
 
 /// Each turn has seeds of its own, one for each `/retry`.
 const SEEDS_PER_TURN: u64 = 1 << 20;
@@ -95,6 +96,8 @@ pub(crate) struct Answer {
     pub(crate) seed: u64,
     /// Why it ended.
     pub(crate) finish_reason: FinishReason,
+    /// What was measured of it.
+    pub(crate) measured: Measured,
 }
 
 impl Answer {
@@ -199,6 +202,7 @@ impl Chat {
             Command::ShowSituation => Ok(Step::Tell(self.situation_told())),
             Command::Situation(text) => Ok(Step::Tell(self.set_situation(text))),
             Command::History => Ok(Step::Tell(self.told())),
+            Command::Monitor => Ok(Step::Tell(measured::table(&self.history))),
             Command::Undo => self.undo().map(Step::Tell),
             Command::Reset => Ok(Step::Tell(self.reset())),
         }
@@ -217,7 +221,13 @@ impl Chat {
         let last = self.history.pop().ok_or("there is no exchange to take back")?;
         // A text that came after it can still be asked again; the exchange itself can not.
         self.unanswered = self.unanswered.take().filter(|question| question.before > self.history.len());
-        Ok(format!("taken back: {}", last.text))
+        let mut told = format!("taken back: {}", last.text);
+        // So is the layout that this exchange changed, unless another one was chosen since.
+        if last.answer.measured.relayout == Some(self.layout()) {
+            self.start.layout = last.answer.layout;
+            let _ = write!(told, " (layout: {} again)", self.layout());
+        }
+        Ok(told)
     }
 
     fn reset(&mut self) -> String {
@@ -298,18 +308,48 @@ impl Chat {
 
     /// The prompt of a question: today's instruction, and the history before it.
     pub(crate) fn messages(&self, question: &Question, role: SystemRole) -> Result<Vec<Message>, String> {
+        self.messages_with(self.strategy.as_ref(), question, role)
+    }
+
+    /// The same prompt with every strategy of the set. That of the one in force comes last: of a cache that is too small for
+    /// all of them its part stays, which the next answer begins with.
+    pub(crate) fn messages_by_strategy(
+        &self,
+        question: &Question,
+        role: SystemRole,
+    ) -> Result<Vec<(&str, Vec<Message>)>, String> {
+        let (own, others): (Vec<&Strategy>, Vec<&Strategy>) =
+            self.start.strategies.strategies.iter().partition(|strategy| Some(*strategy) == self.strategy.as_ref());
+        let prompt = |strategy| self.messages_with(Some(strategy), question, role);
+        others.into_iter().chain(own).map(|strategy| Ok((strategy.name.as_str(), prompt(strategy)?))).collect()
+    }
+
+    fn messages_with(
+        &self,
+        strategy: Option<&Strategy>,
+        question: &Question,
+        role: SystemRole,
+    ) -> Result<Vec<Message>, String> {
         let turn = |role, text: &str| Turn { role, text: text.to_owned() };
         let before = self.history.iter().take(question.before);
         let turns = before
             .flat_map(|exchange| [turn(Role::User, &exchange.text), turn(Role::Assistant, &exchange.answer.text)]);
         let dialogue = Dialogue::new("chat", turns.chain([turn(Role::User, &question.text)]).collect())
             .map_err(|error| error.to_string())?;
-        Ok(build(self.layout(), &dialogue, &self.instruction()?, HistoryFormat::default(), role))
+        Ok(build(self.layout(), &dialogue, &self.instruction(strategy)?, HistoryFormat::default(), role))
     }
 
-    fn instruction(&self) -> Result<LabelledText, String> {
-        let filled = self.template()?.render(self.situation(), self.strategy.as_ref());
-        filled.map_err(|error| error.to_string())
+    fn instruction(&self, strategy: Option<&Strategy>) -> Result<LabelledText, String> {
+        self.template()?.render(self.situation(), strategy).map_err(|error| error.to_string())
+    }
+
+    /// Why no strategy steers the next answer, if none does.
+    pub(crate) fn not_steered(&self) -> Option<String> {
+        if self.strategy.is_none() {
+            return Some("no strategy is in force".to_owned());
+        }
+        let template = self.template().ok().filter(|template| !template.is_conditional())?;
+        Some(format!("the instruction `{}` names no strategy", template.name()))
     }
 
     /// The template in use: the one asked for, or what fits strategy and situation.
@@ -332,11 +372,13 @@ impl Chat {
             layout: self.layout(),
             seed,
             finish_reason: completion.finish_reason,
+            measured: Measured::default(),
         }
     }
 
-    /// Takes an exchange into the history, in place of what `/retry` answers again.
+    /// Takes an exchange into the history, in place of what `/retry` answers again. Its answer may change the layout.
     pub(crate) fn keep(&mut self, Question { text, attempt, before }: Question, answer: Answer) {
+        self.start.layout = answer.measured.relayout.unwrap_or(self.start.layout);
         self.history.truncate(before);
         self.history.push(Exchange { text, attempt, answer });
         self.unanswered = None;
@@ -349,6 +391,6 @@ impl Chat {
 }
 
 /// A strategy's name, as the screen has it.
-fn name_or_none(strategy: Option<&str>) -> &str {
+pub(crate) fn name_or_none(strategy: Option<&str>) -> &str {
     strategy.unwrap_or("no strategy")
 }

@@ -1,4 +1,4 @@
-//! How an answer ends, for the person and for the program that reads along.
+//! How a turn ends, for the person and for the program that reads along.
 
 use std::io;
 
@@ -6,6 +6,7 @@ use command_line::terminal::Screen;
 use llm_runtime::{Completion, FinishReason};
 use serde::Serialize;
 
+use crate::chat::measured::Measured;
 use crate::chat::state::{Answer, Question};
 
 /// A turn as one JSON object.
@@ -22,16 +23,18 @@ struct TurnObject<'a> {
     prompt_tokens: usize,
     reused_tokens: usize,
     new_tokens: usize,
+    #[serde(flatten)]
+    measured: Option<&'a Measured>,
 }
 
-/// The answer is whole.
-pub(crate) fn end_answer(
+/// The turn is whole. What was measured of it is told where the chat is monitored.
+pub(crate) fn turn(
     screen: &mut Screen,
     question: &Question,
     answer: &Answer,
     completion: &Completion,
+    measured: Option<&Measured>,
 ) -> io::Result<()> {
-    end_text(screen, answer.finish_reason)?;
     screen.object(&TurnObject {
         turn: question.before + 1,
         attempt: question.attempt,
@@ -44,6 +47,7 @@ pub(crate) fn end_answer(
         prompt_tokens: completion.prompt_tokens,
         reused_tokens: completion.prompt.reused,
         new_tokens: completion.new_tokens,
+        measured,
     })
 }
 

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use command_line::Failure;
+use command_line::{Failure, dialogues};
+use llm_runtime::input_file;
 use serde_json::Value;
 use strategy_prompting::{ContinuationRecord, Layout, TornLine, UNCONDITIONAL, read_records, tidy_response};
 
 use crate::adherence::records_file;
-use crate::prepare;
 
 /// A response.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ fn read(path: &Path) -> Result<Vec<Response>, Failure> {
     if path.is_dir() || is_built_in {
         return if is_built_in { examples(path) } else { records(&records_file(path)) };
     }
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{name}: {error}")))?;
+    let text = input_file::read_text(path).map_err(|error| Failure::work(format!("{name}: {error}")))?;
     match rows(path, beginning(&text))?.first() {
         Some((_, row)) if row.get("finish_reason").is_some() => records(path),
         Some((_, row)) if row.get("dialog").is_some() && row.get("response").is_none() => examples(path),
@@ -78,7 +78,7 @@ fn examples(path: &Path) -> Result<Vec<Response>, Failure> {
         conversation: example.conversation,
         layout: None,
     };
-    Ok(prepare::examples(path)?.into_iter().map(response).collect())
+    Ok(dialogues::examples(path)?.into_iter().map(response).collect())
 }
 
 /// The objects of a JSON array or of JSON Lines, each with its place for messages.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, interrupt, print_json};
+use command_line::{Failure, Format, interrupt, output_place, print_json};
 use esc_metrics::interval::Interval;
 use llm_runtime::weights_sha256;
 use serde::Serialize;
@@ -37,6 +37,7 @@ struct Adherence {
 }
 
 pub(super) fn run(options: &ClassifierPredict, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let (classifier, folder) = model::open(&options.model, &options.machine)?;
     let hash: String = weights_sha256(&folder)?.chars().take(HASH_DIGITS).collect();
     let responses = data::read_all(&options.input)?;

@@ -141,8 +141,13 @@ impl Predictions {
             Self::Json(file) => Ok(new.into_iter().try_for_each(|row| file.append(row))?),
             Self::Table { path, file, rows } => {
                 let text: String = new.iter().map(|row| table_line(row) + "\n").collect();
-                file.write_all(text.as_bytes())
-                    .map_err(|error| Failure::work(format!("{}: {error}; the rows before are safe", path.display())))?;
+                let io = |error| Failure::work(format!("{}: {error}; the rows before are safe", path.display()));
+                let length = file.metadata().map_err(io)?.len();
+                if let Err(error) = file.write_all(text.as_bytes()) {
+                    // Readers of tables know no torn lines.
+                    let _ = file.set_len(length);
+                    return Err(io(error));
+                }
                 rows.extend(new);
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Outcome, Recorder, interrupt, open_run, print_json};
+use command_line::{Failure, Format, Outcome, Recorder, interrupt, open_run, output_place, print_json};
 use esconv_data::Split;
 use llm_runtime::{format_bytes, weights_sha256};
 use serde::Serialize;
@@ -40,6 +40,9 @@ pub(crate) fn run(options: &ClassifierTrain, format: Format) -> Result<ExitCode,
     let trainer = options.loop_.options(options.size);
     trainer.check()?;
     about_a_base(options)?;
+    if !options.dry_run {
+        output_place::check_folder(&options.out)?;
+    }
     let texts = Texts::read(options)?;
     let base = options.base.as_ref().map(|base| model::folder(base, &options.machine)).transpose()?;
     let model = begin(options, &texts, base.as_ref(), &trainer)?;
@@ -215,8 +218,7 @@ fn train(
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
     });
-    recorder.finish(outcome.is_ok())?;
-    let summary = outcome?;
+    let summary = recorder.finish(outcome)?;
     let scores = (!sets.dev.is_empty()).then(|| trainer.evaluate(&sets.dev)).transpose()?;
     Ok((summary, scores))
 }

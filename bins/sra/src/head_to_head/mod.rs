@@ -9,7 +9,7 @@ mod preferences;
 mod terminal;
 mod web;
 
-use command_line::{Delivery, Failure, Format, interrupt};
+use command_line::{Delivery, Failure, Format, interrupt, output_place};
 use std::process::ExitCode;
 
 use self::duel::Beginning;
@@ -20,6 +20,7 @@ use crate::judge_arguments::HeadToHead;
 
 pub(crate) fn run(options: &HeadToHead, format: Format) -> Result<ExitCode, Failure> {
     let beginning = beginning(options)?;
+    output_place::check_file(&options.out)?;
     let delivery = if options.web.is_some() { Delivery::Whole } else { Delivery::Streamed };
     let models = Models::load(options, delivery)?;
     let preferences = Preferences::open(&options.out, models.names())?;

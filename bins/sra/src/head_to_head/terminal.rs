@@ -116,6 +116,9 @@ impl Session {
                 let problem = "chats are kept by `sra chat`; here what you say of answers is kept, in --out";
                 return self.tell(Err(problem.to_owned()));
             }
+            Command::Monitor => {
+                return self.tell(Err("answers are measured by `sra chat --monitor`".to_owned()));
+            }
             _ => {}
         }
         match self.duel.apply(command) {

@@ -1,13 +1,12 @@
 //! The answers that are judged: continuation records, or answers to held-out chats.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
 use judging::{PairItem, RatingItem};
-use llm_runtime::Message;
+use llm_runtime::{Message, input_file};
 use serde_json::Value;
 use strategy_prompting::{
     ChatRow, ContinuationRecord, Dialogue, InstructionTemplate, StrategyText, TornLine, UNCONDITIONAL, read_chat_rows,
@@ -174,11 +173,13 @@ pub(crate) fn ratings(system: System) -> Vec<RatingItem> {
 /// Whether the file's first row is a chat and not a record.
 fn is_of_chats(file: &Path) -> Result<bool, Failure> {
     let unreadable = |error: std::io::Error| Failure::work(format!("{}: {error}", file.display()));
-    for line in BufReader::new(File::open(file).map_err(unreadable)?).lines() {
-        let line = line.map_err(unreadable)?;
-        if !line.trim().is_empty() {
-            return Ok(serde_json::from_str::<Value>(&line).is_ok_and(|row| row.get("messages").is_some()));
+    let mut lines = input_file::open_lines(file).map_err(unreadable)?;
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+        if !line.trim_ascii().is_empty() {
+            return Ok(serde_json::from_slice::<Value>(&line).is_ok_and(|row| row.get("messages").is_some()));
         }
+        line.clear();
     }
     Ok(false)
 }

@@ -6,7 +6,7 @@ mod report;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, console, interrupt, output_place};
 use judging::{
     Decision, JudgeTemplate, PairItem, PairJudgement, Question, Rating, RatingItem, judge_name, judge_pairs, rate,
     rater_name,
@@ -32,6 +32,7 @@ const RATINGS: RowKind<Rating> = RowKind {
 pub(crate) fn run(options: &Judge, format: Format) -> Result<ExitCode, Failure> {
     let template = JudgeTemplate::by_name_or_path(options.template_name()).map_err(Failure::wrong_use)?;
     check(options, &template)?;
+    output_place::check_file(&options.out)?;
     let mut systems = read_systems(&options.runs, &options.layout)?.into_iter();
     match (systems.next(), systems.next()) {
         (Some(first), Some(second)) => compare(options, &template, first, second, format),
@@ -176,7 +177,7 @@ impl<Item: Clone, Row: Serialize + DeserializeOwned> Work<Item, Row> {
         self.bar.finish();
         if self.failed > 0 {
             let (failed, asked, failure) = (self.failed, self.asked, &self.failure);
-            eprintln!("error: {failed} of {asked} could not be judged ({failure}); --resume asks again");
+            console::complain(format_args!("{failed} of {asked} could not be judged ({failure}); --resume asks again"));
         }
     }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, print_json};
+use command_line::{
+    Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, output_place, print_json,
+};
 use helpfulness::AlignmentOptions;
 use llm_runtime::{format_bytes, sha256_of_files, weights_sha256};
 use serde::Serialize;
@@ -49,6 +51,7 @@ struct Settings {
 pub(crate) fn run(options: &Align, format: Format) -> Result<ExitCode, Failure> {
     options.trainer().check()?;
     options.method.options().check().map_err(Failure::wrong_use)?;
+    output_place::check_folder(&options.out)?;
     let device = options.machine.device.open()?;
     let scorer = OpenScorer::open(&options.scorer, &device)?;
     let folder = hugging_face_folder(&options.base, &options.machine)?;
@@ -210,8 +213,7 @@ fn train(
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
     });
-    recorder.finish(outcome.is_ok())?;
-    Ok(outcome?)
+    recorder.finish(outcome)
 }
 
 /// What a finished run tells.

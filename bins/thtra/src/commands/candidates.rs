@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use candle_core::Device;
-use command_line::{Failure, Format, Progress, hugging_face_folder, interrupt, print_json};
+use command_line::{Failure, Format, Progress, console, hugging_face_folder, interrupt, output_place, print_json};
 use llm_runtime::{sha256_of_files, weights_sha256};
 use serde::Serialize;
 use strategy_prompting::RowFile;
@@ -20,6 +20,7 @@ use crate::align_arguments::Candidates;
 pub(crate) fn run(options: &Candidates, format: Format) -> Result<ExitCode, Failure> {
     let lengths = options.lengths.lengths();
     lengths.check().map_err(Failure::wrong_use)?;
+    output_place::check_folder(&options.out)?;
     let device = options.machine.device.open()?;
     let task = Task::read(options, &device)?;
     let scorer = OpenScorer::open(&options.scorer, &device)?;
@@ -39,7 +40,7 @@ pub(crate) fn run(options: &Candidates, format: Format) -> Result<ExitCode, Fail
     if is_whole {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {}: not all samples are done; --resume goes on", options.out.display());
+    console::complain(format_args!("{}: not all samples are done; --resume goes on", options.out.display()));
     Ok(ExitCode::from(interrupt::EXIT_CODE))
 }
 

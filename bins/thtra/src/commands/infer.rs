@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, console, interrupt, output_place, print_json};
 use serde::Serialize;
 use strategy_prompting::RowFile;
 use thtra::{GENERATION_ROWS, Generation, Inference, QuestionSet, StrategyMode, TrainedModel};
@@ -22,6 +22,7 @@ struct Finished<'a> {
 }
 
 pub(crate) fn run(options: &Infer, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let (model, set) = open(&options.answers)?;
     interrupt::listen();
     let Some(rows) = answered(&options.answers, &model, &set, options.strategy, &options.out)? else {
@@ -80,7 +81,7 @@ pub(crate) fn answered(
     for numbers in pending.chunks(options.batch_size) {
         if interrupt::was_asked() {
             bar.finish();
-            eprintln!("interrupted: --resume goes on with {}", path.display());
+            console::tell(format_args!("interrupted: --resume goes on with {}", path.display()));
             return Ok(None);
         }
         for row in inference.answer(set, numbers)? {

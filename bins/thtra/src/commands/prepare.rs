@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, print_json};
+use command_line::{Failure, Format, Progress, output_place, print_json};
 use thtra::{Dialogue, DialogueTokenizer, Part, Prepared, SampleCounts, TOKENIZER_FOLDER};
 
 use crate::arguments::Prepare;
@@ -11,6 +11,7 @@ use crate::arguments::Prepare;
 pub(crate) fn run(options: &Prepare, format: Format) -> Result<ExitCode, Failure> {
     let lengths = options.lengths.lengths();
     lengths.check().map_err(Failure::wrong_use)?;
+    output_place::check_folder(&options.out)?;
     let tokenizer = match (&options.tokenizer, options.learn_tokenizer) {
         (None, Some(size)) => {
             DialogueTokenizer::learn(&Dialogue::read_all(&options.data_dir.join(Part::Train.file()))?, size)?

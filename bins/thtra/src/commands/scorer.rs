@@ -3,8 +3,7 @@
 use candle_core::Device;
 use command_line::Failure;
 use helpfulness::HelpfulnessModel;
-use llm_runtime::sha256_of_files;
-use thtra::{helpfulness_folder, open_helpfulness};
+use thtra::{helpfulness_sha256, open_helpfulness};
 
 use crate::align_arguments::Scorer;
 
@@ -19,9 +18,7 @@ impl OpenScorer {
     pub(crate) fn open(options: &Scorer, device: &Device) -> Result<Option<Self>, Failure> {
         let Some(folder) = &options.helpfulness else { return Ok(None) };
         let model = open_helpfulness(folder, options.helpfulness_encoder.as_deref(), device)?;
-        let folder = helpfulness_folder(folder);
-        let sha256 = sha256_of_files(&[folder.join("helpfulness.json"), folder.join("helpfulness.safetensors")])?;
-        Ok(Some(Self { model, name: format!("helpfulness {}", short(sha256)) }))
+        Ok(Some(Self { model, name: format!("helpfulness {}", short(helpfulness_sha256(folder)?)) }))
     }
 }
 

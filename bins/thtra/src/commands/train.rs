@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use candle_core::Device;
-use command_line::{Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, print_json};
+use command_line::{
+    Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, output_place, print_json,
+};
 use llm_runtime::{format_bytes, sha256_of_files, weights_sha256};
 use serde::Serialize;
 use thtra::{
@@ -65,6 +67,7 @@ fn run(
 ) -> Result<ExitCode, Failure> {
     let trainer = options.loop_.options(options.size.is_some());
     trainer.check()?;
+    output_place::check_folder(&options.out)?;
     let device = options.machine.device.open()?;
     let (responder, base, base_sha256) = begin(options, trainer.seed, &device)?;
     let settings = Settings {
@@ -155,8 +158,7 @@ fn train(
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
     });
-    recorder.finish(outcome.is_ok())?;
-    Ok(outcome?)
+    recorder.finish(outcome)
 }
 
 /// What a finished run tells.

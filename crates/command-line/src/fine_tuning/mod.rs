@@ -16,7 +16,7 @@ use lora::{Adapters, LoraConfig, SftDataset, SftObjective};
 use serde::Serialize;
 use training::{Control, End, RunDir, TrainSummary, Trainer, TrainerOptions};
 
-use crate::{Failure, Format, NO_ENGINE, Recorder, interrupt, load_pretrained, must_be_local, open_run};
+use crate::{Failure, Format, NO_ENGINE, Recorder, interrupt, load_pretrained, must_be_local, open_run, output_place};
 
 /// Name under which the adapter is known inside a run.
 const ADAPTER: &str = "trained";
@@ -62,6 +62,9 @@ impl Default for Shortening<'_> {
 /// The model, the data or the settings can't be used, or the training fails; what was saved until then stays.
 pub fn fine_tune(options: &FineTune, shortening: &Shortening<'_>, format: Format) -> Result<ExitCode, Failure> {
     must_be_local(&options.model, "training computes gradients through the model")?;
+    if !options.dry_run {
+        output_place::check_folder(&options.out)?;
+    }
     let adapters = Adapters::new();
     let loaded = load_pretrained(&options.model, &options.options, NO_ENGINE, &|loader, config, device| {
         Llama::load(&adapters.wrap(loader), config, device)
@@ -138,8 +141,7 @@ fn train(
         recorder.see(event)?;
         Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
     });
-    recorder.finish(outcome.is_ok())?;
-    Ok(outcome?)
+    recorder.finish(outcome)
 }
 
 /// The adapter folder that `path` stands for: a PEFT folder, or a run of a fine-tuning.

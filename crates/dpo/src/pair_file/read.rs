@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use llm_runtime::input_file;
+
 use super::columns::PairColumns;
 use super::fields;
 use super::problem::{BadRecord, Problem};
@@ -35,7 +37,7 @@ pub struct PairFile {
 /// # Errors
 /// The file can't be read or holds no pair; it has a record that can't be used, unless those are skipped. The message names line and field.
 pub fn read_pairs(path: &Path, options: &ReadPairs) -> Result<PairFile, DpoError> {
-    let bytes = std::fs::read(path).map_err(DpoError::io(path))?;
+    let bytes = input_file::read(path).map_err(DpoError::io(path))?;
     let mut file = PairFile::default();
     let mut lines_of_ids: HashMap<String, u64> = HashMap::new();
     for (place, (line, record)) in records(path, &bytes)?.into_iter().enumerate() {

@@ -1,11 +1,9 @@
 //! Writing a file of pairs.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use llm_runtime::{Message, Role};
+use llm_runtime::{Message, Role, output_file};
 use serde_json::{Map, Value};
 
 use super::columns::FIELDS;
@@ -21,15 +19,18 @@ use crate::{DpoError, PairText, PreferencePair};
 pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DpoError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     let records = || pairs.iter().map(record).collect::<Vec<_>>();
-    match ending.as_str() {
-        "jsonl" => write_whole(path, |file| write_lines(file, &records())),
-        "json" => write_whole(path, |file| write_array(file, &records())),
+    let written = match ending.as_str() {
+        "jsonl" => output_file::fill(path, |file| write_lines(file, &records())),
+        "json" => output_file::fill(path, |file| write_array(file, &records())),
         "csv" => {
             check_plain(path, pairs)?;
-            write_whole(path, |file| write_csv(file, &records()))
+            output_file::fill(path, |file| write_csv(file, &records()))
         }
-        _ => Err(DpoError::invalid(format!("{}: pairs are written as .jsonl, .json or .csv", path.display()))),
-    }
+        _ => {
+            return Err(DpoError::invalid(format!("{}: pairs are written as .jsonl, .json or .csv", path.display())));
+        }
+    };
+    written.map_err(DpoError::io(path))
 }
 
 /// Replies to a chat are turns too, as TRL wants them.
@@ -107,26 +108,4 @@ fn cell(value: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
-}
-
-fn write_whole(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), DpoError> {
-    let partial = beside(path);
-    let write = || {
-        let mut writer = BufWriter::new(File::create(&partial)?);
-        fill(&mut writer)?;
-        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|error| {
-        // The error that counts is the first one.
-        let _ = fs::remove_file(&partial);
-        DpoError::io(path)(error)
-    })
-}
-
-fn beside(path: &Path) -> std::path::PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", std::process::id()));
-    path.with_file_name(name)
 }

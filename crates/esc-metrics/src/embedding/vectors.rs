@@ -63,6 +63,10 @@ impl WordVectors {
     fn open(path: &Path, only: Option<HashSet<&str>>) -> Result<Self, Error> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let reading = Reading::new(&name, path, only);
+        // A folder has no lines, and those of a device may never end.
+        if path.exists() && !path.is_file() {
+            return Err(reading.problem("it is no file".into()));
+        }
         let file = File::open(path).map_err(|error| reading.problem(error.to_string()))?;
         reading.read(BufReader::with_capacity(1 << 20, file))
     }

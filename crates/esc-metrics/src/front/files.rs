@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use llm_runtime::input_file;
 use serde_json::{Map, Value, json};
 
 use crate::corpus::Item;
@@ -139,12 +140,7 @@ impl Table {
     }
 
     fn text(&self) -> Result<String, Error> {
-        let bytes = std::fs::read(&self.file).map_err(|error| self.problem(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            self.problem(format!("byte {at} is not UTF-8: convert the file"))
-        })?;
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        input_file::read_text(&self.file).map_err(|error| self.problem(error.to_string()))
     }
 
     fn add_texts(&mut self, text: &str) {

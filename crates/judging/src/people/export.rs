@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use llm_runtime::input_file;
 use serde_json::Value;
 
 use super::STRONGEST;
@@ -100,8 +101,8 @@ pub fn read_published_comparison(path: &Path) -> Result<Vec<Preference>, Error> 
 }
 
 fn rows(path: &Path) -> Result<Vec<Value>, Error> {
-    let text = std::fs::read(path).map_err(Error::io(path))?;
-    serde_json::from_slice(&text).map_err(|error| Error::Format {
+    let text = input_file::read_text(path).map_err(Error::io(path))?;
+    serde_json::from_str(&text).map_err(|error| Error::Format {
         path: path.to_owned(),
         row: None,
         problem: format!("not a JSON array of tasks: {error}"),

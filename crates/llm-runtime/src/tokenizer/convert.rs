@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::TokenizerError;
 use super::gguf::{GgufVocabulary, LLAMA3_WORDS};
-use crate::Error;
+use crate::{Error, input_file};
 
 /// Numbers of GGUF's token types.
 const NORMAL: i32 = 1;
@@ -24,8 +24,7 @@ impl GgufVocabulary {
     /// There is no such file, or it is of a kind that GGUF files do not know.
     pub fn of_folder(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("tokenizer.json");
-        let read =
-            |path: &Path| std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source });
+        let read = |path: &Path| input_file::read_text(path).map_err(|source| Error::Io { path: path.into(), source });
         let problem = |problem: String| Error::Format { path: path.clone(), problem };
         if !path.is_file() && folder.join("tokenizer.model").is_file() {
             let bytes = std::fs::read(folder.join("tokenizer.model"));

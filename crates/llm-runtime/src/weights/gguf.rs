@@ -114,7 +114,7 @@ impl GgufFile {
     /// Reads the header. Nothing of the tensors is read yet.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.into(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = crate::input_file::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         Self::read(path, Source::File(file), length)
     }

@@ -119,7 +119,7 @@ pub(crate) fn weight_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn sharded_files(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, Error> {
     let problem = |problem: String| Error::Format { path: index.into(), problem };
-    let text = std::fs::read_to_string(index).map_err(|source| Error::Io { path: index.into(), source })?;
+    let text = crate::input_file::read_text(index).map_err(|source| Error::Io { path: index.into(), source })?;
     let json: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| problem(format!("not a JSON file: {error}")))?;
     let map = json["weight_map"].as_object().ok_or_else(|| problem("the field `weight_map` is missing".into()))?;

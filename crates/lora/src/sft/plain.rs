@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use llm_runtime::{GenerationPrompt, Message, Part, RenderedChat, Role, TemplateError};
+use llm_runtime::{GenerationPrompt, Message, Part, RenderedChat, Role, TemplateError, input_file};
 
 use super::error::SftError;
 use super::record::SftRecord;
@@ -83,7 +83,7 @@ impl PlainTemplate {
     /// # Errors
     /// The file can't be read, or as for [`Self::from_source`].
     pub fn read(path: &Path) -> Result<Self, SftError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SftError::Io { path: path.to_owned(), source })?;
+        let text = input_file::read_template(path).map_err(|source| SftError::Io { path: path.to_owned(), source })?;
         Self::from_source(&path.display().to_string(), &text)
     }
 

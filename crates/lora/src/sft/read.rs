@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use llm_runtime::input_file;
 use serde_json::Value;
 
 use super::columns::{ColumnMap, RecordKind};
@@ -60,15 +61,7 @@ pub struct RecordSet {
 /// The file can't be read, is not UTF-8, is no JSON, or holds no record; with [`BadRecords::Fail`] also the first record
 /// that is not of its kind. A syntax error in an array is always an error, since nothing after it can be trusted.
 pub fn read_records(path: &Path, options: &ReadOptions) -> Result<RecordSet, SftError> {
-    let bytes = std::fs::read(path).map_err(|source| SftError::Io { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        SftError::Format {
-            path: path.to_owned(),
-            problem: format!("line {line} is not UTF-8: convert the file to UTF-8"),
-        }
-    })?;
+    let text = input_file::read_text(path).map_err(|source| SftError::Io { path: path.to_owned(), source })?;
     parse_records(path, &text, options)
 }
 

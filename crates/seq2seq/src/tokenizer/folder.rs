@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use llm_runtime::input_file;
 use llm_runtime::tokenizer::{TokenizerError, Vocabulary, byte_level_json, read_merges, read_vocabulary};
 use serde_json::{Map, Value, json};
 
@@ -123,11 +124,7 @@ fn vocabulary(path: &Path, pieces: &Map<String, Value>) -> Result<Vocabulary, Se
 
 fn read_text(path: &Path) -> Result<String, Seq2SeqError> {
     let bytes = read_file(path)?.ok_or_else(|| file_error(path, "is not here; vocab.json needs it"))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        file_error(path, format!("line {line} is not UTF-8"))
-    })
+    input_file::text_of(bytes).map_err(|error| file_error(path, error))
 }
 
 fn in_file(path: &Path) -> impl FnOnce(TokenizerError) -> Seq2SeqError + '_ {

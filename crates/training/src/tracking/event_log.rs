@@ -15,6 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use llm_runtime::output_file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -340,15 +341,5 @@ fn last_place(path: &Path, content: &[u8]) -> Result<At, TrackingError> {
 
 /// Puts new content in the place of a file, whole or not at all.
 fn replace(path: &Path, content: &[u8]) -> Result<(), TrackingError> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(TrackingError::io(path, "drop events of later steps"))
+    output_file::write(path, content).map_err(TrackingError::io(path, "drop events of later steps"))
 }

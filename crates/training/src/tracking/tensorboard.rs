@@ -141,7 +141,7 @@ impl Tracker for TensorBoard {
 
 /// A new file whose name sorts behind those of all event files of the folder, for TensorBoard reads them in that order.
 fn create_file(folder: &Path) -> Result<(PathBuf, File), TrackingError> {
-    let after_latest = latest_second(folder)?.map_or(0, |second| second + 1);
+    let after_latest = latest_second(folder)?.map_or(0, |second| second.saturating_add(1));
     let second = after_latest.max(clock::now() as u64);
     let stem = format!("{FILE_PREFIX}{second:010}.{}.{}", clock::host_name(), std::process::id());
     for number in 0_u32.. {

@@ -9,13 +9,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, MetricTables, interrupt, print_json};
+use command_line::{Failure, Format, MetricTables, console, interrupt, output_place, print_json};
 use esc_metrics::classification::{Averaged, ClassificationReport, Labelled};
 use esc_metrics::interval::Resampling;
 use esc_metrics::{ComparedRow, ResourceFolders, Resources};
 use llm_runtime::sha256_of_files;
 use magic::{
-    Evaluated, Evaluation, Evaluator, RESPONSE_ROWS, ResponseGenerator, ResponseRow, Sample, Strategy, metric_names,
+    Evaluated, Evaluation, Evaluator, Indent, RESPONSE_ROWS, ResponseGenerator, ResponseRow, Sample, Strategy,
+    metric_names, write_json,
 };
 use seq2seq::search::DecodingOptions;
 use serde::Serialize;
@@ -57,6 +58,7 @@ struct Report {
 
 pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     let (evaluator, resampling) = evaluator(options)?;
+    output_place::check_folder(&options.out)?;
     let device = options.machine.device.open()?;
     let generator = ResponseGenerator::open(&options.model_path, &device)?;
     check_profile(options, &generator)?;
@@ -71,14 +73,14 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     for round in &rounds {
         let answering = Answering { generator: &generator, decoding: &settings.decoding, maker: &maker, round };
         if !answering.answer(options.batch_size, &mut rows)? {
-            eprintln!("interrupted: --resume goes on with {}", path.display());
+            console::tell(format_args!("interrupted: --resume goes on with {}", path.display()));
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
     }
 
     let report = report(options, settings, &evaluator, &rounds, rows.rows())?;
     let path = options.out.join(METRICS);
-    fs::write(&path, serde_json::to_string_pretty(&report)?).map_err(Failure::at(&path))?;
+    write_json(&path, &report, Indent::Two)?;
     match format {
         Format::Json => print_json(&report)?,
         Format::Text => table::print(&report, &path),

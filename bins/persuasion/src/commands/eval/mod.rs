@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use command_line::{Failure, Format, NO_ENGINE, Progress, interrupt, load_pretrained, must_be_local, print_json};
+use command_line::{
+    Failure, Format, NO_ENGINE, Progress, console, interrupt, load_pretrained, must_be_local, print_json,
+};
 use dpo::{
     EncodedPair, PairLogProbs, PairTokenLogProbs, Preference, PreferencePair, ReadPairs, ReferenceLogProbs,
     RunningMean, read_pairs,
@@ -112,7 +114,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
 }
 
 fn interrupted() -> Result<ExitCode, Failure> {
-    eprintln!("interrupted: --resume goes on with the replies and verdicts that are there");
+    console::tell(format_args!("interrupted: --resume goes on with the replies and verdicts that are there"));
     Ok(ExitCode::from(interrupt::EXIT_CODE))
 }
 
@@ -353,7 +355,7 @@ fn generated(
         act(&mut engine)
     })?;
     if delivered.failed > 0 {
-        eprintln!("warning: {} prompts got no reply ({})", delivered.failed, delivered.failure);
+        console::tell(format_args!("warning: {} prompts got no reply ({})", delivered.failed, delivered.failure));
     }
     Ok((!delivered.stopped).then(|| systems::of_rows("", delivered.rows)))
 }
@@ -371,7 +373,7 @@ fn judged(options: &Eval, origins: &[Origin], out: &Path, evaluation: &mut Evalu
         return Ok(None);
     }
     if failed > 0 {
-        eprintln!("error: {failed} pairs could not be judged ({failure}); --resume asks again");
+        console::complain(format_args!("{failed} pairs could not be judged ({failure}); --resume asks again"));
     }
     evaluation.win_rates = reports;
     Ok(Some(failed > 0))

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, check_settings, interrupt, print_json};
+use command_line::{Failure, Format, check_settings, interrupt, output_place, print_json};
 use hyper_search::{
     ActiveTrial, Generator, GridAxis, GridSampler, Hyperband, Outcome, Percentile, RandomSampler, Sampler, SearchError,
     Study, StudyOptions, SuccessiveHalving, TpeOptions, TpeSampler,
@@ -49,6 +49,7 @@ pub(crate) fn run(options: &Search, format: Format) -> Result<ExitCode, Failure>
 pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     let space = Space::read(options.space.as_deref(), options.setup.method)?;
     space.check(&options.setup)?;
+    output_place::check_folder(&options.study)?;
     let mut bench = Workbench::open(&options.setup)?;
     let goal = Goal::of(options);
     let study = Study::open_or_create(&options.study, study_options(options, &space, &goal)?)?;
@@ -57,12 +58,24 @@ pub(crate) fn search(options: &Search) -> Result<Results, Failure> {
     bench.ask_reference(&options.setup)?;
     study.enqueue(space.preset(&options.setup))?;
     let bench = &mut bench;
-    study.optimize(options.trials, |trial| -> Result<Outcome, String> {
+    let mut broken = None;
+    let searched = study.optimize(options.trials, |trial| -> Result<Outcome, String> {
         if interrupt::was_asked() {
             return Ok(Outcome::Released);
         }
-        run_trial(trial, bench, options, &space, &goal).map_err(|failure| failure.message())
-    })?;
+        match run_trial(trial, bench, options, &space, &goal) {
+            // A full disk says nothing about the trial's parameters: the trial is gone on with when the search is.
+            Err(failure) if failure.is_of_the_system() => {
+                broken = Some(failure);
+                Ok(Outcome::Released)
+            }
+            outcome => outcome.map_err(|failure| failure.message()),
+        }
+    });
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    searched?;
     results::write(&study, &options.study)
 }
 
@@ -133,19 +146,11 @@ impl Goal {
         })
     }
 
-    fn best<'a>(&self, evaluations: &'a [Evaluation]) -> Result<Option<(f64, &'a Evaluation)>, TrainingError> {
-        let mut best: Option<(f64, &Evaluation)> = None;
-        for evaluation in evaluations.iter().filter(|evaluation| evaluation.step > 0) {
-            let value = self.value(evaluation)?;
-            let is_better = best.is_none_or(|(old, _)| match self.selection {
-                Selection::Loss => value < old,
-                Selection::Highest(_) => value > old,
-            });
-            if is_better {
-                best = Some((value, evaluation));
-            }
+    fn is_better(&self, value: f64, old: f64) -> bool {
+        match self.selection {
+            Selection::Loss => value < old,
+            Selection::Highest(_) => value > old,
         }
-        Ok(best)
     }
 }
 
@@ -187,7 +192,7 @@ fn run_trial(
     if fitted.summary.end == End::Stopped {
         return Ok(Outcome::Released);
     }
-    finish(trial, goal, &fitted.evaluations)
+    finish(trial, goal)
 }
 
 /// Tells the evaluation to the study and asks whether the trial is to be given up.
@@ -201,24 +206,35 @@ fn lags_behind(
     // Evaluations are counted, since trials may differ in how many steps an epoch has; by their step, so that one that is made again after an interruption keeps
     // its place.
     let place = evaluation.step.div_ceil(evaluate_every);
+    remember_the_best(trial, goal, place, evaluation)?;
     trial.report(place, goal.value(evaluation)?).map_err(told)?;
     trial.should_prune().map_err(told)
 }
 
-/// A trial is worth its best evaluation; those before an interruption are known from what was reported.
-fn finish(trial: &mut ActiveTrial, goal: &Goal, evaluations: &[Evaluation]) -> Result<Outcome, Failure> {
-    let reported: Vec<f64> = trial.state().reports.values().copied().collect();
-    let best = match goal.selection {
-        Selection::Loss => reported.iter().copied().reduce(f64::min),
-        Selection::Highest(_) => reported.iter().copied().reduce(f64::max),
-    };
-    if let Some((_, evaluation)) = goal.best(evaluations)? {
-        for name in [MARGIN, "perplexity_policy_tokens/chosen"] {
-            if let Some((_, value)) = evaluation.metrics.iter().find(|(own, _)| own == name) {
-                trial.set_attribute(name, *value)?;
-            }
+/// What is told of a trial beside its value is that of its best evaluation. It is written down with it: a process that goes on after a kill knows earlier evaluations
+/// by their values alone.
+fn remember_the_best(
+    trial: &mut ActiveTrial,
+    goal: &Goal,
+    place: u64,
+    evaluation: &Evaluation,
+) -> Result<(), TrainingError> {
+    let value = goal.value(evaluation)?;
+    if trial.state().reports.range(..place).any(|(_, old)| !goal.is_better(value, *old)) {
+        return Ok(());
+    }
+    for name in [MARGIN, "perplexity_policy_tokens/chosen"] {
+        if let Some((_, value)) = evaluation.metrics.iter().find(|(own, _)| own == name) {
+            trial.set_attribute(name, *value).map_err(|error| TrainingError::Objective(Box::new(error)))?;
         }
     }
+    Ok(())
+}
+
+/// A trial is worth its best evaluation.
+fn finish(trial: &ActiveTrial, goal: &Goal) -> Result<Outcome, Failure> {
+    let reported: Vec<f64> = trial.state().reports.values().copied().collect();
+    let best = reported.into_iter().reduce(|best, value| if goal.is_better(value, best) { value } else { best });
     best.map(Outcome::Complete).ok_or_else(|| Failure::work("the run ended without an evaluation"))
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use command_line::Failure;
 use hyper_search::{Study, Trial, TrialState};
+use llm_runtime::output_file;
 use persuasion::best_trial::best_trial;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -93,10 +94,8 @@ pub(super) fn write(study: &Study, folder: &Path) -> Result<Results, Failure> {
     })?;
     let text = serde_json::to_vec_pretty(&results).map_err(Failure::work)?;
     let path = folder.join(RESULTS_FILE);
-    // Several processes may end at once: each writes a file of its own and renames it.
-    let unfinished = folder.join(format!("{RESULTS_FILE}.{}.unfinished", std::process::id()));
-    std::fs::write(&unfinished, text).map_err(Failure::at(&unfinished))?;
-    std::fs::rename(&unfinished, &path).map_err(Failure::at(&path))?;
+    // Several processes may end at once.
+    output_file::write(&path, text).map_err(Failure::at(&path))?;
     Ok(results)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use command_line::Failure;
 use hyper_search::{ActiveTrial, Distribution};
+use llm_runtime::input_file;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ impl Space {
     /// Of a file, or the published one.
     pub(super) fn read(path: Option<&Path>, method: Method) -> Result<Self, Failure> {
         let (name, text) = match path {
-            Some(path) => (path.display().to_string(), std::fs::read_to_string(path).map_err(Failure::at(path))?),
+            Some(path) => (path.display().to_string(), input_file::read_text(path).map_err(Failure::at(path))?),
             None => {
                 let text = if method == Method::Dpo { PUBLISHED } else { PUBLISHED_SUPERVISED };
                 ("the published space".to_owned(), text.to_owned())

@@ -24,8 +24,6 @@ const KEY_VALUE_MEMORY: u64 = 1 << 30;
 /// What became of a run.
 pub(crate) struct Fitted {
     pub(crate) summary: TrainSummary,
-    /// All evaluations of this call, the first before any step.
-    pub(crate) evaluations: Vec<Evaluation>,
     /// The run's id at W&B, if it is recorded for it.
     pub(crate) wandb_id: Option<String>,
 }
@@ -80,22 +78,20 @@ fn train<O: Objective, D: Dataset<Batch = O::Batch>>(
     let trainer = Trainer { objective, train: train_set, evaluation, options: &settings.trainer };
     let mut recorder = Recorder::new(witness.run, witness.tracking(), settings, vec![String::new()]);
     let parameters = witness.bench.adapters.parameters(ADAPTER)?;
-    let mut evaluations = Vec::new();
     let outcome = trainer.run(&parameters, Some(witness.run), resume, &mut |event| {
         recorder.see(event)?;
         witness.see(event, samples)?;
         let mut control = Control::Continue;
         if let TrainEvent::Evaluation(evaluation) = event {
-            evaluations.push(evaluation.clone());
             control = judge(evaluation)?;
         }
         Ok(if interrupt::was_asked() { Control::Stop } else { control })
     });
     let is_over = |summary: &&TrainSummary| summary.end != End::Stopped;
     let published = outcome.iter().find(is_over).map_or(Ok(()), |summary| witness.publish(&mut recorder, summary));
-    recorder.finish(outcome.is_ok())?;
+    let summary = recorder.finish(outcome)?;
     published?;
-    Ok(Fitted { summary: outcome?, evaluations, wandb_id: recorder.wandb_id().map(str::to_owned) })
+    Ok(Fitted { summary, wandb_id: recorder.wandb_id().map(str::to_owned) })
 }
 
 /// Writes down what pairs give and what the model replies.
@@ -123,7 +119,8 @@ impl<'a> Witness<'a> {
     fn see(&mut self, event: &TrainEvent, samples: &dyn Fn() -> Vec<dpo::PairSample>) -> Result<(), TrainingError> {
         match event {
             TrainEvent::Started { step, .. } => {
-                let tables = Tables::open(self.run, Some(*step)).map_err(as_training)?;
+                // Without a checkpoint the run begins anew, and evaluates before its first step once more.
+                let tables = Tables::open(self.run, (*step > 0).then_some(*step)).map_err(as_training)?;
                 let parts = [("train", &self.bench.train), ("validation", &self.bench.validation)];
                 tables.write_pairs(self.run, &parts).map_err(as_training)?;
                 self.tables = Some(tables);

@@ -8,7 +8,7 @@ mod workbench;
 
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, interrupt, open_run};
+use command_line::{Failure, Format, interrupt, open_run, output_place};
 use training::{Control, End, RunDir};
 
 pub(crate) use self::fit::{Fitted, distinct_prompts, engine, fit};
@@ -19,6 +19,9 @@ use crate::train_arguments::Train;
 pub(crate) const ADAPTER_FOLDER: &str = "adapter";
 
 pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> {
+    if !options.dry_run {
+        output_place::check_folder(&options.out)?;
+    }
     let mut bench = Workbench::open(&options.setup)?;
     let settings = bench.settings(&options.setup)?;
     if options.dry_run {
@@ -30,8 +33,11 @@ pub(crate) fn run(options: &Train, format: Format) -> Result<ExitCode, Failure> 
     interrupt::listen();
     let fitted = trained(&mut bench, options, &settings, &run);
     if fitted.is_err() && !options.resume {
-        // Words that were wrong in a way that only the first evaluation shows must not block the folder for right ones.
-        run.abandon()?;
+        // Words that were wrong in a way that only the first evaluation shows must not block the folder for right ones. What went wrong first is
+        // the error to tell.
+        if let Err(error) = run.abandon() {
+            tracing::warn!("{error}");
+        }
     }
     let fitted = fitted?;
     report::finished(&run, &fitted, format)?;

@@ -1,7 +1,7 @@
 //! What a run writes down of its pairs: texts once, numbers at each evaluation, generated replies.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
@@ -121,14 +121,21 @@ fn write_row(text: &mut Vec<u8>, row: &impl Serialize) -> std::io::Result<()> {
 
 /// Takes out what a row file tells of later steps, and a torn last row. Without `after` nothing is kept.
 fn keep_until(run: &RunDir, name: &str, after: Option<u64>) -> Result<(), Failure> {
-    let Ok(text) = std::fs::read_to_string(run.outputs().join(name)) else { return Ok(()) };
-    let is_kept = |line: &&str| {
-        let row: Option<Value> = serde_json::from_str(line).ok();
+    let path = run.outputs().join(name);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&path)(error)),
+    };
+    // As bytes: a row may be torn within a letter.
+    let is_kept = |line: &&[u8]| {
+        let row: Option<Value> = serde_json::from_slice(line).ok();
         let step = row.and_then(|row| row["step"].as_u64());
         step.zip(after).is_some_and(|(step, after)| step <= after)
     };
-    let kept: String = text.lines().filter(is_kept).flat_map(|line| [line, "\n"]).collect();
-    Ok(run.write(&format!("outputs/{name}"), kept.as_bytes())?)
+    let kept: Vec<&[u8]> =
+        text.split(|byte| *byte == b'\n').filter(is_kept).flat_map(|line| [line, &b"\n"[..]]).collect();
+    Ok(run.write(&format!("outputs/{name}"), &kept.concat())?)
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {

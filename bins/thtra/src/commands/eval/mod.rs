@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, MetricTables, interrupt, print_json};
+use command_line::{Failure, Format, MetricTables, interrupt, output_place, print_json};
 use esc_metrics::interval::Resampling;
 use esc_metrics::{ResourceFolders, Resources};
 use helpfulness::{Exchange, HelpfulnessModel};
-use llm_runtime::sha256_of_files;
+use llm_runtime::{output_file, sha256_of_files};
 use seq2seq::search::DecodingOptions;
 use serde::Serialize;
 use thtra::{
@@ -76,6 +76,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     let usual = Resampling::default();
     let resampling =
         Resampling::new(options.resamples, usual.confidence(), usual.seed()).map_err(Failure::wrong_use)?;
+    output_place::check_folder(&options.out)?;
     let resources = resources(&options.tables)?;
     let helpfulness = options.helpfulness.as_deref().map(|folder| {
         let device = options.answers.machine.device.open()?;
@@ -83,9 +84,9 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
     });
     let helpfulness = helpfulness.transpose()?;
     let against = options.against.as_deref().map(read_generations).transpose()?;
-    fs::create_dir_all(&options.out).map_err(Failure::at(&options.out))?;
     interrupt::listen();
     let Some(rounds) = rounds(options)? else { return Ok(ExitCode::from(interrupt::EXIT_CODE)) };
+    make_folder(options)?;
 
     let resources = match &options.glove {
         Some(file) => {
@@ -121,7 +122,7 @@ pub(crate) fn run(options: &Eval, format: Format) -> Result<ExitCode, Failure> {
         comparison,
     };
     let path = options.out.join(METRICS);
-    fs::write(&path, serde_json::to_string_pretty(&report)?).map_err(Failure::at(&path))?;
+    output_file::write(&path, serde_json::to_string_pretty(&report)?).map_err(Failure::at(&path))?;
     match format {
         Format::Json => print_json(&report)?,
         Format::Text => table::print(&report, &path),
@@ -135,12 +136,18 @@ fn resources(tables: &MetricTables) -> Result<Resources, Failure> {
     Ok(Resources::find_for(&metric_names(), &folders)?)
 }
 
+/// Only when what is asked for could be read: an error leaves no empty folder.
+fn make_folder(options: &Eval) -> Result<(), Failure> {
+    fs::create_dir_all(&options.out).map_err(Failure::at(&options.out))
+}
+
 /// The generations of a file, or those of a model; none if it was interrupted.
 fn rounds(options: &Eval) -> Result<Option<Rounds>, Failure> {
     if let Some(path) = &options.generations {
         return Ok(Some(Rounds { sets: vec![read_generations(path)?], inference: None }));
     }
     let (model, set) = open(&options.answers)?;
+    make_folder(options)?;
     let has_strategies = model.layout != Layout::Vanilla;
     let gold = (!options.no_gold && has_strategies && options.strategy != StrategyMode::Gold)
         .then_some((StrategyMode::Gold, GOLD_GENERATIONS));
@@ -184,5 +191,5 @@ fn write_list(path: &Path, evaluated: Option<&Evaluated>) -> Result<(), Failure>
     for row in evaluated.into_iter().flat_map(Evaluated::samples) {
         writeln!(lines, "{}", serde_json::to_string(&row)?).map_err(Failure::at(path))?;
     }
-    fs::write(path, lines).map_err(Failure::at(path))
+    output_file::write(path, lines).map_err(Failure::at(path))
 }

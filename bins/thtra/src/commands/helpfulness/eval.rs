@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, print_json};
+use command_line::{Failure, Format, output_place, print_json};
 use helpfulness::{CalibrationReport, HelpfulnessModel, LabelTable, RecordFile};
 
 use super::open;
@@ -11,6 +11,7 @@ use super::report::{Judged, Judgement};
 use crate::helpfulness_arguments::HelpfulnessEval;
 
 pub(crate) fn run(options: &HelpfulnessEval, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_folder(&options.out)?;
     let mut file = RecordFile::read(&options.records)?;
     file.records.truncate(options.limit.unwrap_or(usize::MAX));
     let model = options.trained.open()?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, interrupt, output_place, print_json};
 use esconv_data::read_text;
 use helpfulness::{Exchange, HelpfulnessModel, Mask, Score};
 use llm_runtime::sha256_of_files;
@@ -106,6 +106,7 @@ struct Scored<'a> {
 }
 
 fn score_file(options: &HelpfulnessScore, input: &Path, out: &Path, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(out)?;
     let lines = read_lines(input)?;
     let model = options.trained.open()?;
     let folder = helpfulness_folder(&options.trained.model);

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, print_json};
+use command_line::{
+    Failure, Format, Outcome, Recorder, hugging_face_folder, interrupt, open_run, output_place, print_json,
+};
 use helpfulness::{
     AnyModel, CalibrationReport, ExchangeLayout, FrozenEncoder, HelpfulnessConfig, HelpfulnessKind, HelpfulnessRecord,
     LabelTable, NetworkOptions, OrdinalObjective, OrdinalOptions, PreferenceDataset, PreferenceLoss,
@@ -44,6 +46,7 @@ pub(crate) fn run(options: &HelpfulnessTrain, format: Format) -> Result<ExitCode
     let objective = objective(options)?;
     let trainer = options.loop_.options(options.kind, options.size.is_some());
     trainer.check()?;
+    output_place::check_folder(&options.out)?;
     let records = Records::read(options, trainer.seed)?;
     let base = options.encoder.as_ref().map(|name| hugging_face_folder(name, &options.machine)).transpose()?;
     let settings = Settings {
@@ -304,8 +307,7 @@ impl Lesson<'_> {
             recorder.see(event)?;
             Ok(if interrupt::was_asked() { Control::Stop } else { Control::Continue })
         });
-        recorder.finish(outcome.is_ok())?;
-        Ok(outcome?)
+        recorder.finish(outcome)
     }
 }
 

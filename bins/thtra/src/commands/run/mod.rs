@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
-use command_line::{Common, Failure, Format, hugging_face_folder, interrupt, print_json};
+use command_line::{Common, Failure, Format, console, hugging_face_folder, interrupt, print_json};
 
 use self::plan::{Stage, Wanted};
 use self::preset::Preset;
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Run, common: &Common) -> Result<ExitCode, Failure> {
             record.add(stage, begun.elapsed().as_secs_f64())?;
         }
         if interrupt::was_asked_to_end() || status.code() == Some(i32::from(interrupt::EXIT_CODE)) {
-            eprintln!("interrupted: the same command goes on");
+            console::tell(format_args!("interrupted: the same command goes on"));
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
         if !status.success() {
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Run, common: &Common) -> Result<ExitCode, Failure> {
 
 fn tell(common: &Common, message: &str) {
     if !common.quiet {
-        eprintln!("{message}");
+        console::tell(message);
     }
 }
 

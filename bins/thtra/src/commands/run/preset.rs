@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
+use llm_runtime::input_file;
 use serde::Deserialize;
 use toml::Table;
 
@@ -64,7 +65,7 @@ pub(super) fn text_of(name: &str) -> Result<String, Failure> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return Ok((*text).to_owned());
     }
-    std::fs::read_to_string(name).map_err(|error| {
+    input_file::read_text(Path::new(name)).map_err(|error| {
         let known = BUILT_IN.map(|(name, _)| name).join(", ");
         Failure::wrong_use(format!("--preset {name}: {error}; built in are {known}"))
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
+use llm_runtime::output_file;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Stage;
@@ -60,8 +61,6 @@ impl Record {
     /// Notes that a stage is done. The file is replaced as a whole.
     pub(super) fn add(&mut self, stage: &Stage, seconds: f64) -> Result<(), Failure> {
         self.done.insert(stage.name.clone(), Done { words: stage.words.clone(), seconds });
-        let new = self.path.with_extension("new");
-        std::fs::write(&new, serde_json::to_string_pretty(&self.done)?).map_err(Failure::at(&new))?;
-        std::fs::rename(&new, &self.path).map_err(Failure::at(&self.path))
+        output_file::write(&self.path, serde_json::to_string_pretty(&self.done)?).map_err(Failure::at(&self.path))
     }
 }

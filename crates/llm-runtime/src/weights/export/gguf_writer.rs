@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Tensor;
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -11,7 +11,7 @@ use super::super::gguf::Value;
 use super::super::{Source, gguf_llama};
 use super::{ExportType, ModelExport, Replacement};
 use crate::tokenizer::GgufVocabulary;
-use crate::{Error, FloatType, LlamaConfig, Quantization, RopeScaling};
+use crate::{Error, FloatType, LlamaConfig, Quantization, RopeScaling, output_file};
 
 /// Data begin, and each tensor begins, at a multiple of this.
 const ALIGNMENT: usize = 32;
@@ -25,27 +25,12 @@ pub(super) fn write(
     replacement: Replacement<'_>,
 ) -> Result<(), Error> {
     let metadata = metadata(export, dtype)?;
-    let partial = partial_path(path);
     let io = |source| Error::Io { path: path.into(), source };
-    let outcome = File::create(&partial).map_err(io).and_then(|file| {
-        let mut writer = BufWriter::new(file);
+    output_file::place(path, io, |partial| {
+        let mut writer = BufWriter::new(File::create(partial).map_err(io)?);
         write_all(export, &mut writer, path, &metadata, dtype, replacement)?;
-        let file = writer.into_inner().map_err(|error| io(error.into_error()))?;
-        file.sync_all().map_err(io)?;
-        std::fs::rename(&partial, path).map_err(io)
-    });
-    if outcome.is_err() {
-        // The first error is the one to tell; a leftover partial file does no harm.
-        let _ = std::fs::remove_file(&partial);
-    }
-    outcome
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    path.with_file_name(name)
+        writer.flush().map_err(io)
+    })
 }
 
 /// One row of the table of tensors.

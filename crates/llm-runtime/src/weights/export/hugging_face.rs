@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Source;
 use super::{ModelExport, Replacement};
-use crate::{Error, FloatType};
+use crate::{Error, FloatType, output_file};
 
 /// Files that are copied as they are.
 const COPIED: [&str; 7] = [
@@ -86,16 +86,15 @@ fn shard_name(number: usize, of: usize) -> String {
 }
 
 fn write_safetensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), Error> {
-    let partial = path.with_extension("partial");
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
-        .map_err(|error| Error::Format { path: path.into(), problem: error.to_string() })?;
-    fs::rename(&partial, path).map_err(io(path))
+    output_file::place(path, io(path), |partial| {
+        safetensors::serialize_to_file(tensors, Some(metadata), partial)
+            .map_err(|error| Error::Format { path: path.into(), problem: error.to_string() })
+    })
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), Error> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, format!("{value:#}\n")).and_then(|()| fs::rename(&partial, path)).map_err(io(path))
+    output_file::write(path, format!("{value:#}\n")).map_err(io(path))
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
@@ -124,7 +123,7 @@ fn config(export: &ModelExport<'_>, dtype: FloatType) -> Result<Value, Error> {
         return export.weights.config.to_hugging_face(dtype);
     }
     let path = export.path.join("config.json");
-    let text = fs::read_to_string(&path).map_err(io(&path))?;
+    let text = crate::input_file::read_text(&path).map_err(io(&path))?;
     let mut config: Value = serde_json::from_str(&text)
         .map_err(|error| Error::Format { path: path.clone(), problem: format!("not a JSON file: {error}") })?;
     let key = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
