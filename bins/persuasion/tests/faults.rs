@@ -171,8 +171,8 @@ fn fails_at_once(words: &[&str]) -> String {
 #[test]
 fn what_is_no_file_or_no_text_is_told_at_once() {
     let place = Place::new();
-    let [out, replies, pipe, folder] =
-        ["out", "replies.jsonl", "pipe.jsonl", "folder.jsonl"].map(|name| place.name(name));
+    let [out, replies, judged, pipe, folder] =
+        ["out", "replies.jsonl", "judged.json", "pipe.jsonl", "folder.jsonl"].map(|name| place.name(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     std::fs::create_dir(&folder).unwrap();
     let odd = place.write("odd.jsonl", b"\n{\"prompt\": \"caf\xE9\"}\n");
@@ -181,7 +181,7 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
         &["prepare", "--input", "FILE", "--out", &out],
         &["prepare", "--posts", "FILE", "--comments", &comments, "--out", &out],
         &["generate", "--model", "demo", "--data", "FILE", "--out", &replies],
-        &["eval", "--generations", "FILE", "--out", &out],
+        &["eval", "--generations", "FILE", "--out", &judged],
         &["prepare", "--config", "FILE", "--input", &odd, "--out", &out],
     ];
     for words in readers {
@@ -192,7 +192,8 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
             assert!(told.contains(file.as_str()), "{words:?}: {told}");
             assert!(*file != odd || told.contains("line 2"), "{words:?}: {told}");
             let left = std::fs::read_dir(place.path("out")).map_or(0, Iterator::count);
-            assert!(left == 0 && !place.path("replies.jsonl").exists(), "{words:?}");
+            let written = ["replies.jsonl", "judged.json"].into_iter().any(|name| place.path(name).exists());
+            assert!(left == 0 && !written, "{words:?}");
         }
     }
 }
