@@ -111,7 +111,7 @@ impl Judges {
         for place in said {
             let (candidate, scores) = (candidates[place], &mut all[place]);
             if let (Some(judge), Some(strategy)) = (&mut self.adherence, &candidate.strategy) {
-                scores.insert(ADHERENCE.into(), judge.margin(point, strategy, &candidate.text)?);
+                scores.extend(judge.margin(point, strategy, &candidate.text)?.map(|margin| (ADHERENCE.into(), margin)));
             }
             if let (Some(classifier), Some(strategy)) = (&self.classifier, &candidate.strategy) {
                 let found = classifier.strategy(&candidate.text)?;
@@ -135,6 +135,8 @@ struct AdherenceJudge {
     prompting: Prompting,
     strategies: Vec<StrategyText>,
     made_by: String,
+    /// Whether it was told that a strategy is not among them.
+    is_warned: bool,
 }
 
 impl AdherenceJudge {
@@ -146,12 +148,20 @@ impl AdherenceJudge {
         let made_by =
             format!("{} {} {} {strategies}", scored_by(&model.identity()), layout.name(), instruction.sha256());
         let strategies = prompting.strategies.all();
-        Ok(Self { model, prompting, strategies, made_by })
+        Ok(Self { model, prompting, strategies, made_by, is_warned: false })
     }
 
-    /// In nats per token.
-    fn margin(&mut self, point: &Point, strategy: &str, text: &str) -> Result<f64, Failure> {
-        let own = self.prompting.strategies.find(strategy)?.name;
+    /// In nats per token; none for a strategy that has no counterpart in the judge's set.
+    fn margin(&mut self, point: &Point, strategy: &str, text: &str) -> Result<Option<f64>, Failure> {
+        let Ok(own) = self.prompting.strategies.find(strategy) else {
+            if !self.is_warned {
+                tracing::warn!(
+                    "{strategy} has no counterpart in --adherence-strategies: such answers get no adherence"
+                );
+                self.is_warned = true;
+            }
+            return Ok(None);
+        };
         let role = SystemRole::for_template(self.model.template());
         let request = |strategy: &StrategyText| -> Result<ScoreRequest, Failure> {
             let messages = self.prompting.messages(point, Some(strategy), role)?;
@@ -164,7 +174,7 @@ impl AdherenceJudge {
             conversation: point.conversation().to_owned(),
             turn: point.example.turn,
             layout: self.prompting.layout.name().to_owned(),
-            strategy: own,
+            strategy: own.name,
             model: String::new(),
             made_by: String::new(),
             scored_by: String::new(),
@@ -177,7 +187,7 @@ impl AdherenceJudge {
             row.tokens = score.tokens.len();
             row.log_likelihood.insert(strategy.name.clone(), score.sum);
         }
-        Ok(row.margin())
+        Ok(Some(row.margin()))
     }
 }
 

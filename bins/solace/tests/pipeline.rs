@@ -69,7 +69,7 @@ fn a_plan_becomes_candidates_an_order_and_pairs() {
     assert!((3..=6).contains(&pairs.len()), "{}", pairs.len());
     for pair in &pairs {
         let best = rows.iter().find(|row| row["candidate"]["point"] == pair["id"] && row["rank"] == 1).unwrap();
-        assert_eq!(pair["chosen"], best["candidate"]["text"]);
+        assert_eq!(pair["chosen"][0]["content"], best["candidate"]["text"]);
         assert_ne!(pair["chosen"], pair["rejected"]);
         assert!(!pair.to_string().contains("Offer Hope strategy"), "the prompt names no strategy");
     }

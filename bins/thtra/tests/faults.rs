@@ -146,7 +146,7 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
     let place = Place::with_samples();
     let [out, pipe, odd, corpus] = ["new", "pipe.json", "odd.json", "ESConv.json"].map(|name| place.name(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    std::fs::write(&odd, b"\n[\"caf\xE9\"]").unwrap();
+    std::fs::write(&odd, b"\n[\"caf\xE9\"]\n").unwrap();
     let helpful = candidates::place();
     let (model, encoder) = (helpful.name("helpful"), helpful.name("bert"));
     let scorer = ["--model", &model, "--encoder", &encoder];

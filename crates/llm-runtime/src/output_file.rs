@@ -20,7 +20,7 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
 /// Lets `fill` write a file piece by piece.
 ///
 /// # Errors
-/// Those of `fill`, or as [`write`].
+/// Those of `fill`, or as [`write()`].
 pub fn fill(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     place(
         path,
@@ -37,7 +37,7 @@ pub fn fill(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<(
 /// system says.
 ///
 /// # Errors
-/// Those of `make`, or as [`write`].
+/// Those of `make`, or as [`write()`].
 pub fn place<E>(
     path: &Path,
     failed: impl FnOnce(io::Error) -> E,

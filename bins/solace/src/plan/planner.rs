@@ -183,7 +183,7 @@ impl Planner for FixedPlanner {
     fn plan(&mut self, points: &[&Point], set: &StrategySet, sink: &mut PlanSink<'_>) -> Result<(), Failure> {
         for name in &self.names {
             if crate::strategies::counterparts(set, name).is_empty() {
-                set.find(name)?;
+                set.find(name).map_err(Failure::wrong_use)?;
             }
         }
         each(points, sink, |_| Ok(self.names.iter().map(|name| Proposal::bare(name)).collect()))
