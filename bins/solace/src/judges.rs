@@ -7,7 +7,7 @@ use command_line::{AnyModel, Delivery, Failure, Runtime, Server, hugging_face_fo
 use esc_metrics::{Item, Resources, Suite};
 use helpfulness::{Exchange, HelpfulnessModel};
 use llm_runtime::{Continuation, Prompt, ScoreRequest, TextModel, weights_sha256};
-use strategy_prompting::{AdherenceRow, InstructionTemplate, Layout, StrategyText, SystemRole, scored_by};
+use strategy_prompting::{InstructionTemplate, Layout, StrategyLikelihoods, StrategyText, SystemRole, scored_by};
 use text_encoder::{ReadingOptions, TextClassifier};
 use thtra::{ScorerContext, context_text, helpfulness_sha256, open_helpfulness};
 
@@ -129,7 +129,7 @@ impl Judges {
     }
 }
 
-/// Whether an answer is likelier behind its own strategy's prompt: see [`strategy_prompting::AdherenceRow::margin`].
+/// Whether an answer is likelier behind its own strategy's prompt: see [`StrategyLikelihoods::margin`].
 struct AdherenceJudge {
     model: AnyModel,
     prompting: Prompting,
@@ -168,26 +168,12 @@ impl AdherenceJudge {
             Ok(ScoreRequest::new(Prompt::Chat(messages), Continuation::Text(text.to_owned())))
         };
         let requests = self.strategies.iter().map(request).collect::<Result<Vec<_>, _>>()?;
-        let mut row = AdherenceRow {
-            id: String::new(),
-            example: point.id().to_owned(),
-            conversation: point.conversation().to_owned(),
-            turn: point.example.turn,
-            layout: self.prompting.layout.name().to_owned(),
-            strategy: own.name,
-            model: String::new(),
-            made_by: String::new(),
-            scored_by: String::new(),
-            tokens: 0,
-            log_likelihood: BTreeMap::new(),
-            sra: BTreeMap::new(),
-        };
+        let mut likelihoods = StrategyLikelihoods::default();
         for (strategy, score) in self.strategies.iter().zip(self.model.score(&requests)?) {
             let score = score.map_err(|error| Failure::work(format!("{}: {error}", point.id())))?;
-            row.tokens = score.tokens.len();
-            row.log_likelihood.insert(strategy.name.clone(), score.sum);
+            likelihoods.add(&strategy.name, score)?;
         }
-        Ok(Some(row.margin()))
+        Ok(Some(likelihoods.margin(&own.name)))
     }
 }
 
