@@ -9,11 +9,11 @@ use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use strategy_prompting::SystemRole;
+use strategy_prompting::{SystemRole, read_rows};
 
 use crate::arguments::Pairs;
 use crate::point::{self, Point};
-use crate::rank::RankedRow;
+use crate::rank::{RANKED_ROWS, RankedRow};
 use crate::realise::Prompting;
 
 /// What was made.
@@ -28,7 +28,7 @@ struct Summary {
 
 pub(crate) fn run(options: &Pairs, format: Format) -> Result<ExitCode, Failure> {
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
-    let ranked = read_ranked(&options.ranked)?;
+    let ranked = read_rows(&options.ranked, RANKED_ROWS)?;
     let prompting = Prompting::open(options.layout, "train", &options.instruction, "esconv8")?;
     let mut pairs = Vec::new();
     for point in &points {
@@ -58,16 +58,6 @@ pub(crate) fn run(options: &Pairs, format: Format) -> Result<ExitCode, Failure> 
         ),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read_ranked(path: &std::path::Path) -> Result<Vec<RankedRow>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::at(path))?;
-    let row = |(number, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|error| {
-            Failure::work(format!("{}, line {}: not a row of `solace rank`: {error}", path.display(), number + 1))
-        })
-    };
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
 }
 
 /// The best against the worst, if they are far enough apart and not the same text.

@@ -44,6 +44,14 @@ pub(crate) struct RankedRow {
     pub(crate) scores: Scores,
 }
 
+/// Rows of candidates in order.
+pub(crate) const RANKED_ROWS: RowKind<RankedRow> = RowKind {
+    name: "row of `solace rank`",
+    beginning: r#"{"candidate":"#,
+    id: |row| row.candidate.key(),
+    made_by: |row| &row.candidate.made_by,
+};
+
 /// What was ranked.
 #[derive(Serialize)]
 struct Summary {

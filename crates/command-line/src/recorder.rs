@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
-    At, Entry, Event, EventLog, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events,
+    At, Entry, Event, EventLog, INTERRUPTED, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events,
     training_curve_svg, truncate_after,
 };
-use training::{Evaluation, RunDir, Step, TrainEvent, TrainingError};
+use training::{End, Evaluation, RunDir, Step, TrainEvent, TrainSummary, TrainingError};
 
-use crate::{Failure, Progress, Track, Tracking};
+use crate::{Failure, Progress, Track, Tracking, interrupt};
 
 /// Writes events and shows a progress line.
 pub struct Recorder<'a> {
@@ -135,21 +135,27 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// The training failed, or the records can't be written. Of both, the training's error is told: a full disk, say, ends the records as well.
-    pub fn finish<T>(&mut self, outcome: Result<T, TrainingError>) -> Result<T, Failure> {
-        let closed = self.close(outcome.is_ok());
+    pub fn finish(&mut self, outcome: Result<TrainSummary, TrainingError>) -> Result<TrainSummary, Failure> {
+        let exit_code = match &outcome {
+            Err(_) => 1,
+            // A trainer also stops where a search gives up on a trial, which then is over.
+            Ok(summary) if summary.end == End::Stopped && interrupt::was_asked() => INTERRUPTED,
+            Ok(_) => 0,
+        };
+        let closed = self.close(exit_code);
         let outcome = outcome?;
         closed?;
         Ok(outcome)
     }
 
-    fn close(&mut self, is_good: bool) -> Result<(), Failure> {
+    fn close(&mut self, exit_code: u8) -> Result<(), Failure> {
         if let Some(bar) = &self.bar {
             bar.finish();
         }
         if self.trackers.is_empty() {
             return Ok(());
         }
-        self.trackers.finish(u8::from(!is_good)).map_err(TrainingError::from)?;
+        self.trackers.finish(exit_code).map_err(TrainingError::from)?;
         let events = read_events(&self.run.events_file()).map_err(TrainingError::from)?;
         let held_out: Vec<String> = self.held_out_sets.iter().map(|set| held_out_name(set, "loss")).collect();
         let names: Vec<&str> =

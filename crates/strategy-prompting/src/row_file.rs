@@ -1,7 +1,7 @@
 //! Files that grow by whole rows: one JSON line each, appended as soon as it is known, so that a long job resumes.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -70,10 +70,10 @@ pub struct RowFile<R> {
 }
 
 impl<R: Serialize + DeserializeOwned> RowFile<R> {
-    /// Opens a new file, or, to resume, one that the same maker has begun. A torn last line is cut off.
+    /// Opens a new file, or, to resume, one that the same maker has begun, and keeps other processes from appending to it. A torn last line is cut off.
     ///
     /// # Errors
-    /// The file exists and `resume` is not set, it holds rows of another maker, or it can't be read or written.
+    /// The file exists and `resume` is not set, another process appends to it, it holds rows of another maker, or it can't be read or written.
     pub fn open(path: &Path, resume: bool, made_by: &str, kind: RowKind<R>) -> Result<Self, Error> {
         let exists = path.exists();
         if exists && !resume {
@@ -86,6 +86,7 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
             return Err(Error::Format { path: path.to_owned(), problem });
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
+        lock(path, &file)?;
         let text = if exists { std::fs::read(path).map_err(Error::io(path))? } else { Vec::new() };
         let (whole, tail) = text.split_at(whole_lines(&text));
         let rows = rows_of(path, whole, kind)?;
@@ -141,6 +142,18 @@ impl<R: Serialize + DeserializeOwned> RowFile<R> {
     }
 }
 
+/// Two processes that each write what they see missing would write it twice.
+fn lock(path: &Path, file: &File) -> Result<(), Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let problem = "another process appends to it: wait until that has ended, or choose another file".to_owned();
+            Err(Error::Format { path: path.to_owned(), problem })
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io(path)(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +178,17 @@ mod tests {
             assert!(RowFile::open(&path, true, "m", ROWS).is_err(), "{foreign}");
             assert_eq!(std::fs::read(&path).unwrap(), before);
         }
+        std::fs::write(&path, format!("{ours}\n")).unwrap();
+        let _open = RowFile::open(&path, true, "m", ROWS).unwrap();
+        let problem = RowFile::open(&path, true, "m", ROWS).err().unwrap().to_string();
+        assert!(problem.contains("another process"), "{problem}");
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let ours = r#"{"id":"a","maker":"m"}"#;
         std::fs::write(&path, format!("{ours}\n{}", &ours[..9])).unwrap();
         assert_eq!(RowFile::open(&path, true, "m", ROWS).unwrap().rows().len(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{ours}\n"));

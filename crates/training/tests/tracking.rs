@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use training::tracking::{
-    At, Entry, Event, EventLog, MOST_TABLE_ROWS, Start, Table, TensorBoard, Tracker, Trackers, TrackingError,
+    At, Entry, Event, EventLog, INTERRUPTED, MOST_TABLE_ROWS, Start, Table, TensorBoard, Tracker, Trackers, TrackingError,
     WandbOffline, WandbRun, dashboard_name, read_events, replay, training_curve_svg, truncate_after,
 };
 
@@ -138,6 +138,18 @@ mod event_log {
         assert_eq!(fs::read(&path).unwrap(), b"");
         assert_eq!(truncate_after(&folder.path().join("none"), 5).unwrap(), 0);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_has_not_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = log_of(folder.path(), 1..4);
+        let before = fs::read(&path).unwrap();
+        EventLog::open(&path).unwrap().finish(INTERRUPTED).unwrap();
+        let ending = Entry::Message { text: "interrupted".into(), exit_code: Some(INTERRUPTED) };
+        assert_eq!(read_events(&path).unwrap().last().unwrap().entry, ending);
+        assert_eq!(truncate_after(&path, 3).unwrap(), 1);
+        assert_eq!(fs::read(&path).unwrap(), before);
     }
 
     #[test]

@@ -205,14 +205,11 @@ fn json_without(bytes: &[u8], fields: &[&str]) -> Result<Vec<Value>, String> {
     Ok(values.into_iter().map(|value| without(value, &|name| fields.contains(&name))).collect())
 }
 
-/// The rows of `events.jsonl` without times and rates. Each start writes the settings down, and each end that was asked for a message: of those only the last row is
-/// kept.
+/// The rows of `events.jsonl` without times and rates, and without the settings, which each start writes down.
 fn events(bytes: &[u8]) -> Result<Vec<Value>, String> {
     let is_time = |name: &str| name == "t" || name.ends_with("_runtime") || name.ends_with("_per_second");
-    let rows: Vec<Value> = json_without(bytes, &[])?.into_iter().map(|row| without(row, &is_time)).collect();
-    let last = rows.len().saturating_sub(1);
-    let is_of_a_call = |row: &Value| row["kind"] == "config" || row["kind"] == "message";
-    Ok(rows.into_iter().enumerate().filter(|(at, row)| *at == last || !is_of_a_call(row)).map(|(_, row)| row).collect())
+    let rows = json_without(bytes, &[])?.into_iter().map(|row| without(row, &is_time));
+    Ok(rows.filter(|row| row["kind"] != "config").collect())
 }
 
 /// Of the results of a study, what complete trials are worth.

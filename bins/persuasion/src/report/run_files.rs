@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use training::tracking::{Entry, Event, read_events};
+use training::tracking::{Entry, Event, INTERRUPTED, read_events};
 
 use super::json_lines::{name, number, read_if_there, read_rows, text};
 use super::{ReportError, Settings};
@@ -188,6 +188,7 @@ impl RunFiles {
         });
         match last.flatten() {
             Some(0) => Ending::Finished,
+            Some(INTERRUPTED) => Ending::Open,
             Some(code) => Ending::Failed(code),
             None => Ending::Open,
         }

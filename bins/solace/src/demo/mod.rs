@@ -16,7 +16,7 @@ use crate::steps::step;
 const THTRA_STEPS: f64 = 500.0;
 const MAGIC_STEPS: f64 = 600.0;
 /// Places that give candidates, and places that are answered for the scoreboard.
-const CANDIDATE_PLACES: f64 = 200.0;
+const CANDIDATE_PLACES: f64 = 100.0;
 const BOARD_PLACES: f64 = 80.0;
 
 pub(crate) fn run(options: &Demo, common: &Common) -> Result<ExitCode, Failure> {

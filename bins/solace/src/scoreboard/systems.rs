@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use command_line::Failure;
+use llm_runtime::input_file;
 use serde::Deserialize;
 use strategy_prompting::Layout;
 
@@ -92,7 +93,7 @@ impl System {
 
 /// Reads the systems and checks what can be checked without a model.
 pub(super) fn read(path: &Path) -> Result<Vec<System>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::at(path))?;
+    let text = input_file::read_text(path).map_err(Failure::at(path))?;
     parse(&text).map_err(|failure| failure.about(&path.display().to_string()))
 }
 

@@ -19,7 +19,7 @@ use llm_runtime::output_file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{At, Table, Tracker, TrackingError, clock};
+use super::{At, INTERRUPTED, Table, Tracker, TrackingError, clock};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +137,11 @@ impl Tracker for EventLog {
     }
 
     fn finish(&mut self, exit_code: u8) -> Result<(), TrackingError> {
-        let text = if exit_code == 0 { "finished" } else { "failed" };
+        let text = match exit_code {
+            0 => "finished",
+            INTERRUPTED => "interrupted",
+            _ => "failed",
+        };
         let at = At { time: clock::now(), ..self.last };
         self.append(at, "message", json!({"text": text, "exit_code": exit_code}))?;
         self.is_finished = true;
@@ -154,8 +158,8 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>, TrackingError> {
     numbered_lines(&content).map(|(number, line)| parse_line(path, number, line)?.event(path, number)).collect()
 }
 
-/// Drops the events of steps after `step` and a torn last line, and returns how many events were dropped. The file
-/// changes as a whole or not at all; one that does not exist holds no events.
+/// Drops the events of steps after `step`, endings (a run that goes on has not ended) and a torn last line, and returns
+/// how many events were dropped. The file changes as a whole or not at all; one that does not exist holds no events.
 ///
 /// # Errors
 /// The file can't be read or written, or a complete line is no event; then it stays as it was.
@@ -166,7 +170,9 @@ pub fn truncate_after(path: &Path, step: u64) -> Result<usize, TrackingError> {
     let content = fs::read(path).map_err(TrackingError::io(path, "read the event log"))?;
     let (mut kept, mut dropped) = (Vec::new(), 0);
     for (number, line) in numbered_lines(&content) {
-        if parse_line(path, number, line)?.step <= step {
+        let event = parse_line(path, number, line)?.event(path, number)?;
+        let is_ending = matches!(event.entry, Entry::Message { exit_code: Some(_), .. });
+        if event.at.step <= step && !is_ending {
             kept.extend(line);
         } else {
             dropped += 1;

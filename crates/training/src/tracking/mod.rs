@@ -27,6 +27,9 @@ pub use names::dashboard_name;
 pub use tensorboard::TensorBoard;
 pub use wandb::{MOST_TABLE_ROWS, WandbOffline, WandbRun};
 
+/// Exit code of a run that was asked to end, by a signal say, and can go on: the one that shells give after Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
 /// When in a run something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct At {
@@ -111,7 +114,8 @@ pub trait Tracker: Send {
     /// The record can't be written.
     fn message(&mut self, at: At, text: &str) -> Result<(), TrackingError>;
 
-    /// Ends the record of the run; 0 stands for success. Nothing can be recorded afterwards.
+    /// Ends the record of the run; 0 stands for success, [`INTERRUPTED`] for a run that was asked to end and can go on.
+    /// Nothing can be recorded afterwards.
     ///
     /// # Errors
     /// The record can't be written.

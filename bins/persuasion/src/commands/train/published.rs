@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use command_line::Failure;
+use llm_runtime::input_file;
 use serde_json::{Map, Value};
 use training::RunDir;
 use training::tracking::{MOST_TABLE_ROWS, Table};
@@ -64,7 +65,7 @@ fn key(row: &Map<String, Value>, part: &str) -> String {
 }
 
 fn rows(path: &Path) -> Result<Vec<Map<String, Value>>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::at(path))?;
+    let text = input_file::read_text(path).map_err(Failure::at(path))?;
     let parse = |(number, line)| {
         let problem = |error| Failure::work(format!("{}: line {}: {error}", path.display(), number + 1));
         serde_json::from_str(line).map_err(problem)
