@@ -1,8 +1,8 @@
 //! Surroundings that fail: full disks, places that can't be written, pipes that nobody reads, files that are none, servers that repeat the key.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,20 +10,9 @@ use crate::generator::{prepared, train_words};
 use crate::program::{Place, dialogue, good, magic, text};
 use crate::scripted_server::{Act, ScriptedServer, labelled_line};
 use crate::surroundings::{
-    behind_a_closed_pipe, ended_quietly, files_below, on_small_disk, where_nothing_can_be_written, with_largest_file,
+    behind_a_closed_pipe, complaint, complaint_at_once, ended_quietly, files_below, filled, on_small_disk, size,
+    where_nothing_can_be_written, with_largest_file,
 };
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).unwrap().len()
-}
-
-/// What an ended program complains of.
-fn complaint(output: &Output) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
-}
 
 #[test]
 fn a_collection_on_a_disk_without_room_goes_on_to_the_same_files() {
@@ -95,8 +84,7 @@ fn places_that_can_not_be_written_are_told_first() {
     for command in COMMANDS {
         for out in ["in-the-way/out", "read-only/out"] {
             let out = place.name(out);
-            let words: Vec<&str> =
-                command.iter().map(|word| if *word == "OUT" { out.as_str() } else { word }).collect();
+            let words = filled(command, "OUT", &out);
             let mut command = magic(&words);
             command.current_dir(place.folder());
             let output = match out.contains("read-only") {
@@ -144,24 +132,6 @@ fn commands_that_print_end_quietly_behind_a_closed_pipe() {
     }
 }
 
-/// Runs a command that must fail at once.
-fn fails_at_once(mut command: Command) -> String {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(20) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{command:?} still reads");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)) && !told.contains("panicked"), "{command:?}: {told}");
-    told
-}
-
 #[test]
 fn what_is_no_file_or_no_text_is_told_at_once() {
     let place = Place::new();
@@ -179,9 +149,8 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
     ];
     for words in readers {
         for file in [&pipe, &odd, &"/dev/zero".to_owned(), &place.folder()] {
-            let words: Vec<&str> =
-                words.iter().map(|word| if *word == "FILE" { file.as_str() } else { word }).collect();
-            let told = fails_at_once(magic(&words));
+            let words = filled(words, "FILE", file);
+            let told = complaint_at_once(&mut magic(&words));
             assert!(told.contains(file.as_str()), "{words:?}: {told}");
             assert!(*file != odd || told.contains("line 2"), "{words:?}: {told}");
             assert!(!place.path("out").exists(), "{words:?}");
@@ -193,7 +162,7 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
     assert!(magic(&["templates", &texts]).output().unwrap().status.success());
     std::fs::write(place.path("texts/collection_tail.txt"), b"Why?\ncaf\xE9").unwrap();
     let train = place.write("train.txt", &dialogue(true, 5));
-    let told = fails_at_once(magic(&[
+    let told = complaint_at_once(&mut magic(&[
         "collect-motivations",
         "--train-file-path",
         &train,

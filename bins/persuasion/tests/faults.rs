@@ -1,14 +1,15 @@
 //! Surroundings that fail: full disks, places that can't be written, pipes that nobody reads, files that are none, servers that repeat the key.
 
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use hyper_search::{Snapshot, TrialState};
 
 use crate::corpora::{Place, lines, pair_records, text};
 use crate::scripted_judge::ScriptedJudge;
 use crate::surroundings::{
-    behind_a_closed_pipe, ended_quietly, files_below, on_small_disk, where_nothing_can_be_written, with_largest_file,
+    behind_a_closed_pipe, complaint, complaint_at_once, ended_quietly, files_below, filled, on_small_disk, size,
+    where_nothing_can_be_written, with_largest_file,
 };
 use crate::train;
 use crate::trained::{persuasion, rows, told, trained};
@@ -16,14 +17,6 @@ use crate::trained::{persuasion, rows, told, trained};
 const KEY: &str = "sk-test-of-secrets-77c0ffee5d1c7e90ab";
 /// Part of it, which is as secret.
 const PART: &str = "77c0ffee5d";
-
-/// What an ended program complains of.
-fn complaint(output: &Output) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
-}
 
 #[test]
 fn replies_on_a_disk_without_room_go_on_to_the_same_files() {
@@ -37,9 +30,8 @@ fn replies_on_a_disk_without_room_go_on_to_the_same_files() {
     };
     let command = |words: &[String]| persuasion(&words.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(command(&words(&whole)).output().unwrap().status.success());
-    let size = std::fs::metadata(&whole).unwrap().len();
     std::fs::create_dir(place.path("full")).unwrap();
-    let room = size / 2 + std::fs::metadata(place.path("whole/replies.metadata.json")).unwrap().len();
+    let room = size(&place.path("whole/replies.jsonl")) / 2 + size(&place.path("whole/replies.metadata.json"));
     let Some(output) = on_small_disk(&command(&words(&full)), &place.path("full"), room) else { return };
     let said = complaint(&output);
     assert!(said.contains("replies.jsonl: ") && said.contains("free the disk and resume"), "{said}");
@@ -114,8 +106,7 @@ fn places_that_can_not_be_written_are_told_first() {
     for command in COMMANDS {
         for out in ["in-the-way/out", "read-only/out"] {
             let out = place.name(out);
-            let words: Vec<&str> =
-                command.iter().map(|word| if *word == "OUT" { out.as_str() } else { word }).collect();
+            let words = filled(command, "OUT", &out);
             let output = match out.contains("read-only") {
                 false => Some(persuasion(&words).output().unwrap()),
                 true if can_mount => where_nothing_can_be_written(&persuasion(&words), &place.path("read-only")),
@@ -149,25 +140,6 @@ fn commands_that_print_end_quietly_behind_a_closed_pipe() {
     assert_eq!(place.files("heard"), place.files("out"));
 }
 
-/// Runs words that must fail at once.
-fn fails_at_once(words: &[&str]) -> String {
-    let mut command = persuasion(words);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(20) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{words:?} still reads");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)) && !told.contains("panicked"), "{words:?}: {told}");
-    told
-}
-
 #[test]
 fn what_is_no_file_or_no_text_is_told_at_once() {
     let place = Place::new();
@@ -186,9 +158,8 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
     ];
     for words in readers {
         for file in [&pipe, &odd, &"/dev/zero".to_owned(), &folder] {
-            let words: Vec<&str> =
-                words.iter().map(|word| if *word == "FILE" { file.as_str() } else { word }).collect();
-            let told = fails_at_once(&words);
+            let words = filled(words, "FILE", file);
+            let told = complaint_at_once(&mut persuasion(&words));
             assert!(told.contains(file.as_str()), "{words:?}: {told}");
             assert!(*file != odd || told.contains("line 2"), "{words:?}: {told}");
             let left = std::fs::read_dir(place.path("out")).map_or(0, Iterator::count);

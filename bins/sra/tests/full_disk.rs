@@ -2,13 +2,12 @@
 //! ends where an undisturbed run ends.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::program::{Place, good, lines, model, records, root, run, short_run, sra, text};
-use crate::surroundings::{on_small_disk, with_largest_file};
+use crate::surroundings::{self, on_small_disk, size, with_largest_file};
 use crate::training::train_words;
 
 fn command(words: &[String]) -> Command {
@@ -17,14 +16,9 @@ fn command(words: &[String]) -> Command {
 
 /// What an ended program complains of, which must be a failure that says what to do.
 fn complaint(output: &Output, file: &str) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(file) && told.contains("resume") && !told.contains("panicked"), "{file}: {told}");
+    let told = surroundings::complaint(output);
+    assert!(told.contains(file) && told.contains("resume"), "{file}: {told}");
     told
-}
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).unwrap().len()
 }
 
 fn resumed(words: &[String]) {

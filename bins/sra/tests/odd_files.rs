@@ -5,12 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::program::{Place, dialogues, model, records, root, run, short_run, sra, text};
-
-/// No command may wait or read longer than that for what is no file.
-const AT_ONCE: Duration = Duration::from_secs(20);
+use crate::surroundings::complaint_at_once;
 
 /// A place with a short run's data, and every option that names a file to be read: with words around it, `FILE` standing for it.
 fn readers(place: &Place) -> Vec<Vec<String>> {
@@ -50,22 +47,7 @@ fn command(words: &[String], file: &str) -> Command {
 
 /// What a command complains of that must fail at once.
 fn complaint(words: &[String], file: &str) -> String {
-    let mut child =
-        command(words, file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > AT_ONCE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{words:?} still reads {file}");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{words:?} {file}: {:?} {told}", output.status);
-    assert!(!told.contains("panicked"), "{words:?}: {told}");
-    told
+    complaint_at_once(&mut command(words, file))
 }
 
 #[test]

@@ -1,12 +1,54 @@
-//! Surroundings that fail: disks that are full or read-only, pipes that nobody reads. The other programs' tests take these helpers from here.
+//! Surroundings that fail: disks that are full or read-only, pipes that nobody reads, files that are none. The other programs' tests take these helpers from here.
+
+#![allow(dead_code, reason = "not every program's tests need all of them")]
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// What `ulimit -f` counts in.
 const BLOCK: u64 = 512;
+
+/// No command may wait or read longer than that for what is no file.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+/// The words, with `value` in the place of `mark`.
+pub(crate) fn filled<'a>(words: &[&'a str], mark: &str, value: &'a str) -> Vec<&'a str> {
+    words.iter().map(|word| if *word == mark { value } else { word }).collect()
+}
+
+/// What a program complains of that could not do its work.
+pub(crate) fn complaint(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+    told
+}
+
+/// What a command complains of that must fail at once.
+pub(crate) fn complaint_at_once(command: &mut Command) -> String {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > AT_ONCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{command:?} still reads");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(1 | 2)) && !told.contains("panicked"), "{command:?}: {told}");
+    told
+}
+
+/// Of a file, in bytes.
+pub(crate) fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
 
 /// The command where files can't grow beyond so many bytes, in steps of 512: a write past that fails half-way, as on a full disk.
 pub(crate) fn with_largest_file(command: &Command, bytes: u64) -> Command {

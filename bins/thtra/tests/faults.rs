@@ -1,27 +1,14 @@
 //! Surroundings that fail: full disks, places that can't be written, pipes that nobody reads, files that are none.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::candidates::{self, strs};
 use crate::program::{Place, text, thtra};
 use crate::stages;
 use crate::surroundings::{
-    behind_a_closed_pipe, ended_quietly, files_below, on_small_disk, where_nothing_can_be_written, with_largest_file,
+    behind_a_closed_pipe, complaint, complaint_at_once, ended_quietly, files_below, filled, on_small_disk, size,
+    where_nothing_can_be_written, with_largest_file,
 };
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).unwrap().len()
-}
-
-/// What an ended program complains of.
-fn complaint(output: &Output) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
-}
 
 fn resumed(words: &[String]) {
     let output = thtra(&[&strs(words)[..], &["--resume"]].concat()).output().unwrap();
@@ -83,8 +70,7 @@ fn places_that_can_not_be_written_are_told_first() {
     for command in COMMANDS {
         for out in ["in-the-way/out", "read-only/out"] {
             let out = place.name(out);
-            let words: Vec<&str> =
-                command.iter().map(|word| if *word == "OUT" { out.as_str() } else { word }).collect();
+            let words = filled(command, "OUT", &out);
             let output = match out.contains("read-only") {
                 false => Some(thtra(&words).output().unwrap()),
                 true if can_mount => where_nothing_can_be_written(&thtra(&words), &place.path("read-only")),
@@ -122,25 +108,6 @@ fn commands_that_print_end_quietly_behind_a_closed_pipe() {
     }
 }
 
-/// Runs words that must fail at once.
-fn fails_at_once(words: &[&str]) -> String {
-    let mut command = thtra(words);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(20) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{words:?} still reads");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)) && !told.contains("panicked"), "{words:?}: {told}");
-    told
-}
-
 #[test]
 fn what_is_no_file_or_no_text_is_told_at_once() {
     let place = Place::with_samples();
@@ -159,9 +126,8 @@ fn what_is_no_file_or_no_text_is_told_at_once() {
     ];
     for words in readers {
         for file in [&pipe, &odd, &"/dev/zero".to_owned(), &place.name("data")] {
-            let words: Vec<&str> =
-                words.iter().map(|word| if *word == "FILE" { file.as_str() } else { word }).collect();
-            let told = fails_at_once(&words);
+            let words = filled(&words, "FILE", file);
+            let told = complaint_at_once(&mut thtra(&words));
             assert!(told.contains(file.as_str()), "{words:?}: {told}");
             assert!(*file != odd || told.contains("line 2"), "{words:?}: {told}");
             assert!(!place.path("new").exists(), "{words:?}");

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
-    At, Entry, Event, EventLog, INTERRUPTED, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun, read_events,
-    training_curve_svg, truncate_after,
+    At, Entry, Event, EventLog, INTERRUPTED, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun,
+    read_events, training_curve_svg, truncate_after,
 };
 use training::{End, Evaluation, RunDir, Step, TrainEvent, TrainSummary, TrainingError};
 

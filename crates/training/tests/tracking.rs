@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use training::tracking::{
-    At, Entry, Event, EventLog, INTERRUPTED, MOST_TABLE_ROWS, Start, Table, TensorBoard, Tracker, Trackers, TrackingError,
-    WandbOffline, WandbRun, dashboard_name, read_events, replay, training_curve_svg, truncate_after,
+    At, Entry, Event, EventLog, INTERRUPTED, MOST_TABLE_ROWS, Start, Table, TensorBoard, Tracker, Trackers,
+    TrackingError, WandbOffline, WandbRun, dashboard_name, read_events, replay, training_curve_svg, truncate_after,
 };
 
 fn at(step: u64) -> At {
