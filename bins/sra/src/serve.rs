@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use command_line::{Failure, interrupt, load_engine, must_be_local};
+use command_line::{Failure, interrupt, load_engine, must_be_local, share_heaps};
 use llm_runtime::CancelToken;
 use llm_runtime::server::{ServerOptions, serve};
 
@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Serve) -> Result<ExitCode, Failure> {
             options.address
         );
     }
+    share_heaps();
     let mut engine = load_engine(&options.model, &options.runtime)?;
     let stop = CancelToken::new();
     interrupt::listen();

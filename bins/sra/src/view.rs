@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use attention_viz::{RunIndex, ServerOptions, serve};
-use command_line::Failure;
+use command_line::{Failure, share_heaps};
 
 use crate::attention_arguments::View;
 
 pub(crate) fn run(options: &View) -> Result<ExitCode, Failure> {
+    share_heaps();
     let index = RunIndex::open(&options.runs).map_err(Failure::work)?;
     for problem in &index.listing().problems {
         tracing::warn!("left out: {problem}");

@@ -99,6 +99,7 @@ fn write_data(folder: &Path) -> Result<(), String> {
     let exchanges = || dialogues.iter().flat_map(exchanges);
     write_lines(&folder.join("exchanges.jsonl"), exchanges().chain(exchanges()).chain(exchanges()))?;
     write(&folder.join("space.toml"), "learning_rate = { choices = [5e-4, 1e-3, 2e-3] }\n")?;
+    write(&folder.join("systems.toml"), &jobs::SYSTEMS.replace("{in}", &folder.display().to_string()))?;
     write(&folder.join("preset.toml"), jobs::PRESET)
 }
 

@@ -315,6 +315,46 @@ pub(super) const JOBS: &[Job] = &[
             Rule { files: "out/journal.jsonl", same: Same::Never("every try of a trial is in it, with times") },
         ],
     },
+    Job {
+        name: "solace-plan",
+        program: "solace",
+        words: "plan --planner magic:demo --data demo:20 --turns 1..6 --limit 24 --out out.jsonl",
+        again: Again::Resume,
+        needs: &[],
+        rules: ROWS,
+    },
+    Job {
+        name: "solace-realise",
+        program: "solace",
+        words: "realise --plan {in}/plan.jsonl --model demo --strategies extes15 --data demo:20 --turns 1..6 --limit 20 --candidates 3 --max-new-tokens 32 --out out.jsonl",
+        again: Again::Resume,
+        needs: &["plan"],
+        rules: ROWS,
+    },
+    Job {
+        name: "solace-rank",
+        program: "solace",
+        words: "rank --candidates {in}/answers.jsonl --helpfulness {in}/helpful --adherence demo --adherence-strategies extes15 --classifier demo --metrics f1 \
+                --data demo:20 --turns 1..6 --limit 20 --out out.jsonl",
+        again: Again::Resume,
+        needs: &["answers", "helpful"],
+        rules: ROWS,
+    },
+    Job {
+        name: "solace-scoreboard",
+        program: "solace",
+        words: "scoreboard --systems {in}/systems.toml --data demo:20 --turns 1..6 --limit 16 --helpfulness {in}/helpful --classifier demo --max-new-tokens 32 --out out",
+        again: Again::Resume,
+        needs: &["look-ahead", "helpful"],
+        rules: &[
+            Rule { files: "*.jsonl", same: Same::Lines },
+            Rule { files: "out/speed.json", same: Same::Never("seconds and memory") },
+            Rule {
+                files: "out/scoreboard.md",
+                same: Same::Never("its last table is that of speed.json; the others are those of scoreboard.json"),
+            },
+        ],
+    },
 ];
 
 pub(super) const INPUTS: &[Input] = &[
@@ -406,7 +446,34 @@ pub(super) const INPUTS: &[Input] = &[
         words: "train --model demo --data pairs --template bare --max-length 128 --max-prompt-length 64 --limit 16 --val-limit 4 --max-steps 4 --generate 0 --out aligned",
         needs: &[],
     },
+    Input {
+        name: "plan",
+        program: "solace",
+        words: "plan --planner fixed:Clarification,Affirmation --strategies extes15 --top 2 --data demo:20 --turns 1..6 --limit 20 --out plan.jsonl",
+        needs: &[],
+    },
+    Input {
+        name: "answers",
+        program: "solace",
+        words: "realise --plan plan.jsonl --model demo --strategies extes15 --data demo:20 --turns 1..6 --limit 20 --candidates 2 --max-new-tokens 24 --out answers.jsonl",
+        needs: &["plan"],
+    },
 ];
+
+/// Systems of a scoreboard, one of each kind that is done in a moment.
+pub(super) const SYSTEMS: &str = r#"[[system]]
+name = "fixed"
+planner = "fixed:Question"
+model = "demo"
+[[system]]
+name = "planned"
+planner = "thtra:{in}/look-ahead"
+model = "demo"
+[[system]]
+name = "free"
+planner = "none"
+model = "demo"
+"#;
 
 /// All stages of `thtra run`, as small as they may be.
 pub(super) const PRESET: &str = r#"description = "all stages, as small as they may be"

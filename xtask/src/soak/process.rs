@@ -21,7 +21,7 @@ impl Programs {
     pub(super) fn beside_this_one(threads: usize) -> Result<Self, String> {
         let own = std::env::current_exe().map_err(|error| format!("the folder of the built programs: {error}"))?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        match ["sra", "magic", "thtra", "persuasion"].into_iter().find(|name| !folder.join(name).is_file()) {
+        match ["sra", "magic", "thtra", "persuasion", "solace"].into_iter().find(|name| !folder.join(name).is_file()) {
             Some(missing) => Err(format!(
                 "{}: no `{missing}` here; build the programs first: cargo build --workspace",
                 folder.display()
