@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use command_line::{Common, Failure};
+use command_line::{Common, Failure, interrupt};
 
 /// Runs a command line; `common` are this program's own options, for steps of itself. `false` if it was interrupted.
 ///
@@ -24,27 +24,34 @@ pub(crate) fn step(line: &[&str], common: &Common) -> Result<bool, Failure> {
     if code.map_err(|failure| failure.about(&shown))? == ExitCode::SUCCESS {
         return Ok(true);
     }
-    if command_line::interrupt::was_asked() {
-        Ok(false)
-    } else {
-        Err(Failure::work(format!("{shown}: ended without success")))
-    }
+    if interrupt::was_asked() { Ok(false) } else { Err(Failure::work(format!("{shown}: ended without success"))) }
 }
 
-/// This program in a process of its own, which measures its memory.
 fn own(words: &[OsString], common: &Common) -> Result<bool, Failure> {
+    let more = common.quiet.then_some("--quiet".into()).into_iter();
+    let more = more.chain(common.threads.map(|threads| format!("--threads={threads}").into()));
+    in_a_process_of_its_own(words.iter().cloned().chain(more), "a step of the demonstration failed")
+}
+
+/// Runs this program in another process: one keeps the memory that it was once given, and so only a new one tells what its work takes. `false` if it was
+/// interrupted.
+///
+/// # Errors
+/// It can't be run, or it `failed`, after it has said why.
+pub(crate) fn in_a_process_of_its_own(
+    words: impl IntoIterator<Item = OsString>,
+    failed: &str,
+) -> Result<bool, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::work(format!("this program can't find itself: {error}")))?;
-    let mut command = std::process::Command::new(&program);
-    command.args(words).args(common.quiet.then_some("-q"));
-    if let Some(threads) = common.threads {
-        command.arg("--threads").arg(threads.to_string());
-    }
-    match command.status().map_err(Failure::at(&program))?.code() {
+    interrupt::listen();
+    let mut child = std::process::Command::new(&program).args(words).spawn().map_err(Failure::at(&program))?;
+    match interrupt::wait_for(&mut child).map_err(Failure::work)?.code() {
         Some(0) => Ok(true),
-        Some(code) if code == i32::from(command_line::interrupt::EXIT_CODE) => Ok(false),
-        // It has said why.
-        _ => Err(Failure::work("a step of the demonstration failed")),
+        Some(code) if code == i32::from(interrupt::EXIT_CODE) => Ok(false),
+        // By the signal, which came before it listened.
+        None if interrupt::was_asked() => Ok(false),
+        _ => Err(Failure::work(failed)),
     }
 }
 

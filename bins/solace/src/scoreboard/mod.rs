@@ -5,6 +5,7 @@ mod speed;
 mod systems;
 mod table;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use crate::plan::{self, PLAN_ROWS, PlanRow, PlannerOptions};
 use crate::point::{self, Point};
 use crate::rank::judge;
 use crate::realise::{self, Decoding, RealiserOptions};
+use crate::steps::in_a_process_of_its_own;
 
 /// Files of the scoreboard, and of each system.
 const SPEED: &str = "speed.json";
@@ -68,12 +70,15 @@ pub(crate) fn run(options: &Scoreboard, format: Format) -> Result<ExitCode, Fail
         return Err(Failure::work(problem));
     }
     for place in 0..systems.len() {
-        if !in_a_process_of_its_own(place)? {
+        let words = std::env::args_os().skip(1).chain(["--only".into(), place.to_string().into()]);
+        if !in_a_process_of_its_own(words, &format!("system {} did not answer everything", place + 1))? {
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
     }
-    let done =
-        systems.iter().map(|system| Done::read(&options.out.join(system.folder()))).collect::<Result<Vec<_>, _>>()?;
+    let done = systems
+        .iter()
+        .map(|system| Done::read(&options.out.join(system.folder()), &points))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut judges = Judges::open(&options.judging, &options.runtime, &options.server)?;
     let mut lines = Vec::new();
     for (system, done) in systems.iter().zip(&done) {
@@ -100,26 +105,15 @@ pub(crate) fn run(options: &Scoreboard, format: Format) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lets a system plan and answer where no other has been: a process keeps the memory that it was once given, and so only a new one tells what a system
-/// takes. `false` after an interrupt.
-fn in_a_process_of_its_own(place: usize) -> Result<bool, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| Failure::work(format!("this program can't find itself: {error}")))?;
-    let words = std::env::args_os().skip(1);
-    let status = std::process::Command::new(&program).args(words).arg("--only").arg(place.to_string()).status();
-    let status = status.map_err(Failure::at(&program))?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(code) if code == i32::from(interrupt::EXIT_CODE) => Ok(false),
-        // It has said why.
-        _ => Err(Failure::work(format!("system {} did not answer everything", place + 1))),
-    }
-}
-
 impl Done {
-    fn read(folder: &Path) -> Result<Self, Failure> {
-        let (plan, answers) = (folder.join(PLAN), folder.join(ANSWERS));
-        Ok(Self { plan: read_rows(&plan, PLAN_ROWS)?, answers: read_rows(&answers, CANDIDATE_ROWS)? })
+    /// In the order of the places: rows stand as they were finished, and the last digit of a mean depends on the order of its sum.
+    fn read(folder: &Path, points: &[Point]) -> Result<Self, Failure> {
+        let mut plan = read_rows(&folder.join(PLAN), PLAN_ROWS)?;
+        let mut answers = read_rows(&folder.join(ANSWERS), CANDIDATE_ROWS)?;
+        let order: HashMap<&str, usize> = points.iter().enumerate().map(|(place, point)| (point.id(), place)).collect();
+        plan.sort_by_key(|row| order.get(row.point.as_str()).copied());
+        answers.sort_by_key(|row| order.get(row.point.as_str()).copied());
+        Ok(Self { plan, answers })
     }
 }
 
