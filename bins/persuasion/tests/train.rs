@@ -244,17 +244,20 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let settings = ["--epochs", "3", "--save-every", "2", "--evaluate-every", "4"];
     let words = |out: &'static str| ["--out", out].into_iter().chain(settings).collect::<Vec<_>>();
     said(&place.run("train", &words("whole")));
-    let mut child = place.command("train", &words("killed")).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("a checkpoint", &mut child, || {
-        std::fs::read_dir(place.path("killed/checkpoints")).is_ok_and(|folders| folders.count() > 1)
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let resumed: Vec<&str> = words("killed").into_iter().chain(["--resume"]).collect();
-    said(&place.run("train", &resumed));
-    for file in ["adapter/adapter_model.safetensors", "outputs/samples.jsonl", "outputs/generations.jsonl"] {
-        let [whole, killed] = ["whole", "killed"].map(|run| std::fs::read(place.path(run).join(file)).unwrap());
-        assert!(whole == killed, "{file}");
+    // The first checkpoint is that of the evaluation before the first step, which is not made again.
+    for (run, checkpoints) in [("early", 1), ("late", 2)] {
+        let mut child = place.command("train", &words(run)).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("a checkpoint", &mut child, || {
+            std::fs::read_dir(place.path(run).join("checkpoints")).is_ok_and(|folders| folders.count() >= checkpoints)
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let resumed: Vec<&str> = words(run).into_iter().chain(["--resume"]).collect();
+        said(&place.run("train", &resumed));
+        for file in ["adapter/adapter_model.safetensors", "outputs/samples.jsonl", "outputs/generations.jsonl"] {
+            let [whole, killed] = ["whole", run].map(|run| std::fs::read(place.path(run).join(file)).unwrap());
+            assert!(whole == killed, "{run}: {file}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, print_json};
+use command_line::{Failure, Format, output_place, print_json};
 use dpo::{PairText, PreferencePair, write_pairs};
 use llm_runtime::seeded_stream;
 use rand::seq::SliceRandom;
@@ -27,8 +27,10 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Pairs, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_folder(&options.out)?;
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
     let ranked = read_rows(&options.ranked, RANKED_ROWS)?;
+    point::check_same(&points, "ranked candidates", ranked.iter().map(|row| row.candidate.point.as_str()))?;
     let prompting = Prompting::open(options.layout, "train", &options.instruction, "esconv8")?;
     let mut pairs = Vec::new();
     for point in &points {
@@ -49,6 +51,11 @@ pub(crate) fn run(options: &Pairs, format: Format) -> Result<ExitCode, Failure> 
         write_pairs(&options.out.join(format!("{name}.jsonl")), pairs)?;
     }
     let [train, validation, test] = parts.map(|pairs| pairs.len());
+    if validation == 0 {
+        tracing::warn!(
+            "no pairs to validate or to test with, which `persuasion train` wants: take places of three conversations or more, by a larger --limit say"
+        );
+    }
     let summary = Summary { train, validation, test, left_out };
     match format {
         Format::Json => print_json(&summary)?,

@@ -1,5 +1,6 @@
 //! A place in a dialogue where a supporter answers, as each of the systems reads it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use command_line::{Failure, dialogues};
@@ -31,6 +32,29 @@ pub(crate) fn read(data: &Path, turns: TurnRange, limit: Option<usize>) -> Resul
         return Err(Failure::work(format!("{}: the id {} occurs twice", data.display(), twice[0])));
     }
     Ok(points)
+}
+
+/// Whether rows of an earlier step, by the ids of their places, are of these places; `what` are the rows. Places without any are told.
+///
+/// # Errors
+/// A row is of another place.
+pub(crate) fn check_same<'a>(
+    points: &[Point],
+    what: &str,
+    places: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    let known: HashSet<&str> = points.iter().map(Point::id).collect();
+    let named: HashSet<&str> = places.collect();
+    if let Some(other) = named.iter().filter(|place| !known.contains(*place)).min() {
+        return Err(Failure::work(format!(
+            "there are {what} of {other}, which is not among the places: give --data, --turns and --limit as in the step before"
+        )));
+    }
+    let missing = points.iter().filter(|point| !named.contains(point.id())).count();
+    if missing > 0 {
+        tracing::warn!("{missing} of {} places have no {what}", points.len());
+    }
+    Ok(())
 }
 
 impl Point {

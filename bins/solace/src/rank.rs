@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, interrupt, output_place, print_json};
 use serde::{Deserialize, Serialize};
 use strategy_prompting::{RowFile, RowKind, write_json_lines};
 
@@ -64,8 +64,10 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Rank, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
     let candidates = read_all(&options.candidates)?;
+    point::check_same(&points, "candidates", candidates.iter().map(|candidate| candidate.point.as_str()))?;
     let mut judges = Judges::open(&options.judging, &options.runtime, &options.server)?;
     let weights = weights(&options.weights, &judges)?;
     let Some(judged) = judge(&mut judges, &points, &candidates, &journal(&options.out), options.resume)? else {

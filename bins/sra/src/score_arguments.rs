@@ -4,6 +4,11 @@ use clap::Args;
 use command_line::{Runtime, Server};
 use esc_metrics::front::ScoreArguments;
 
+/// Score generated responses against references
+///
+/// HYP and REF are text files (a text a line), JSON Lines, or run folders. JSON rows are matched by their `example`, `id` or `index` where both
+/// sides have one, else line by line. Every number is printed with its variant's signature; numbers of different signatures are
+/// not comparable.
 #[derive(Debug, Args)]
 pub(crate) struct Score {
     #[command(flatten)]

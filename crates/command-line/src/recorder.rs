@@ -1,5 +1,8 @@
 //! What happens in a training run, written down and shown.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
@@ -37,9 +40,9 @@ impl<'a> Recorder<'a> {
     /// The records can't be written.
     pub fn see(&mut self, event: &TrainEvent) -> Result<(), TrainingError> {
         match event {
-            TrainEvent::Started { step, total_steps, .. } => {
+            TrainEvent::Started { step, is_resumed, total_steps, .. } => {
                 self.bar = Some(Progress::new("training", *step, *total_steps));
-                self.open(*step)
+                self.open(is_resumed.then_some(*step))
             }
             TrainEvent::Step(step) => self.step(step),
             TrainEvent::Evaluation(evaluation) => self.evaluation(evaluation),
@@ -50,22 +53,21 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn open(&mut self, step: u64) -> Result<(), TrainingError> {
+    /// Goes on after the checkpoint of this step. Without one the run begins anew, and evaluates before its first step once more.
+    fn open(&mut self, checkpoint: Option<u64>) -> Result<(), TrainingError> {
         let events = self.run.events_file();
-        let start = if events.exists() { Start::AfterStep(step) } else { Start::New };
-        match start {
-            Start::New => {}
-            // Without a checkpoint the run begins anew, and evaluates before its first step once more.
-            Start::AfterStep(0) => {
-                std::fs::remove_file(&events).map_err(|source| TrainingError::Io { path: events.clone(), source })?;
-            }
-            Start::AfterStep(step) => {
+        let start = match checkpoint.filter(|_| events.exists()) {
+            Some(step) => {
                 truncate_after(&events, step)?;
+                Start::AfterStep(step)
             }
-        }
+            None => {
+                remove_if_there(&events)?;
+                Start::New
+            }
+        };
         self.trackers.push(Box::new(EventLog::open(&events)?));
-        let anew = if step == 0 { Start::New } else { start };
-        self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), anew)?));
+        self.trackers.push(Box::new(TensorBoard::open(&self.run.path().join("tensorboard"), start)?));
         if let Some(Track::Wandb) = self.tracking.track {
             let name = self.run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let run = WandbRun { project: self.tracking.project.clone(), name };
@@ -162,6 +164,13 @@ impl<'a> Recorder<'a> {
             ["loss"].into_iter().chain(held_out.iter().map(String::as_str)).chain(["learning_rate"]).collect();
         self.run.write("curve.svg", training_curve_svg(&events, &names).as_bytes())?;
         Ok(())
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), TrainingError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(TrainingError::Io { path: path.to_owned(), source }),
+        _ => Ok(()),
     }
 }
 

@@ -20,9 +20,6 @@ pub struct PreferenceBias {
 }
 
 impl PreferenceBias {
-    /// The name in reports.
-    pub const SIGNATURE: &str = "preference-bias|bradley-terry:20-sweeps";
-
     /// From the true and the predicted class of each item.
     ///
     /// With w_ij items of prediction i and truth j and all p starting at 1, 20 sweeps set, for i in order and in place,

@@ -70,13 +70,14 @@ pub struct RowFile<R> {
 }
 
 impl<R: Serialize + DeserializeOwned> RowFile<R> {
-    /// Opens a new file, or, to resume, one that the same maker has begun, and keeps other processes from appending to it. A torn last line is cut off.
+    /// Opens a new or empty file, or, to resume, one that the same maker has begun, and keeps other processes from appending to it. A torn last line is cut off.
     ///
     /// # Errors
     /// The file exists and `resume` is not set, another process appends to it, it holds rows of another maker, or it can't be read or written.
     pub fn open(path: &Path, resume: bool, made_by: &str, kind: RowKind<R>) -> Result<Self, Error> {
         let exists = path.exists();
-        if exists && !resume {
+        // A call that failed before its first row leaves an empty one: nothing is lost in it.
+        if exists && !resume && std::fs::metadata(path).is_ok_and(|file| !file.is_file() || file.len() > 0) {
             let problem = "the file exists already: resume it, or choose another".to_owned();
             return Err(Error::Format { path: path.to_owned(), problem });
         }

@@ -30,6 +30,8 @@ pub enum TrainEvent {
     Started {
         /// Steps made before, by the run that is resumed.
         step: u64,
+        /// Whether it goes on from a checkpoint. One of step 0 has been evaluated, and is not evaluated again.
+        is_resumed: bool,
         /// Steps planned.
         total_steps: u64,
         /// Training examples.

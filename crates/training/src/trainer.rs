@@ -168,6 +168,7 @@ impl<O: Objective, D: Dataset<Batch = O::Batch>> Progress<'_, '_, O, D> {
     fn train(mut self) -> Result<TrainSummary, TrainingError> {
         let started = TrainEvent::Started {
             step: self.state.step,
+            is_resumed: self.saved.is_some(),
             total_steps: self.state.total_steps,
             examples: self.lengths.len(),
             parameters: self.optimiser.parameters().elements(),

@@ -18,6 +18,8 @@ const MAGIC_STEPS: f64 = 600.0;
 /// Places that give candidates, and places that are answered for the scoreboard.
 const CANDIDATE_PLACES: f64 = 100.0;
 const BOARD_PLACES: f64 = 80.0;
+/// Of any of these. So many places are of three conversations: pairs to learn from, to validate with and to test with.
+const LEAST: usize = 12;
 
 pub(crate) fn run(options: &Demo, common: &Common) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
@@ -279,6 +281,6 @@ model = "demo"
     }
 
     fn count(&self, whole: f64) -> String {
-        ((whole * self.size).round() as usize).max(8).to_string()
+        ((whole * self.size).round() as usize).max(LEAST).to_string()
     }
 }

@@ -7,7 +7,7 @@ mod rows;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, interrupt, output_place, print_json};
 use esconv_data::StrategySet;
 use serde::Serialize;
 use strategy_prompting::RowFile;
@@ -27,6 +27,7 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Plan, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
     let set = StrategySet::by_name_or_path(&options.strategies)?;
     let planning = PlannerOptions { plain: &options.plain, runtime: &options.runtime, server: &options.server };

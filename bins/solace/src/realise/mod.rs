@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Progress, interrupt, print_json};
+use command_line::{Failure, Format, Progress, interrupt, output_place, print_json};
 use serde::Serialize;
 use strategy_prompting::{RowFile, read_rows};
 
@@ -32,6 +32,7 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Realise, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_file(&options.out)?;
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
     let plan = read_rows(&options.plan, PLAN_ROWS)?;
     let decoding = Decoding {

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_line::{Failure, Format, Runtime, interrupt, print_json};
+use command_line::{Failure, Format, Runtime, interrupt, output_place, print_json};
 use esc_metrics::{Resources, Suite};
 use esconv_data::StrategySet;
 use llm_runtime::sha256_of;
@@ -52,6 +52,7 @@ struct Done {
 }
 
 pub(crate) fn run(options: &Scoreboard, format: Format) -> Result<ExitCode, Failure> {
+    output_place::check_folder(&options.out)?;
     let points = point::read(&options.places.data, options.places.turns, options.places.limit)?;
     let systems = systems::read(&options.systems)?;
     std::fs::create_dir_all(&options.out).map_err(Failure::at(&options.out))?;

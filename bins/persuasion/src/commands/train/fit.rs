@@ -118,9 +118,9 @@ impl<'a> Witness<'a> {
 
     fn see(&mut self, event: &TrainEvent, samples: &dyn Fn() -> Vec<dpo::PairSample>) -> Result<(), TrainingError> {
         match event {
-            TrainEvent::Started { step, .. } => {
+            TrainEvent::Started { step, is_resumed, .. } => {
                 // Without a checkpoint the run begins anew, and evaluates before its first step once more.
-                let tables = Tables::open(self.run, (*step > 0).then_some(*step)).map_err(as_training)?;
+                let tables = Tables::open(self.run, is_resumed.then_some(*step)).map_err(as_training)?;
                 let parts = [("train", &self.bench.train), ("validation", &self.bench.validation)];
                 tables.write_pairs(self.run, &parts).map_err(as_training)?;
                 self.tables = Some(tables);
