@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks a device against the CPU, and measures it; docs/gpu-checklist.md says what to look for.
+# Checks a device against the CPU, and measures it; docs/src/gpu-checklist.md says what to look for.
 #
 #   benches/gpu-checklist.sh OUT
 #
