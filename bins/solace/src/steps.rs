@@ -27,6 +27,7 @@ pub(crate) fn step(line: &[&str], common: &Common) -> Result<bool, Failure> {
     if interrupt::was_asked() { Ok(false) } else { Err(Failure::work(format!("{shown}: ended without success"))) }
 }
 
+/// A step of this program.
 fn own(words: &[OsString], common: &Common) -> Result<bool, Failure> {
     let more = common.quiet.then_some("--quiet".into()).into_iter();
     let more = more.chain(common.threads.map(|threads| format!("--threads={threads}").into()));

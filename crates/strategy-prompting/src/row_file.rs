@@ -186,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn only_an_empty_file_is_written_to_without_being_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        drop(RowFile::open(&path, false, "m", ROWS).unwrap());
+        let mut rows = RowFile::open(&path, false, "m", ROWS).unwrap();
+        rows.append(Row { id: "a".into(), maker: "m".into() }).unwrap();
+        drop(rows);
+        let problem = RowFile::open(&path, false, "m", ROWS).err().unwrap().to_string();
+        assert!(problem.contains("exists already"), "{problem}");
+    }
+
+    #[test]
     fn a_torn_line_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
