@@ -5,11 +5,13 @@ mod commands;
 mod excerpts;
 mod links;
 mod page;
+mod run;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use page::Page;
+pub(crate) use run::run;
 
 use crate::Member;
 

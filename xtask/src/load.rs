@@ -4,7 +4,6 @@
 //! The rate is bounded, so that a machine can do other work beside it.
 
 mod chat_server;
-mod client;
 mod counts;
 mod kind;
 mod memory;

@@ -1,14 +1,17 @@
 //! Checks and generators of the workspace.
 //!
 //! `cargo xtask check-layers` fails when a crate imports upwards; `cargo xtask check-book` when a page shows a command that its program
-//! does not take, or a dead link; `cargo xtask make-tiny-model` writes the shipped model with random weights; `cargo xtask
+//! does not take, or a dead link; `cargo xtask run-book` runs those commands on less; `cargo xtask make-tiny-model` writes the shipped model with random weights; `cargo xtask
 //! train-demo-model` trains the demonstration model; `cargo xtask soak` kills every long command and resumes it; `cargo xtask load` puts
 //! the servers under load.
 
 mod book;
+mod client;
 mod demo_model;
+mod inputs;
 mod layers;
 mod load;
+mod programs;
 mod server_process;
 mod soak;
 mod tiny_model;
@@ -17,7 +20,7 @@ mod vocabulary;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask check-layers | check-book | make-tiny-model | train-demo-model FOLDER [STEPS] | soak [OPTIONS] | load [OPTIONS]";
+const USAGE: &str = "usage: cargo xtask check-layers | check-book | run-book [OPTIONS] | make-tiny-model | train-demo-model FOLDER [STEPS] | soak [OPTIONS] | load [OPTIONS]";
 
 fn main() -> ExitCode {
     let root = workspace_root();
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "check-layers" => check_layers(&root),
         "check-book" => check_book(&root),
+        "run-book" => book::run(&root, std::env::args().skip(1)),
         "make-tiny-model" => tiny_model::make(&root.join("fixtures")),
         "train-demo-model" => train_demo_model(),
         "soak" => soak::run(&root, std::env::args().skip(1)),

@@ -1,13 +1,11 @@
 //! Kill and resume, for every command that takes long: each is run once undisturbed, then again and again with kills at random moments, and what is left in the end
 //! is compared file by file.
 //!
-//! The commands are data ([`jobs`]); their inputs are made on the spot ([`inputs`]) from what is built in. Moments come from a generator that is seeded by the
+//! The commands are data ([`jobs`]); their inputs are made on the spot ([`Inputs`]) from what is built in. Moments come from a generator that is seeded by the
 //! run's seed and the command's name, as shares of the time that the undisturbed run took.
 
 mod comparison;
-mod inputs;
 mod jobs;
-mod process;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -18,10 +16,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use self::comparison::compare;
-use self::inputs::Inputs;
 use self::jobs::{Again, JOBS, Job};
-use self::process::{Ended, Programs, Signal, start};
 use self::report::{JobReport, Report};
+use crate::inputs::Inputs;
+use crate::programs::{Ended, Programs, Signal, has_written, make_folder, remove_folder, start, work_folder};
 
 /// A round of so many kills is let go on to its end.
 const KILLS_OF_A_ROUND: usize = 5;
@@ -72,7 +70,7 @@ pub(crate) fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()
         jobs.iter().for_each(|job| print!("{}", job.description()));
         return Ok(());
     }
-    let (work, is_kept) = work_folder(options.work.as_deref())?;
+    let (work, is_kept) = work_folder(options.work.as_deref(), "soak")?;
     let programs = Programs::beside_this_one(options.threads)?;
     let mut inputs = Inputs::new(root, &work, &programs)?;
     let mut report = Report::new(options.kills, options.seed, options.threads);
@@ -81,7 +79,7 @@ pub(crate) fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()
         eprintln!("{} of {}: {} ({kills} kills)", number + 1, jobs.len(), job.name);
         let soak = Soak { job, programs: &programs, folder: work.join(job.name), seed: options.seed };
         let mut found = JobReport::new(job);
-        let outcome = inputs.words_of(job).and_then(|words| soak.run(&words, kills, &mut found));
+        let outcome = words_of(job, &mut inputs).and_then(|words| soak.run(&words, kills, &mut found));
         found.problem = outcome.err();
         report.add(found);
     }
@@ -93,7 +91,7 @@ pub(crate) fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()
     match report.problems() {
         problems if problems.is_empty() => {
             if !is_kept {
-                remove(&work)?;
+                remove_folder(&work)?;
             }
             Ok(())
         }
@@ -108,29 +106,15 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Job>, String> {
     Ok(JOBS.iter().filter(|job| only.is_empty() || only.iter().any(|name| name == job.name)).collect())
 }
 
+/// The words of a command, after everything that it needs has been made.
+fn words_of(job: &Job, inputs: &mut Inputs<'_>) -> Result<Vec<String>, String> {
+    job.needs.iter().try_for_each(|name| inputs.make(name))?;
+    inputs.words(job.words)
+}
+
 /// The kills of one command: all get equally many, the first ones what is left over.
 fn share(kills: usize, jobs: usize, number: usize) -> usize {
     kills / jobs + usize::from(number < kills % jobs)
-}
-
-fn work_folder(given: Option<&Path>) -> Result<(PathBuf, bool), String> {
-    let folder = match given {
-        Some(folder) => std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?,
-        None => std::env::temp_dir().join(format!("solace-soak-{}", std::process::id())),
-    };
-    if folder.exists() {
-        return Err(format!("{}: it exists already; name a folder that does not", folder.display()));
-    }
-    make(&folder)?;
-    Ok((folder, given.is_some()))
-}
-
-fn make(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
-}
-
-fn remove(folder: &Path) -> Result<(), String> {
-    std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// One command, its folder, and where its moments come from.
@@ -145,7 +129,7 @@ impl Soak<'_> {
     /// Runs it undisturbed and then in rounds until it was killed so often.
     fn run(&self, words: &[String], kills: usize, report: &mut JobReport) -> Result<(), String> {
         let whole = self.folder.join("whole");
-        make(&whole)?;
+        make_folder(&whole)?;
         let undisturbed =
             start(self.programs, self.job.program, words, &whole, &self.log("whole"))?.wait(LEAST_PATIENCE * 5)?;
         undisturbed.must_be_good("the undisturbed run")?;
@@ -155,7 +139,7 @@ impl Soak<'_> {
         while in_vain < ROUNDS_IN_VAIN && (report.kills() < kills || report.rounds == 0) {
             let before = report.kills();
             let round = self.folder.join(format!("round-{}", report.rounds + 1));
-            make(&round)?;
+            make_folder(&round)?;
             self.round(words, &round, (kills - before).min(KILLS_OF_A_ROUND), &mut random, report)?;
             report.compared(compare(&whole, &round, self.job.rules)?);
             report.rounds += 1;
@@ -185,7 +169,7 @@ impl Soak<'_> {
             let ended = running.signal(signal, report.undisturbed.mul_f64(share), patience)?;
             match ended.ended {
                 Ended::Well => return Ok(()),
-                Ended::Cut => report.killed(signal, share, process::has_written(folder)),
+                Ended::Cut => report.killed(signal, share, has_written(folder)),
                 Ended::Badly => {
                     return Err(ended.complaint(&format!("{name}, {} at {:.0} %", signal.name(), 100.0 * share)));
                 }

@@ -67,7 +67,7 @@ pub(super) fn shown(page: &Page) -> Vec<Shown> {
 }
 
 /// Lines of shell, each with those that a `\` at its end continues it with.
-fn whole_lines(language: &str, lines: &[(usize, &str)]) -> Vec<(usize, String)> {
+pub(super) fn whole_lines(language: &str, lines: &[(usize, &str)]) -> Vec<(usize, String)> {
     let mut whole: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
     for (number, line) in lines {

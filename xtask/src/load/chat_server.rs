@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Connection, Length};
+use crate::client::{Answer, Connection, Length};
 use super::kind::{Kind, Reply};
 
 /// The name under which the model is served.

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use super::client::{Answer, Connection};
+use crate::client::{Answer, Connection};
 use super::kind::{Kind, Reply};
 
 /// The viewer, and the records that it lists.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::comparison::Compared;
 use super::jobs::Job;
-use super::process::Signal;
+use crate::programs::Signal;
 
 /// All commands.
 pub(super) struct Report {

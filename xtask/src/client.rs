@@ -10,28 +10,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LONGEST_BODY: usize = 256 << 20;
 
 /// A connection to a server.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
     host: String,
 }
 
 /// A whole answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as JSON; `Null` where it is none.
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
 impl Connection {
     /// Opens one.
-    pub(super) fn open(address: &str) -> io::Result<Self> {
+    pub(crate) fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -41,18 +41,18 @@ impl Connection {
     }
 
     /// Sends bytes as they are.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
     /// Asks and waits for the whole answer.
-    pub(super) fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
+    pub(crate) fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.send(request)?;
         self.answer()
     }
 
     /// The next answer.
-    pub(super) fn answer(&mut self) -> io::Result<Answer> {
+    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
         let (status, length) = self.head()?;
         let mut body = Vec::new();
         match length {
@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// Status line and headers of an answer, and how long its body is.
-    pub(super) fn head(&mut self) -> io::Result<(u16, Length)> {
+    pub(crate) fn head(&mut self) -> io::Result<(u16, Length)> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| wrong(&line))?;
         let mut length = if status == 204 || status == 304 { Length::Known(0) } else { Length::UntilEnd };
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Appends a chunk of a body; `false` after the last one.
-    pub(super) fn chunk(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
+    pub(crate) fn chunk(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
         let line = self.line()?;
         let length =
             usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| wrong(&line))?;
@@ -106,12 +106,12 @@ impl Connection {
     }
 
     /// A request without a body.
-    pub(super) fn get(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
         self.request("GET", path, &[])
     }
 
     /// A request with JSON.
-    pub(super) fn post(&self, path: &str, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Vec<u8> {
         let length = body.len().to_string();
         let mut request =
             self.request("POST", path, &[("Content-Type", "application/json"), ("Content-Length", &length)]);
@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// The head of a request.
-    pub(super) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "Host") {
             head += &format!("Host: {}\r\n", self.host);
@@ -133,7 +133,7 @@ impl Connection {
 }
 
 /// How long a body is.
-pub(super) enum Length {
+pub(crate) enum Length {
     Known(usize),
     Chunks,
     UntilEnd,

@@ -1,4 +1,4 @@
-//! The programs as processes: started in a group of their own, cut at a moment, waited for.
+//! The programs as processes, and their folders: started in a group of their own, cut at a moment, waited for.
 
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,14 +11,14 @@ const INTERRUPTED: i32 = 130;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// The built programs.
-pub(super) struct Programs {
+pub(crate) struct Programs {
     folder: PathBuf,
     threads: usize,
 }
 
 impl Programs {
     /// Those in the folder of this program.
-    pub(super) fn beside_this_one(threads: usize) -> Result<Self, String> {
+    pub(crate) fn beside_this_one(threads: usize) -> Result<Self, String> {
         let own = std::env::current_exe().map_err(|error| format!("the folder of the built programs: {error}"))?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
         match ["sra", "magic", "thtra", "persuasion", "solace"].into_iter().find(|name| !folder.join(name).is_file()) {
@@ -30,8 +30,19 @@ impl Programs {
         }
     }
 
+    /// A line of shell in a folder, which is its home too; these programs come first.
+    pub(crate) fn shell(&self, line: &str, folder: &Path) -> Result<Command, String> {
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(self.folder.clone()).chain(std::env::split_paths(&others)));
+        let mut command = Command::new("bash");
+        command.args(["-c", line]).current_dir(folder).env("PATH", path.map_err(|error| error.to_string())?);
+        command.env("HOME", folder);
+        command.env_remove("RUST_LOG").env_remove("OPENAI_API_KEY").stdin(Stdio::null());
+        Ok(command)
+    }
+
     /// A program with these words, in a folder, without what an environment may bring.
-    pub(super) fn command(&self, program: &str, words: &[String], folder: &Path) -> Command {
+    pub(crate) fn command(&self, program: &str, words: &[String], folder: &Path) -> Command {
         let mut command = Command::new(self.folder.join(program));
         command.args(words).args(["--quiet", "--threads", &self.threads.to_string()]).current_dir(folder);
         command.env_remove("RUST_LOG").env_remove("OPENAI_API_KEY").stdin(Stdio::null());
@@ -41,16 +52,16 @@ impl Programs {
 
 /// How a run is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Kill,
     Terminate,
     Interrupt,
 }
 
 impl Signal {
-    pub(super) const ALL: [Self; 3] = [Self::Kill, Self::Terminate, Self::Interrupt];
+    pub(crate) const ALL: [Self; 3] = [Self::Kill, Self::Terminate, Self::Interrupt];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kill => "SIGKILL",
             Self::Terminate => "SIGTERM",
@@ -68,25 +79,28 @@ impl Signal {
 }
 
 /// Starts a program whose output goes to a file.
-pub(super) fn start(
+pub(crate) fn start(
     programs: &Programs,
     program: &str,
     words: &[String],
     folder: &Path,
     log: &Path,
 ) -> Result<Running, String> {
+    spawn(programs.command(program, words, folder), format!("{program} {}", words.join(" ")), log)
+}
+
+/// Starts a command whose output goes to a file; `line` is what messages call it.
+pub(crate) fn spawn(mut command: Command, line: String, log: &Path) -> Result<Running, String> {
     let file = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
     let errors = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
-    let mut command = programs.command(program, words, folder);
     // A group, so that a program that works through others is ended as a whole, as a terminal or a job scheduler does it.
     let child = command.stdout(file).stderr(errors).process_group(0).spawn();
-    let child = child.map_err(|error| format!("{program}: {error}"))?;
-    let begun = Instant::now();
-    Ok(Running { child, begun, log: log.to_owned(), line: format!("{program} {}", words.join(" ")) })
+    let child = child.map_err(|error| format!("{line}: {error}"))?;
+    Ok(Running { child, begun: Instant::now(), log: log.to_owned(), line })
 }
 
 /// A program at work. It is killed if nobody waits for it.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     begun: Instant,
     log: PathBuf,
@@ -95,12 +109,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Waits for its end.
-    pub(super) fn wait(mut self, patience: Duration) -> Result<Outcome, String> {
+    pub(crate) fn wait(mut self, patience: Duration) -> Result<Outcome, String> {
         self.end(patience).map(|(status, after)| self.outcome(status, after, None))
     }
 
     /// Sends a signal so long after the start, unless it has ended by then, and waits for its end.
-    pub(super) fn signal(mut self, signal: Signal, after: Duration, patience: Duration) -> Result<Outcome, String> {
+    pub(crate) fn signal(mut self, signal: Signal, after: Duration, patience: Duration) -> Result<Outcome, String> {
         if let Some((status, after)) = self.wait_until(self.begun + after)? {
             return Ok(self.outcome(status, after, None));
         }
@@ -183,7 +197,7 @@ fn is_any_running(group: u32) -> bool {
 
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// By itself, with success.
     Well,
     /// By the signal.
@@ -193,22 +207,22 @@ pub(super) enum Ended {
 }
 
 /// A run that has ended.
-pub(super) struct Outcome {
-    pub(super) ended: Ended,
+pub(crate) struct Outcome {
+    pub(crate) ended: Ended,
     status: ExitStatus,
     /// Time since the start.
-    pub(super) after: Duration,
+    pub(crate) after: Duration,
     line: String,
     log: PathBuf,
 }
 
 impl Outcome {
-    pub(super) fn must_be_good(&self, what: &str) -> Result<(), String> {
+    pub(crate) fn must_be_good(&self, what: &str) -> Result<(), String> {
         if self.ended == Ended::Well { Ok(()) } else { Err(self.complaint(what)) }
     }
 
     /// What went wrong, with the end of what the program said.
-    pub(super) fn complaint(&self, what: &str) -> String {
+    pub(crate) fn complaint(&self, what: &str) -> String {
         const SHOWN: usize = 12;
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
@@ -218,10 +232,31 @@ impl Outcome {
 }
 
 /// Whether there is any file in a folder.
-pub(super) fn has_written(folder: &Path) -> bool {
+pub(crate) fn has_written(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => has_written(&entry.path()),
         _ => true,
     })
+}
+
+/// Makes the folder that a task works in: a new one, or one of its own among the temporary ones. Also gives whether it was named, and is to be kept.
+pub(crate) fn work_folder(given: Option<&Path>, task: &str) -> Result<(PathBuf, bool), String> {
+    let folder = match given {
+        Some(folder) => std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?,
+        None => std::env::temp_dir().join(format!("solace-{task}-{}", std::process::id())),
+    };
+    if folder.exists() {
+        return Err(format!("{}: it exists already; name a folder that does not", folder.display()));
+    }
+    make_folder(&folder)?;
+    Ok((folder, given.is_some()))
+}
+
+pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), String> {
+    std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
