@@ -1,7 +1,8 @@
 //! What was measured, as a table, JSON and a picture.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
+use charts::{Axis, Bars, Estimate, Figure, Panel};
 use llm_runtime::format_bytes;
 use serde::Serialize;
 
@@ -60,42 +61,13 @@ impl Report {
     /// Bars, one for each side and case, as long as its rate; a line marks the lowest and the highest.
     #[must_use]
     pub fn svg(&self) -> String {
-        const ROW: f64 = 22.0;
-        const LEFT: f64 = 330.0;
-        const WIDTH: f64 = 420.0;
-        let height = 50.0 + ROW * self.rows.len() as f64;
-        let largest = self.rows.iter().map(|row| row.rate.max).fold(f64::MIN_POSITIVE, f64::max);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{height}\" viewBox=\"0 0 900 {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-             <rect width=\"900\" height=\"{height}\" fill=\"#fff\"/>\n<text x=\"10\" y=\"22\" font-weight=\"bold\">{}: {}</text>\n",
-            escaped(&self.scenario),
-            escaped(&self.model)
-        );
-        for (number, row) in self.rows.iter().enumerate() {
-            let top = 38.0 + ROW * number as f64;
-            let middle = top + ROW / 2.0;
-            let of = |rate: f64| WIDTH * rate / largest;
-            let (bar, low, high) = (of(row.rate.median), LEFT + of(row.rate.min), LEFT + of(row.rate.max));
-            let colour = if row.speed_ratio.is_none() { "#2563a8" } else { "#b0b7c0" };
-            let _ = write!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\
-                 <rect x=\"{LEFT}\" y=\"{}\" width=\"{bar:.1}\" height=\"{}\" fill=\"{colour}\"/>\n\
-                 <path d=\"M{low:.1} {middle}H{high:.1}\" stroke=\"#333\"/>\n\
-                 <text x=\"{:.1}\" y=\"{}\">{} {}</text>\n",
-                LEFT - 8.0,
-                middle + 4.0,
-                escaped(&format!("{} · {}", row.case, row.side)),
-                top + 3.0,
-                ROW - 6.0,
-                LEFT + bar.max(high - LEFT) + 8.0,
-                middle + 4.0,
-                figure(row.rate.median),
-                row.unit
-            );
-        }
-        svg.push_str("</svg>\n");
-        svg
+        let rates = self.rows.iter().map(|row| Estimate::new(row.rate.median).between(row.rate.min, row.rate.max));
+        let labels = self.rows.iter().map(|row| format!("{} · {}", row.case, row.side));
+        let bars = Bars::new(labels).horizontal().series("rate", rates).with_values(1);
+        let mut units: Vec<&str> = self.rows.iter().map(|row| row.unit).collect();
+        units.dedup();
+        let panel = Panel::new("", bars).x(Axis::linear(units.join(", ")));
+        Figure::new(&self.scenario).subtitle(&self.model).panel(panel).svg()
     }
 }
 
@@ -147,10 +119,6 @@ fn figure(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,8 +158,10 @@ mod tests {
     #[test]
     fn a_picture_has_a_bar_for_each_row_and_no_stray_markup() {
         let svg = report().svg();
-        assert_eq!(svg.matches("<rect").count(), 3);
-        assert!(svg.contains("512 tokens &amp; more · &lt;peer&gt;"), "{svg}");
+        assert_eq!(svg.matches(">12.0<").count(), 2, "{svg}");
+        for text in ["512 tokens &amp; more · solace", "512 tokens &amp; more · &lt;peer&gt;", "tokens/s", "prefill", "tiny"] {
+            assert!(svg.contains(text), "{text} in {svg}");
+        }
     }
 
     #[test]

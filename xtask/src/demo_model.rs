@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Device;
+use command_line::training_figure;
 use demo_corpus::{DemoDialogue, Generator, Labels, Split};
 use esconv_data::{Speaker, Strategy, StrategySet};
 use llm_runtime::{
@@ -21,7 +22,7 @@ use lora::{SftDataset, SftObjective};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use strategy_prompting::{Dialogue, HistoryFormat, InstructionTemplate, Layout, SystemRole, Turn, build};
-use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, training_curve_svg, truncate_after};
+use training::tracking::{At, EventLog, Tracker, TrackingError, read_events, truncate_after};
 use training::{
     AdamWOptions, Control, FreshWeights, ParameterGroup, Parameters, RunDir, Schedule, TrainEvent, Trainer,
     TrainerOptions, VariableLoader, Warmup,
@@ -156,7 +157,7 @@ fn fit(
         Ok(Control::Continue)
     })?;
     let names = ["loss", "eval_replies_loss", "learning_rate"];
-    run.write("curve.svg", training_curve_svg(&read_events(&run.events_file())?, &names).as_bytes())?;
+    run.write("curve.svg", training_figure(&read_events(&run.events_file())?, &names).svg().as_bytes())?;
     Ok(parameters)
 }
 

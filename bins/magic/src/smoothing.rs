@@ -2,8 +2,8 @@
 
 /// Smooths a curve: `s₀ = x₀`, `sᵢ = w·sᵢ₋₁ + (1 − w)·xᵢ`, with `w = 1.8·(1/(1 + e^(−0.05·n)) − ½)` for `n` points.
 ///
-/// The more points, the smoother: `w` goes from 0 to 0.9. The line lags behind a falling curve; `training`'s own picture
-/// of a run uses a centred mean instead.
+/// The more points, the smoother: `w` goes from 0 to 0.9. The line lags behind a falling curve; the picture
+/// of a run that every training leaves shows means of neighbouring records instead.
 pub fn smoothed_curve(points: &[f64]) -> Vec<f64> {
     let weight = 1.8 * (1.0 / (1.0 + (-0.05 * points.len() as f64).exp()) - 0.5);
     let mut last = None;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use command_line::{Machine, UsualLoop, at_least_one, warmup};
+use command_line::{Machine, UsualLoop, at_least_one, at_least_zero, warmup};
 use llm_runtime::FloatType;
 use magic::{EncodingOptions, GeneratorSettings, Profile, Truncate};
 use memory_bank::{BankOptions, EmptyMemory, GeneratorOptions, HeadInit, MotivationFusion, Pool};
@@ -109,7 +109,7 @@ pub(crate) struct Method {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) bank_refresh: u64,
     /// Weight of the loss that tells strategies of remembered responses
-    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true, value_parser = weight, value_name = "X")]
+    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true, value_parser = at_least_zero, value_name = "X")]
     pub(crate) l_strategy: f64,
     /// Tokens of situation and dialogue at most, of a motivation and of a response too
     #[arg(long, default_value_t = 512, value_name = "N")]
@@ -178,11 +178,6 @@ fn trained_type(text: &str) -> Result<FloatType, String> {
         Ok(known @ (FloatType::F32 | FloatType::Bf16)) => Ok(known),
         _ => Err("expected f32 or bf16".into()),
     }
-}
-
-fn weight(text: &str) -> Result<f64, String> {
-    let weight: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if weight.is_finite() && weight >= 0.0 { Ok(weight) } else { Err("expected a number from 0 on".into()) }
 }
 
 fn on_or_off(text: &str) -> Result<bool, String> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use command_line::{Common, InstallFiles, LONG_VERSION, Machine, Runtime, Server, at_least_one};
+use command_line::{Common, InstallFiles, LONG_VERSION, Machine, Runtime, Server, at_least_one, at_least_zero};
 use strategy_prompting::{Layout, TurnRange};
 
 use crate::judges::Weight;
@@ -332,13 +332,7 @@ pub(crate) struct Demo {
 }
 
 fn temperature(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a number from 0 on".into()) }
-}
-
-fn at_least_zero(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a number from 0 on".into()) }
+    at_least_zero(text).map(|value| value as f32)
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use command_line::{Machine, UsualLoop, at_least_one, warmup};
+use command_line::{Machine, UsualLoop, at_least_one, at_least_zero, warmup};
 use thtra::{SITUATION_WEIGHT, Size, bucketed};
 use training::{AdamWOptions, AdamWRule, ParameterGroup, Schedule, TrainerOptions, Warmup};
 
@@ -40,7 +40,7 @@ pub(crate) struct TrainSituation {
     #[command(flatten)]
     pub(crate) train: Train,
     /// What the situation's loss counts beside the response's
-    #[arg(long, default_value_t = SITUATION_WEIGHT, allow_negative_numbers = true, value_parser = weight, value_name = "X")]
+    #[arg(long, default_value_t = SITUATION_WEIGHT, allow_negative_numbers = true, value_parser = at_least_zero, value_name = "X")]
     pub(crate) situation_weight: f64,
 }
 
@@ -208,9 +208,4 @@ fn published_loop(option: clap::Arg) -> clap::Arg {
         "project" => option.default_value("solace-thtra"),
         _ => option,
     }
-}
-
-fn weight(text: &str) -> Result<f64, String> {
-    let weight: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if weight.is_finite() && weight >= 0.0 { Ok(weight) } else { Err("expected a number from 0 on".into()) }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use charts::text_width;
+use charts::{escaped, text_width};
 
 /// Size of letters, distance of lines, margin and width of the picture.
 const SIZE: f64 = 12.0;
@@ -163,13 +163,6 @@ pub(crate) fn shown(text: &str) -> String {
 /// Whether a character turns the direction of what stands around it: a token with one could reverse its neighbours.
 fn turns_direction(letter: char) -> bool {
     matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-fn escaped(text: &str) -> String {
-    let is_text =
-        |letter: &char| !letter.is_control() && !turns_direction(*letter) && !matches!(letter, '\u{FFFE}' | '\u{FFFF}');
-    let text: String = text.chars().filter(is_text).collect();
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Part of the strongest colour for a value: the root keeps small values visible.

@@ -67,8 +67,9 @@ pub(crate) fn shortened(text: &str, room: f64, size: f64) -> String {
     kept + "…"
 }
 
-/// A text that is only text in XML. Control characters have no place there at all.
-pub(crate) fn escaped(text: &str) -> String {
+/// A text that is only text in XML, inside of elements and of attributes in double quotes. Line ends are blanks; control characters, and those that turn the direction of
+/// what stands around them, are replaced by U+FFFD.
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -100,3 +100,12 @@ fn one_per_core() -> usize {
 pub fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
+
+/// Reads a weight, a factor or a temperature: a number from 0 on.
+///
+/// # Errors
+/// It is none, or not finite.
+pub fn at_least_zero(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a number from 0 on".into()) }
+}

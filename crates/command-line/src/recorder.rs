@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use training::tracking::{
     At, Entry, Event, EventLog, INTERRUPTED, Start, Table, TensorBoard, Tracker, Trackers, WandbOffline, WandbRun,
-    read_events, training_curve_svg, truncate_after,
+    read_events, truncate_after,
 };
 use training::{End, Evaluation, RunDir, Step, TrainEvent, TrainSummary, TrainingError};
 
-use crate::{Failure, Progress, Track, Tracking, interrupt};
+use crate::{Failure, Progress, Track, Tracking, interrupt, training_figure};
 
 /// Writes events and shows a progress line.
 pub struct Recorder<'a> {
@@ -162,7 +162,7 @@ impl<'a> Recorder<'a> {
         let held_out: Vec<String> = self.held_out_sets.iter().map(|set| held_out_name(set, "loss")).collect();
         let names: Vec<&str> =
             ["loss"].into_iter().chain(held_out.iter().map(String::as_str)).chain(["learning_rate"]).collect();
-        self.run.write("curve.svg", training_curve_svg(&events, &names).as_bytes())?;
+        self.run.write("curve.svg", training_figure(&events, &names).svg().as_bytes())?;
         Ok(())
     }
 }

@@ -48,10 +48,9 @@ fn main() -> Result<(), TrainingError> {
     let options = TrainerOptions { epochs: 20.0, learning_rate: 0.05, ..TrainerOptions::default() };
     let trainer = Trainer { objective: &line, train: &points, evaluation: Vec::new(), options: &options };
     trainer.run(&parameters, None, false, &mut |event| {
-        if let TrainEvent::Step(step) = event
-            && step.step % 100 == 0
-        {
-            println!("step {}: squared error {:.4}", step.step, step.loss);
+        match event {
+            TrainEvent::Step(step) if step.step % 100 == 0 => println!("step {}: loss {:.4}", step.step, step.loss),
+            _ => {}
         }
         Ok(Control::Continue)
     })?;

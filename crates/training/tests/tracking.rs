@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use training::tracking::{
     At, Entry, Event, EventLog, INTERRUPTED, MOST_TABLE_ROWS, Start, Table, TensorBoard, Tracker, Trackers,
-    TrackingError, WandbOffline, WandbRun, dashboard_name, read_events, replay, training_curve_svg, truncate_after,
+    TrackingError, WandbOffline, WandbRun, dashboard_name, read_events, replay, truncate_after,
 };
 
 fn at(step: u64) -> At {
@@ -352,96 +352,6 @@ mod wandb {
         let content: Value = serde_json::from_slice(&content).unwrap();
         assert_eq!(content["columns"], json!(["number", "text", "nothing"]));
         assert_eq!(content["data"].as_array().unwrap().len(), MOST_TABLE_ROWS);
-    }
-}
-
-mod curve {
-    use super::*;
-
-    const NAMES: [&str; 3] = ["loss", "eval_loss", "learning_rate"];
-
-    fn event(step: u64, values: &[(&str, f64)]) -> Event {
-        let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        Event { at: at(step), entry: Entry::Scalars(values) }
-    }
-
-    fn losses(values: &[f64]) -> Vec<Event> {
-        let values = (1..).zip(values);
-        values
-            .map(|(step, loss)| event(step, &[("loss", *loss), ("eval_loss", *loss), ("learning_rate", *loss)]))
-            .collect()
-    }
-
-    /// Checks that tags are closed in order, attributes are quoted, texts are escaped and all numbers are numbers.
-    fn check_svg(svg: &str) {
-        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-        let mut open = Vec::new();
-        for part in svg.split('<').skip(1) {
-            let (tag, text) = part.split_once('>').unwrap();
-            assert!(!text.contains('>'));
-            for entity in text.split('&').skip(1) {
-                assert!(["amp;", "lt;", "gt;", "quot;"].iter().any(|known| entity.starts_with(known)), "{text}");
-            }
-            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-            match (tag.strip_prefix('/'), tag.ends_with('/')) {
-                (Some(name), _) => assert_eq!(open.pop(), Some(name)),
-                (None, false) => open.push(tag.split_whitespace().next().unwrap()),
-                (None, true) => {}
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
-    }
-
-    #[test]
-    fn degenerate_curves_are_pictures_too() {
-        let (nan, infinity) = (f64::NAN, f64::INFINITY);
-        let curves: [&[f64]; 12] = [
-            &[],
-            &[1.0],
-            &[0.0],
-            &[2.0, 2.0, 2.0],
-            &[nan],
-            &[nan, infinity, -infinity],
-            &[1.0, nan, 2.0, infinity, 0.5],
-            &[1e300, -1e300, 1.0],
-            &[-3.0, -2.0],
-            &[1.0, 1.0 + f64::EPSILON],
-            &[f64::MIN_POSITIVE, 1e-320],
-            &[1e99, -1e99],
-        ];
-        for values in curves {
-            check_svg(&training_curve_svg(&losses(values), &NAMES));
-        }
-        check_svg(&training_curve_svg(&[event(u64::MAX, &[("loss", 1.0)])], &NAMES));
-        check_svg(&training_curve_svg(&losses(&[1.0, 2.0]), &[]));
-    }
-
-    #[test]
-    fn a_curve_without_values_says_so() {
-        assert!(training_curve_svg(&[], &NAMES).contains("no values"));
-    }
-
-    #[test]
-    fn titles_units_and_names_are_there() {
-        let svg = training_curve_svg(&losses(&[2.0, 1.5, f64::NAN, 1.0]), &NAMES);
-        for text in ["loss (nats per token)", ">step<", ">learning rate<", ">Training curve<", "eval_loss (held out)"] {
-            assert!(svg.contains(text), "{text}");
-        }
-        assert!(svg.contains("not finite: 3"));
-    }
-
-    #[test]
-    fn names_are_escaped() {
-        let name = "a<b>&\"c\"";
-        let svg = training_curve_svg(&[event(1, &[(name, 1.0)]), event(2, &[(name, 2.0)])], &[name]);
-        assert!(svg.contains("a&lt;b&gt;&amp;&quot;c&quot;") && svg.contains(">value<"));
-        check_svg(&svg);
-    }
-
-    #[test]
-    fn long_runs_stay_small_pictures() {
-        let values: Vec<_> = (0..200_000).map(|step| f64::from(step).sin()).collect();
-        assert!(training_curve_svg(&losses(&values), &NAMES).len() < 250_000);
     }
 }
 

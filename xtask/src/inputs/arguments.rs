@@ -9,8 +9,9 @@ use super::files::{write, write_lines};
 
 /// Writes them.
 pub(super) fn write_all(folder: &Path, dialogues: &[DemoDialogue]) -> Result<(), String> {
-    for (name, part) in [("train", 0..20), ("dev", 20..25), ("test", 25..30)] {
-        write_lines(&folder.join(format!("ukpconvarg1/{name}.jsonl")), numbered(&dialogues[part]).map(topic_row))?;
+    let in_part = |first: usize| numbered(dialogues).filter(move |(number, _)| [number % 4 == 0, number % 4 == 1, number % 4 > 1][first]);
+    for (part, name) in ["dev", "test", "train"].into_iter().enumerate() {
+        write_lines(&folder.join(format!("ukpconvarg1/{name}.jsonl")), in_part(part).map(topic_row))?;
     }
     let rows = numbered(dialogues).map(|(_, pair)| json!({"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}));
     write(&folder.join("preferences.json"), &Value::Array(rows.collect()).to_string())?;
@@ -19,13 +20,21 @@ pub(super) fn write_all(folder: &Path, dialogues: &[DemoDialogue]) -> Result<(),
     write_lines(&folder.join("comments.jsonl"), numbered(dialogues).flat_map(|(number, pair)| comments(number, &pair)))
 }
 
+/// The pairs of replies with their numbers, long enough to be arguments, and each said once.
 fn numbered(dialogues: &[DemoDialogue]) -> impl Iterator<Item = (usize, Pair)> + '_ {
-    dialogues.iter().flat_map(DemoDialogue::pairs).enumerate()
+    let argument = |number: usize, reply: &str| {
+        format!("{reply} This is reason number {number}, and it has been good enough for me for as long as I can think of it.")
+    };
+    dialogues.iter().flat_map(DemoDialogue::pairs).enumerate().map(move |(number, pair)| {
+        let Pair { prompt, chosen, rejected } = pair;
+        let (chosen, rejected) = (argument(2 * number, &chosen), argument(2 * number + 1, &rejected));
+        (number, Pair { prompt: format!("View {number}. {prompt}"), chosen, rejected })
+    })
 }
 
 fn topic_row((number, pair): (usize, Pair)) -> Value {
-    let Pair { prompt, chosen, rejected, .. } = pair;
-    json!({"id": format!("pair{number}"), "topic": format!("topic{}", number / 4), "prompt": prompt, "chosen": chosen, "rejected": rejected})
+    let Pair { prompt, chosen, rejected } = pair;
+    json!({"id": format!("pair{number}"), "topic": format!("topic{}", number % 4), "prompt": prompt, "chosen": chosen, "rejected": rejected})
 }
 
 /// The winning-arguments corpus as ConvoKit has it.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use command_line::{Aim, Curves, HELD_OUT};
 use esc_metrics::interval::Resampling;
 use esc_metrics::significance::{ItemSums, Paired, mean_of_sums};
 use serde::Serialize;
 
-use super::curves::{Aim, Curves, HELD_OUT, aim};
+use super::aims::aim;
 use super::run_files::{PairsById, Sample};
 use super::{Difference, ReportError, RunFiles, Settings};
 

@@ -1,6 +1,7 @@
 //! The comparison of several runs as a page.
 
-use super::curves::Curves;
+use command_line::Curves;
+
 use super::figures::overlaid;
 use super::markup::{duration, escaped, shown};
 use super::page::{Page, absent, table};

@@ -1,9 +1,9 @@
 //! Which curves stand in which picture, of one run and of several over each other.
 
 use charts::{Axis, Figure, Histogram, Lines, Panel, Theme};
+use command_line::{Curve, Curves, HELD_OUT};
 
 use super::RunFiles;
-use super::curves::{Curve, Curves, HELD_OUT};
 use super::markup::escaped;
 use super::run_files::Sample;
 

@@ -4,10 +4,10 @@
 //! for a search, [`Comparison`] and [`comparison_page`] for several runs. A page holds its styles, scripts, pictures and data; a policy
 //! in it forbids every request and every script but its own. All texts are data: none becomes markup.
 
+mod aims;
 mod comparison;
 mod comparison_page;
 mod comparison_text;
-mod curves;
 mod data;
 mod error;
 mod evaluation;

@@ -1,11 +1,12 @@
 //! The page of one run.
 
+use command_line::{Curves, HELD_OUT, Point};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
 use training::tracking::Entry;
 
 use super::RunFiles;
-use super::curves::{Curves, HELD_OUT, Point, aim};
+use super::aims::aim;
 use super::data::page_data;
 use super::figures::{RunFigures, margins};
 use super::markup::{duration, escaped, shown};

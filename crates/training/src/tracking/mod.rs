@@ -1,15 +1,14 @@
 //! Writing down what happens in a run: scalars, texts, tables, configuration.
 //!
 //! [`EventLog`] is the record of a run, one JSON object per line; the others show the same elsewhere: [`TensorBoard`]
-//! writes event files, [`WandbOffline`] a folder that the W&B client's `sync` command uploads, [`training_curve_svg`]
-//! draws the curve. No service is contacted. [`replay`] makes either of the others from an event log at any time.
+//! writes event files, [`WandbOffline`] a folder that the W&B client's `sync` command uploads.
+//! No service is contacted. [`replay`] makes either of the others from an event log at any time.
 //!
 //! A run that goes on from a checkpoint first drops what came after it ([`truncate_after`], [`Start::AfterStep`]), so
 //! that no step appears twice.
 
 mod checksum;
 mod clock;
-mod curve;
 mod error;
 mod event_log;
 mod names;
@@ -20,7 +19,6 @@ mod wandb_log;
 
 use serde_json::{Map, Value};
 
-pub use curve::training_curve_svg;
 pub use error::TrackingError;
 pub use event_log::{Entry, Event, EventLog, read_events, replay, truncate_after};
 pub use names::dashboard_name;
