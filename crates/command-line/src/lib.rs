@@ -3,7 +3,8 @@
 //! A program is a command line and what to do with it ([`run_program`]): common options ([`Common`]), options from a file, log lines ([`console`]),
 //! signals that end a job and keep what is finished ([`interrupt`]), a bar or plain lines for long jobs ([`Progress`]), and one way to fail
 //! ([`Failure`]). Options that several programs take stand here with what they mean: dialogues ([`dialogues`]), a model on this machine or behind a server
-//! ([`Runtime`], [`Server`], [`AnyModel`]), a training loop with its records ([`UsualLoop`], [`Recorder`], [`open_run`]), fine-tuning with LoRA
+//! ([`Runtime`], [`Server`], [`AnyModel`]), a training loop with its records and their picture
+//! ([`UsualLoop`], [`Recorder`], [`open_run`], [`training_figure`]), fine-tuning with LoRA
 //! ([`FineTune`], [`fine_tune`]) and folding an adapter into its model ([`Merge`], [`merge`]). Every program tells what it is built from
 //! ([`LONG_VERSION`]) and makes its completions and manual pages ([`InstallFiles`]).
 //!

@@ -64,6 +64,10 @@ pub(crate) fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()
 }
 
 fn chosen(mut pages: Vec<Page>, only: &[String], stand_ins: &StandIns) -> Result<Vec<Page>, String> {
+    let is_there = |name: &&String| pages.iter().any(|page| page.name == **name);
+    if let Some(gone) = stand_ins.pages.keys().chain(stand_ins.elsewhere.keys()).find(|name| !is_there(name)) {
+        return Err(format!("stand_ins.toml: there is no page {gone}"));
+    }
     if let Some(unknown) = only.iter().find(|name| !stand_ins.pages.contains_key(*name)) {
         return Err(format!("--only {unknown}: no page of this name is run; see xtask/src/book/run/stand_ins.toml"));
     }

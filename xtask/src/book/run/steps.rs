@@ -120,3 +120,63 @@ fn made_small(command: &str, stand_ins: &StandIns) -> (String, Kind) {
     let answers = stand_ins.answers.iter().find(begins).map(|(_, answers)| answers.clone()).unwrap_or_default();
     (line, Kind::Runs { answers })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = r##"
+elsewhere = { "far.md" = "needs a GPU" }
+links = {}
+not-run = { "git " = "at hand" }
+smaller = { "sra continue" = "--limit 2 --seed 1", "sra chat" = "" }
+answers = { "sra chat" = "Hello." }
+serving = [{ with = "sra view", adds = "--address 127.0.0.1:0", asks = "/" }]
+pages = { "page.md" = { instead = [["big.gguf", "small.gguf"]] }, "stale.md" = { instead = [["big.gguf", ""]] }, "far.md" = {} }
+"##;
+
+    fn of_text(name: &str, lines: &str) -> (Vec<Step>, Vec<String>) {
+        let stand_ins: StandIns = toml::from_str(SETTINGS).unwrap();
+        of_pages(&[Page { name: name.into(), text: format!("```sh\n{lines}\n```\n") }], &stand_ins)
+    }
+
+    #[test]
+    fn commands_are_made_small_and_nothing_else() {
+        let lines = "git clone a\n# a comment\nsra continue --model big.gguf \\\n  --seed 3   # why\nsra a 'b #c' && sra view RUN\nsra a  'b #c'\nsra chat";
+        let (steps, problems) = of_text("page.md", lines);
+        assert!(problems.is_empty(), "{problems:?}");
+        let told: Vec<_> = steps.iter().map(|step| format!("{} {}", step.place, step.told())).collect();
+        let expected = [
+            "page.md:2 (not run: at hand) git clone a",
+            "page.md:4 sra continue --model small.gguf --seed 3 --limit 2",
+            "page.md:6 sra a 'b #c'",
+            "page.md:6 sra view RUN --address 127.0.0.1:0",
+            "page.md:7 sra a  'b #c'",
+            "page.md:8 sra chat",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(steps[3].kind, Kind::Serves { asks: "/".into() });
+        assert_eq!(steps[5].kind, Kind::Runs { answers: "Hello.".into() });
+    }
+
+    #[test]
+    fn what_stands_twice_is_run_once() {
+        let (steps, _) = of_text("page.md", "sra a --model big.gguf\nsra a  --model big.gguf");
+        assert!(matches!(steps[0].kind, Kind::Runs { .. }) && matches!(steps[1].kind, Kind::NotRun(_)));
+    }
+
+    #[test]
+    fn every_command_is_decided_about() {
+        let problem = |name: &str, lines: &str| of_text(name, lines).1.join(" ");
+        assert!(problem("new.md", "git clone a\nsra a").starts_with("new.md:3: `sra a`: stand_ins.toml says neither"));
+        assert!(problem("page.md", "sra --model big.gguf\nfirefox a").contains("page.md:3: `firefox` is no program"));
+        assert!(problem("stale.md", "sra a").contains("no command of stale.md has `big.gguf`"));
+        assert!(problem("far.md", "sra a").contains("two tables"));
+        assert_eq!(problem("new.md", "git clone a"), "");
+    }
+
+    #[test]
+    fn the_real_settings_are_read() {
+        assert!(StandIns::read().unwrap().pages.contains_key("docs/src/start.md"));
+    }
+}
