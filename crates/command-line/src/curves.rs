@@ -134,7 +134,7 @@ fn summed_up(piece: &[Point]) -> (f64, Estimate) {
 
 /// The picture of a training: scalars over the steps, and the learning rate in a small panel of its own below.
 ///
-/// `names` are those of the trainer; names without points are left out. The axis says "loss (nats per token)" if all that is drawn in the main panel is a loss, else
+/// `names` are those of the trainer; names without points are left out. The axis says "loss (nats)" if all that is drawn in the main panel is a loss, else
 /// "value". Values that are not finite leave a gap and are counted in a note.
 pub fn training_figure(events: &[Event], names: &[&str]) -> Figure {
     let curves = Curves::of(events);
@@ -146,7 +146,7 @@ pub fn training_figure(events: &[Event], names: &[&str]) -> Figure {
     }
     if !values.is_empty() {
         let is_loss = values.iter().all(|curve| curve.name.ends_with("loss"));
-        let title = if is_loss { "loss (nats per token)" } else { "value" };
+        let title = if is_loss { "loss (nats)" } else { "value" };
         figure = figure.panel(over_steps(&values, Axis::linear(title)).height(UPPER_HEIGHT));
     }
     if !rates.is_empty() {
@@ -216,7 +216,7 @@ mod tests {
     fn the_picture_of_a_training_names_what_it_shows() {
         let names = ["loss", "eval_loss", LEARNING_RATE, "never recorded"];
         let svg = training_figure(&losses(&[2.0, 1.5, f64::NAN, 1.0]), &names).svg();
-        for text in ["loss (nats per token)", "optimiser step", "learning rate", "Training curve", "eval_loss (held out)"] {
+        for text in ["loss (nats)", "optimiser step", "learning rate", "Training curve", "eval_loss (held out)"] {
             assert!(svg.contains(text), "{text}");
         }
         assert!(!svg.contains("never recorded"));

@@ -75,7 +75,7 @@ impl TokenBatch {
             return Err(Seq2SeqError::Invalid("a batch needs sequences of at least one token".into()));
         }
         if let Some(length) = self.lengths.iter().find(|length| **length > max_positions) {
-            let problem = format!("a sequence of {length} tokens: the model takes {max_positions}");
+            let problem = format!("a sequence of {length} tokens: the model takes {max_positions}: cut inputs to that");
             return Err(Seq2SeqError::Invalid(problem));
         }
         check_ids(&self.ids, vocabulary)
