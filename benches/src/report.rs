@@ -159,7 +159,9 @@ mod tests {
     fn a_picture_has_a_bar_for_each_row_and_no_stray_markup() {
         let svg = report().svg();
         assert_eq!(svg.matches(">12.0<").count(), 2, "{svg}");
-        for text in ["512 tokens &amp; more · solace", "512 tokens &amp; more · &lt;peer&gt;", "tokens/s", "prefill", "tiny"] {
+        for text in
+            ["512 tokens &amp; more · solace", "512 tokens &amp; more · &lt;peer&gt;", "tokens/s", "prefill", "tiny"]
+        {
             assert!(svg.contains(text), "{text} in {svg}");
         }
     }

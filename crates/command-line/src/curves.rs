@@ -227,8 +227,14 @@ mod tests {
     #[test]
     fn curves_of_any_values_are_pictures() {
         let (nan, infinity) = (f64::NAN, f64::INFINITY);
-        let all: [&[f64]; 6] =
-            [&[1.0], &[0.0], &[nan, infinity, -infinity], &[1e300, -1e300, 1.0], &[2.0, 2.0], &[f64::MIN_POSITIVE, 1e-320]];
+        let all: [&[f64]; 6] = [
+            &[1.0],
+            &[0.0],
+            &[nan, infinity, -infinity],
+            &[1e300, -1e300, 1.0],
+            &[2.0, 2.0],
+            &[f64::MIN_POSITIVE, 1e-320],
+        ];
         for values in all {
             let svg = training_figure(&losses(values), &["loss", "eval_loss", LEARNING_RATE]).svg();
             assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{values:?}");

@@ -93,7 +93,11 @@ fn run_steps(root: &Path, work: &Path, stand_ins: &StandIns, steps: &[Step]) -> 
         }
         problems.extend(settings.leaves.iter().filter_map(|left| is_left(&folder, left, name).err()));
     }
-    println!("{ran} commands ran as they should, {} did not, {} are not run", problems.len(), steps.len() - ran - problems.len());
+    println!(
+        "{ran} commands ran as they should, {} did not, {} are not run",
+        problems.len(),
+        steps.len() - ran - problems.len()
+    );
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
@@ -113,7 +117,13 @@ fn set_up(folder: &Path, stand_ins: &StandIns, settings: &PageStandIns, inputs: 
 }
 
 /// Runs a command and tells how long it took; `false` where it is one that is not run.
-fn run_step(step: &Step, folder: &Path, log: &Path, programs: &Programs, inputs: &mut Inputs<'_>) -> Result<bool, String> {
+fn run_step(
+    step: &Step,
+    folder: &Path,
+    log: &Path,
+    programs: &Programs,
+    inputs: &mut Inputs<'_>,
+) -> Result<bool, String> {
     println!("{}: {}", step.place, step.told());
     let begun = Instant::now();
     match &step.kind {
@@ -148,7 +158,13 @@ fn look(address: &str, path: &str) -> Result<(), String> {
 fn is_left(folder: &Path, name: &str, page: &str) -> Result<(), String> {
     let (folder, ending) = match name.rsplit_once("/*") {
         Some((inner, ending)) => (folder.join(inner), ending),
-        None => return folder.join(name).exists().then_some(()).ok_or_else(|| format!("{page}: there is no {name} in the end")),
+        None => {
+            return folder
+                .join(name)
+                .exists()
+                .then_some(())
+                .ok_or_else(|| format!("{page}: there is no {name} in the end"));
+        }
     };
     let is_there = std::fs::read_dir(folder).is_ok_and(|mut entries| {
         entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(ending)))

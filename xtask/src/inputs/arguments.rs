@@ -9,11 +9,14 @@ use super::files::{write, write_lines};
 
 /// Writes them.
 pub(super) fn write_all(folder: &Path, dialogues: &[DemoDialogue]) -> Result<(), String> {
-    let in_part = |first: usize| numbered(dialogues).filter(move |(number, _)| [number % 4 == 0, number % 4 == 1, number % 4 > 1][first]);
+    let in_part = |first: usize| {
+        numbered(dialogues).filter(move |(number, _)| [number % 4 == 0, number % 4 == 1, number % 4 > 1][first])
+    };
     for (part, name) in ["dev", "test", "train"].into_iter().enumerate() {
         write_lines(&folder.join(format!("ukpconvarg1/{name}.jsonl")), in_part(part).map(topic_row))?;
     }
-    let rows = numbered(dialogues).map(|(_, pair)| json!({"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}));
+    let rows = numbered(dialogues)
+        .map(|(_, pair)| json!({"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}));
     write(&folder.join("preferences.json"), &Value::Array(rows.collect()).to_string())?;
     write_convokit(&folder.join("winning-args-corpus"), dialogues)?;
     write_lines(&folder.join("posts.jsonl"), numbered(dialogues).map(|(number, pair)| post(number, &pair)))?;
@@ -23,7 +26,9 @@ pub(super) fn write_all(folder: &Path, dialogues: &[DemoDialogue]) -> Result<(),
 /// The pairs of replies with their numbers, long enough to be arguments, and each said once.
 fn numbered(dialogues: &[DemoDialogue]) -> impl Iterator<Item = (usize, Pair)> + '_ {
     let argument = |number: usize, reply: &str| {
-        format!("{reply} This is reason number {number}, and it has been good enough for me for as long as I can think of it.")
+        format!(
+            "{reply} This is reason number {number}, and it has been good enough for me for as long as I can think of it."
+        )
     };
     dialogues.iter().flat_map(DemoDialogue::pairs).enumerate().map(move |(number, pair)| {
         let Pair { prompt, chosen, rejected } = pair;

@@ -7,8 +7,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Connection, Length};
 use super::kind::{Kind, Reply};
+use crate::client::{Answer, Connection, Length};
 
 /// The name under which the model is served.
 pub(super) const MODEL: &str = "tiny";

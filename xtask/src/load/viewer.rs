@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use crate::client::{Answer, Connection};
 use super::kind::{Kind, Reply};
+use crate::client::{Answer, Connection};
 
 /// The viewer, and the records that it lists.
 pub(super) struct Viewer {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use benches::Outcome;
 use benches::spread::Spread;
+use candle_core::Device;
 use clap::{Args, ValueEnum};
 use dpo::{EncodedPair, PairDataset, Passes, PreferenceObjective, PreferenceOptions};
 use llm_runtime::{Llama, WeightOptions, peak_memory, set_threads};
@@ -71,53 +72,12 @@ pub(crate) fn run(arguments: &DpoStepArguments) -> Outcome<()> {
     llm_runtime::keep_freed_memory();
     let device = arguments.model.device.open()?;
     let adapters = Adapters::new();
-    let model = match &arguments.saved {
-        Some(saved) => saved.join("model"),
-        None => PathBuf::from(arguments.model.model()?),
-    };
-    let ModelArguments { dtype, quantize, plain_kernels, .. } = arguments.model;
-    let weights = WeightOptions { float: dtype, quantize, plain: plain_kernels };
-    let llama = Llama::open_through(&model, weights, &device, &|loader, config, device| {
-        Llama::load(&adapters.wrap(loader), config, device)
-    })?;
+    let llama = Arc::new(adaptable_model(arguments, &adapters, &device)?);
     let set = PairDataset::new(pairs(arguments, llama.config().vocabulary_size as u32)?);
-    let llama = Arc::new(llama);
-    let targets = Targets::Any(vec!["q_proj".into(), "v_proj".into()]);
-    let alpha = 2.0 * arguments.rank as f64;
-    adapters.add(
-        "policy",
-        &LoraConfig { rank: arguments.rank, alpha, dropout: 0.0, targets, ..LoraConfig::default() },
-        0,
-    )?;
-    let policy = AdaptedLlama::new(llama.clone(), &adapters, &["policy"])?;
-    let reference = AdaptedLlama::new(llama, &adapters, &[])?;
-    let passes = match arguments.passes {
-        Kept::One => Passes::One,
-        Kept::ByPair => Passes::ByPair,
-        Kept::BySequence => Passes::BySequence,
-    };
-    let options = PreferenceOptions { passes, ..PreferenceOptions::default() };
-    let objective = PreferenceObjective::new(policy, Some(Arc::new(reference)), options, &device)?;
+    let objective = objective(arguments, llama, &adapters, &device)?;
     let before = peak_memory();
-    let trainer_options = TrainerOptions {
-        max_steps: Some(arguments.steps + 1),
-        batch: arguments.pairs,
-        shuffle: false,
-        learning_rate: 1e-3,
-        schedule: Schedule::Constant,
-        gradient_checkpointing: arguments.checkpointing,
-        ..TrainerOptions::default()
-    };
-    let trainer = Trainer { objective: &objective, train: &set, evaluation: Vec::new(), options: &trainer_options };
-    let (mut seconds, mut losses, mut last) = (Vec::new(), Vec::new(), Instant::now());
-    trainer.run(&adapters.parameters("policy")?, None, false, &mut |event| {
-        if let TrainEvent::Step(step) = event {
-            seconds.push(last.elapsed().as_secs_f64());
-            losses.push(step.loss);
-        }
-        last = Instant::now();
-        Ok(Control::Continue)
-    })?;
+    let (mut seconds, losses) = train(arguments, &adapters, &objective, &set)?;
+    // The first step warms up.
     let Spread { median, min, .. } = Spread::of(&seconds.split_off(1)).ok_or("no step was measured")?;
     println!(
         "{}",
@@ -128,6 +88,69 @@ pub(crate) fn run(arguments: &DpoStepArguments) -> Outcome<()> {
         })
     );
     Ok(())
+}
+
+fn adaptable_model(arguments: &DpoStepArguments, adapters: &Adapters, device: &Device) -> Outcome<Llama> {
+    let model = match &arguments.saved {
+        Some(saved) => saved.join("model"),
+        None => PathBuf::from(arguments.model.model()?),
+    };
+    let ModelArguments { dtype, quantize, plain_kernels, .. } = arguments.model;
+    let weights = WeightOptions { float: dtype, quantize, plain: plain_kernels };
+    Ok(Llama::open_through(&model, weights, device, &|loader, config, device| {
+        Llama::load(&adapters.wrap(loader), config, device)
+    })?)
+}
+
+/// The loss of a fresh adapter on `q_proj` and `v_proj`, with the model under it as reference.
+fn objective(
+    arguments: &DpoStepArguments,
+    llama: Arc<Llama>,
+    adapters: &Adapters,
+    device: &Device,
+) -> Outcome<PreferenceObjective<AdaptedLlama>> {
+    let targets = Targets::Any(vec!["q_proj".into(), "v_proj".into()]);
+    let alpha = 2.0 * arguments.rank as f64;
+    let config = LoraConfig { rank: arguments.rank, alpha, dropout: 0.0, targets, ..LoraConfig::default() };
+    adapters.add("policy", &config, 0)?;
+    let policy = AdaptedLlama::new(llama.clone(), adapters, &["policy"])?;
+    let reference = AdaptedLlama::new(llama, adapters, &[])?;
+    let passes = match arguments.passes {
+        Kept::One => Passes::One,
+        Kept::ByPair => Passes::ByPair,
+        Kept::BySequence => Passes::BySequence,
+    };
+    let options = PreferenceOptions { passes, ..PreferenceOptions::default() };
+    Ok(PreferenceObjective::new(policy, Some(Arc::new(reference)), options, device)?)
+}
+
+/// Seconds and losses of the steps.
+fn train(
+    arguments: &DpoStepArguments,
+    adapters: &Adapters,
+    objective: &PreferenceObjective<AdaptedLlama>,
+    set: &PairDataset,
+) -> Outcome<(Vec<f64>, Vec<f64>)> {
+    let options = TrainerOptions {
+        max_steps: Some(arguments.steps + 1),
+        batch: arguments.pairs,
+        shuffle: false,
+        learning_rate: 1e-3,
+        schedule: Schedule::Constant,
+        gradient_checkpointing: arguments.checkpointing,
+        ..TrainerOptions::default()
+    };
+    let trainer = Trainer { objective, train: set, evaluation: Vec::new(), options: &options };
+    let (mut seconds, mut losses, mut last) = (Vec::new(), Vec::new(), Instant::now());
+    trainer.run(&adapters.parameters("policy")?, None, false, &mut |event| {
+        if let TrainEvent::Step(step) = event {
+            seconds.push(last.elapsed().as_secs_f64());
+            losses.push(step.loss);
+        }
+        last = Instant::now();
+        Ok(Control::Continue)
+    })?;
+    Ok((seconds, losses))
 }
 
 /// The pairs of the file in order, or random ones, each as often as it takes.

@@ -53,9 +53,14 @@ pub(super) fn of_pages(pages: &[Page], stand_ins: &StandIns) -> (Vec<Step>, Vec<
             },
             (None, true) => {}
             (Some(_), true) => problems.push(format!("stand_ins.toml: {} stands in two tables", page.name)),
-            (None, false) => problems.extend(lines.iter().filter(|(_, line)| not_run(line, stand_ins).is_none()).map(|(number, line)| {
-                format!("{}:{number}: `{line}`: stand_ins.toml says neither what it is run on nor why it is not", page.name)
-            })),
+            (None, false) => problems.extend(lines.iter().filter(|(_, line)| not_run(line, stand_ins).is_none()).map(
+                |(number, line)| {
+                    format!(
+                        "{}:{number}: `{line}`: stand_ins.toml says neither what it is run on nor why it is not",
+                        page.name
+                    )
+                },
+            )),
         }
     }
     (steps, problems)
@@ -73,14 +78,21 @@ fn without_comment(line: &str) -> &str {
     if line.starts_with('#') {
         return "";
     }
-    line.match_indices(" #").find(|(at, _)| line[..*at].matches('\'').count() % 2 == 0).map_or(line, |(at, _)| &line[..at])
+    line.match_indices(" #")
+        .find(|(at, _)| line[..*at].matches('\'').count().is_multiple_of(2))
+        .map_or(line, |(at, _)| &line[..at])
 }
 
 fn not_run<'a>(line: &str, stand_ins: &'a StandIns) -> Option<&'a String> {
     stand_ins.not_run.iter().find(|(beginning, _)| line.starts_with(*beginning)).map(|(_, why)| why)
 }
 
-fn of_page(page: &Page, lines: &[(usize, String)], settings: &PageStandIns, stand_ins: &StandIns) -> Result<Vec<Step>, String> {
+fn of_page(
+    page: &Page,
+    lines: &[(usize, String)],
+    settings: &PageStandIns,
+    stand_ins: &StandIns,
+) -> Result<Vec<Step>, String> {
     let whole: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
     if let Some([unused, _]) = settings.instead.iter().find(|[words, _]| !whole.contains(words.as_str())) {
         return Err(format!("stand_ins.toml: no command of {} has `{unused}`", page.name));
@@ -98,7 +110,9 @@ fn of_page(page: &Page, lines: &[(usize, String)], settings: &PageStandIns, stan
         for command in line.split(" && ") {
             let first = command.split(' ').next().unwrap_or_default();
             if !RUN.contains(&first) {
-                return Err(format!("{place}: `{first}` is no program that is run, and stand_ins.toml does not say why it is not run"));
+                return Err(format!(
+                    "{place}: `{first}` is no program that is run, and stand_ins.toml does not say why it is not run"
+                ));
             }
             let (line, kind) = made_small(command, stand_ins);
             steps.push(Step { page: page.name.clone(), place: place.clone(), line, kind });
@@ -116,7 +130,8 @@ fn made_small(command: &str, stand_ins: &StandIns) -> (String, Kind) {
     let options = stand_ins.smaller.iter().filter(begins).flat_map(|(_, options)| options.split(" --"));
     let options = options.map(|option| format!("--{}", option.trim_start_matches("--")));
     let has = |option: &str| command.split(' ').any(|word| Some(word) == option.split(' ').next());
-    let line = options.filter(|option| !has(option)).fold(command.to_owned(), |line, option| format!("{line} {option}"));
+    let line =
+        options.filter(|option| !has(option)).fold(command.to_owned(), |line, option| format!("{line} {option}"));
     let answers = stand_ins.answers.iter().find(begins).map(|(_, answers)| answers.clone()).unwrap_or_default();
     (line, Kind::Runs { answers })
 }
