@@ -17,6 +17,11 @@ one() { # TARGET: a limit on size that lets a whole model in where there is one
         -print_final_stats=1 >"artifacts/$1.log" 2>&1 || true
 }
 
+# A target that does not build would have no findings.
+for target in "$@"; do
+    cargo +nightly fuzz build "$target"
+done
+
 all=$*
 while [ $# -gt 0 ]; do
     one "$1" &

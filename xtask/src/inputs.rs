@@ -53,10 +53,11 @@ impl<'a> Inputs<'a> {
         text.split_whitespace().map(|word| self.fill(word)).collect()
     }
 
-    /// A text with the folder of the inputs for `{in}`, that of the repository for `{root}`, and for `{server}` a model behind `sra serve`, which is started the first time.
+    /// A text with the folder of the inputs for `{in}`, that of the repository for `{root}`, that of the programs for `{built}`, and for `{server}` a model behind `sra serve`, which is started the first time.
     pub(crate) fn fill(&mut self, text: &str) -> Result<String, String> {
         let text = text.replace("{in}", &self.folder.display().to_string());
         let text = text.replace("{root}", &self.root.display().to_string());
+        let text = text.replace("{built}", &self.programs.folder().display().to_string());
         if !text.contains("{server}") {
             return Ok(text);
         }

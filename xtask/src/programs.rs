@@ -30,6 +30,11 @@ impl Programs {
         }
     }
 
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A line of shell in a folder, which is its home too; these programs come first.
     pub(crate) fn shell(&self, line: &str, folder: &Path) -> Result<Command, String> {
         let others = std::env::var_os("PATH").unwrap_or_default();

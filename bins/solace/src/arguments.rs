@@ -324,7 +324,7 @@ pub(crate) struct Demo {
     /// Keep everything in this new folder [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// How much is trained and answered, 1 being all
+    /// How much is trained and answered, from 0.05 to 1, which is all
     #[arg(long, default_value_t = 1.0, value_parser = share_of_demo, value_name = "SHARE")]
     pub(crate) size: f64,
     #[command(flatten)]

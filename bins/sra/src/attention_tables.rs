@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use charts::csv_field;
 use command_line::Failure;
 use llm_runtime::output_file;
 use strategy_prompting::{SraOptions, SraRow};
@@ -39,14 +40,14 @@ fn csv(rows: &[SraRow]) -> String {
     for row in rows {
         let optional = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         let mut fields: Vec<String> = vec![
-            quoted(&row.run),
-            quoted(&row.model),
+            csv_field(&row.run),
+            csv_field(&row.model),
             row.id.clone(),
-            quoted(&row.example),
-            quoted(&row.conversation),
+            csv_field(&row.example),
+            csv_field(&row.conversation),
             row.turn.to_string(),
             row.layout.clone(),
-            quoted(&row.strategy),
+            csv_field(&row.strategy),
             row.sra.rows.to_string(),
             row.sra.span_tokens.to_string(),
             row.sra.value.to_string(),
@@ -62,12 +63,4 @@ fn csv(rows: &[SraRow]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// A field of a CSV line.
-pub(crate) fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use charts::csv_field;
 use command_line::{Failure, Format, output_place};
 use esc_metrics::interval::Interval;
 use llm_runtime::output_file;
@@ -11,7 +12,6 @@ use strategy_prompting::{Error, SRA_PRESETS, SraOptions, audit_steps, sra};
 
 use crate::adherence::written;
 use crate::attention_arguments::Audit;
-use crate::attention_tables::quoted;
 use crate::captured::{CapturedRuns, Reading, Skipped};
 
 /// The presets that [`SRA_PRESETS`] compares with the default.
@@ -152,7 +152,7 @@ fn csv(table: &[Line]) -> String {
     let end = |end: Option<f64>| end.map(|end| end.to_string()).unwrap_or_default();
     for Line { group: Group { model, layout }, preset, step, value, ratio, rank } in table {
         let Interval { mean, low, high, values, .. } = value;
-        let (model, low, high) = (quoted(model), end(*low), end(*high));
+        let (model, low, high) = (csv_field(model), end(*low), end(*high));
         text += &format!("{preset},\"{step}\",{model},{layout},{mean},{low},{high},{values},{ratio},{rank}\n");
     }
     text

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use charts::{escaped, text_width};
+use charts::{escaped, text_width, turns_direction};
 
 /// Size of letters, distance of lines, margin and width of the picture.
 const SIZE: f64 = 12.0;
@@ -158,11 +158,6 @@ pub(crate) fn shown(text: &str) -> String {
         letter => letter,
     };
     if text.is_empty() { "∅".into() } else { text.chars().map(letter).collect() }
-}
-
-/// Whether a character turns the direction of what stands around it: a token with one could reverse its neighbours.
-fn turns_direction(letter: char) -> bool {
-    matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Part of the strongest colour for a value: the root keeps small values visible.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use charts::csv_field;
+
 /// A table with named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
@@ -26,7 +28,7 @@ impl Table {
 
     pub(crate) fn csv(&self) -> String {
         let line = |cells: Vec<String>| cells.join(",") + "\n";
-        let mut text = line(self.columns.iter().map(|name| quoted(name)).collect());
+        let mut text = line(self.columns.iter().map(|name| csv_field(name)).collect());
         self.rows.iter().for_each(|row| text += &line(row.iter().map(Cell::csv).collect()));
         text
     }
@@ -37,7 +39,7 @@ impl Cell {
         let mut text = String::new();
         // Writing to a string can't fail.
         let _ = match self {
-            Self::Text(text) => return quoted(text),
+            Self::Text(text) => return csv_field(text),
             Self::Count(count) => write!(text, "{count}"),
             Self::Value(value) => write!(text, "{value}"),
             Self::Empty => Ok(()),
@@ -67,12 +69,5 @@ impl From<f64> for Cell {
 impl From<Option<f64>> for Cell {
     fn from(value: Option<f64>) -> Self {
         value.map_or(Self::Empty, Self::Value)
-    }
-}
-
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }

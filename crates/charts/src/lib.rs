@@ -48,5 +48,6 @@ pub use self::panel::Panel;
 pub use self::plots::{Bars, Boxes, Heatmap, Histogram, Lines, ParallelCoordinates, Plot, Scatter};
 pub use self::png::png_of_svg;
 pub use self::statistics::{BoxSummary, LinearFit};
-pub use self::text::{escaped, text_width};
+pub use self::table::csv_field;
+pub use self::text::{escaped, text_width, turns_direction};
 pub use self::theme::Theme;

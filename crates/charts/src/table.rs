@@ -48,14 +48,14 @@ pub(crate) fn csv(rows: impl Iterator<Item = (String, Row)>) -> String {
     let mut csv = HEADER.to_owned();
     for (panel, row) in rows {
         let numbers = [row.y, row.interval.0, row.interval.1, row.x_interval.0, row.x_interval.1].map(exact);
-        let texts = [panel.as_str(), row.kind, &row.series, &row.x].map(quoted);
+        let texts = [panel.as_str(), row.kind, &row.series, &row.x].map(csv_field);
         csv += &format!("{},{}\n", texts.join(","), numbers.join(","));
     }
     csv
 }
 
-/// A field as RFC 4180 writes it.
-fn quoted(field: &str) -> String {
+/// A field of CSV, as RFC 4180 writes it: in quotes where it has to be.
+pub fn csv_field(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -5,7 +5,8 @@
 
 use std::sync::LazyLock;
 
-use ttf_parser::Face;
+use skrifa::instance::{LocationRef, Size};
+use skrifa::{FontRef, MetadataProvider};
 
 /// The figures' font.
 pub(crate) const REGULAR: &[u8] = include_bytes!("../assets/DejaVuSans-subset.ttf");
@@ -17,8 +18,8 @@ const UNKNOWN: f64 = 1.0;
 /// Lines are this far apart, in parts of the size.
 pub(crate) const LINE: f64 = 1.25;
 
-static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(REGULAR, 0).ok());
-static BOLD_FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(BOLD, 0).ok());
+static FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::new(REGULAR).ok());
+static BOLD_FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::new(BOLD).ok());
 
 /// Width of a text in the font that pictures are drawn with, in the unit of its size. For pictures that are laid out
 /// elsewhere and drawn by [`png_of_svg`](crate::png_of_svg) with the family `DejaVu Sans`.
@@ -28,12 +29,12 @@ pub fn text_width(text: &str, size: f64) -> f64 {
 
 /// Width of a text in the regular font.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
-    measured(FACE.as_ref(), text, size)
+    measured(FONT.as_ref(), text, size)
 }
 
 /// Width of a text in the bold font.
 pub(crate) fn bold_width(text: &str, size: f64) -> f64 {
-    measured(BOLD_FACE.as_ref(), text, size)
+    measured(BOLD_FONT.as_ref(), text, size)
 }
 
 /// Breaks a text into lines of at most `room`: between words, and within a word only if it is wider than that.
@@ -87,20 +88,16 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// Whether a character turns the direction of what stands around it: a label with one could reverse its neighbours.
-fn turns_direction(letter: char) -> bool {
+pub fn turns_direction(letter: char) -> bool {
     matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-fn measured(face: Option<&Face<'_>>, text: &str, size: f64) -> f64 {
-    text.chars().map(|letter| advance(face, letter)).sum::<f64>() * size
-}
-
-fn advance(face: Option<&Face<'_>>, letter: char) -> f64 {
-    let known = face.and_then(|face| {
-        let units = face.glyph_hor_advance(face.glyph_index(letter)?)?;
-        Some(f64::from(units) / f64::from(face.units_per_em()))
-    });
-    known.unwrap_or(UNKNOWN)
+fn measured(font: Option<&FontRef<'_>>, text: &str, size: f64) -> f64 {
+    let Some(font) = font else { return text.chars().count() as f64 * UNKNOWN * size };
+    let (letters, widths) = (font.charmap(), font.glyph_metrics(Size::unscaled(), LocationRef::default()));
+    let em = f64::from(font.metrics(Size::unscaled(), LocationRef::default()).units_per_em);
+    let advance = |letter: char| Some(f64::from(widths.advance_width(letters.map(letter)?)?) / em);
+    text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN)).sum::<f64>() * size
 }
 
 fn pieces(word: &str, room: f64, width: impl Fn(&str) -> f64) -> Vec<String> {
@@ -133,7 +130,7 @@ mod tests {
 
     #[test]
     fn fonts_are_read() {
-        assert!(FACE.is_some() && BOLD_FACE.is_some());
+        assert!(FONT.is_some() && BOLD_FONT.is_some());
         assert!(width("iii", 12.0) < width("mmm", 12.0));
         assert!(width("−×±≤≥αω–→⁻⁴", 10.0) < 110.0);
     }

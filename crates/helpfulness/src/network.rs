@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use llm_runtime::{Embedding, Linear, LinearLoader};
+use llm_runtime::{Embedding, Linear, LinearLoader, drop_out};
 use serde::{Deserialize, Serialize};
 use text_encoder::{EncoderBatch, EncoderConfig, LayerPrefix, Prefixes, TextEncoder};
 use training::{Mode, Pass};
@@ -135,10 +135,7 @@ impl ResponseNetwork {
     }
 
     fn drop(&self, x: Tensor, place: &str, pass: &Pass) -> Result<Tensor, candle_core::Error> {
-        match pass.mode {
-            Mode::Train(dropout) => dropout.apply(&x, self.options.prefix_dropout, &format!("{}.{place}", self.name)),
-            Mode::Evaluate => Ok(x),
-        }
+        drop_out(pass.mode.dropout(), &x, self.options.prefix_dropout, &self.name, place)
     }
 }
 

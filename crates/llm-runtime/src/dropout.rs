@@ -51,6 +51,17 @@ impl DropoutPass {
     }
 }
 
+/// Dropout in training ([`DropoutPass::apply`]), nothing otherwise. `name` and `part` together name the place.
+///
+/// # Errors
+/// As [`DropoutPass::apply`].
+pub fn drop_out(pass: Option<DropoutPass>, x: &Tensor, probability: f32, name: &str, part: &str) -> Result<Tensor> {
+    match pass {
+        Some(pass) if probability > 0.0 => pass.apply(x, probability, &format!("{name}.{part}")),
+        _ => Ok(x.clone()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -117,7 +117,7 @@ pub use config::{LlamaConfig, RopeScaling};
 #[cfg(feature = "engine")]
 pub use device::{DeviceChoice, set_threads};
 #[cfg(feature = "engine")]
-pub use dropout::{DropoutPass, seeded_stream};
+pub use dropout::{DropoutPass, drop_out, seeded_stream};
 #[cfg(feature = "engine")]
 pub use engine::{Engine, EngineOptions, Pressure, RequestSource, Supply};
 pub use error::Error;
@@ -139,7 +139,7 @@ pub use log_probs::{observed_token_log_probs, smoothed_token_log_probs, token_lo
 pub use memory::{available_memory, format_bytes, parse_bytes, peak_memory};
 pub use message::{Message, Part, Role};
 #[cfg(feature = "engine")]
-pub use packing::Packing;
+pub use packing::{Packing, starts_of};
 #[cfg(feature = "remote")]
 pub use remote::{Dialect, Patience, Prices, RemoteAddress, RemoteModel, RemoteOptions, RetryPolicy};
 pub use sha256::{hex, sha256_of, sha256_of_files};

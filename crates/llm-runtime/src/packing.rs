@@ -93,6 +93,15 @@ impl Packing {
     }
 }
 
+/// Where sequences of these lengths begin when they lie one after the other.
+pub fn starts_of(lengths: &[usize]) -> impl Iterator<Item = usize> {
+    lengths.iter().scan(0, |next, length| {
+        let start = *next;
+        *next += length;
+        Some(start)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

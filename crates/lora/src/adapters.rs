@@ -181,10 +181,7 @@ impl Adapters {
 
     /// Tells the layers how the next pass is made: with gradients and dropout, or without.
     pub fn set_mode(&self, mode: Mode) {
-        let training = match mode {
-            Mode::Train(pass) => Some(pass),
-            Mode::Evaluate => None,
-        };
+        let training = mode.dropout();
         let before = std::mem::replace(&mut self.write_switches().training, training);
         if before.is_some() && training.is_none() {
             self.forget_norms();

@@ -100,17 +100,3 @@ pub(crate) fn linear(layer: &Arc<dyn Linear>, x: &Tensor, dropout: Option<Dropou
         None => layer.forward(x),
     }
 }
-
-/// Dropout in training, nothing otherwise.
-pub(crate) fn drop(
-    dropout: Option<DropoutPass>,
-    x: &Tensor,
-    probability: f32,
-    name: &str,
-    part: &str,
-) -> candle_core::Result<Tensor> {
-    match dropout {
-        Some(pass) if probability > 0.0 => pass.apply(x, probability, &format!("{name}.{part}")),
-        _ => Ok(x.clone()),
-    }
-}

@@ -88,12 +88,3 @@ pub(crate) fn check_ids(ids: &[u32], vocabulary: usize) -> Result<(), Seq2SeqErr
         None => Ok(()),
     }
 }
-
-/// Where sequences of these lengths begin when they lie one after the other.
-pub(crate) fn starts_of(lengths: &[usize]) -> impl Iterator<Item = usize> {
-    lengths.iter().scan(0, |next, length| {
-        let start = *next;
-        *next += length;
-        Some(start)
-    })
-}

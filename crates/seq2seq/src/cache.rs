@@ -6,8 +6,8 @@ use candle_core::{Result, Tensor};
 use llm_runtime::ops::{KeyGroup, KeyRows};
 
 use crate::attention::KeyValues;
-use crate::batch::starts_of;
 use crate::{HiddenStates, Seq2SeqError};
+use llm_runtime::starts_of;
 
 /// Keys and values of growing outputs, and those of the memory they look at, computed once.
 ///

@@ -10,7 +10,6 @@ use training::Pass;
 use crate::attention::Watch;
 use crate::cache::{DecoderCache, LayerCache, Step};
 use crate::embeddings::Embeddings;
-use crate::encoder::dropout;
 use crate::layer::{AttentionBlock, FeedForward};
 use crate::{HiddenStates, Seq2SeqConfig, Seq2SeqError, TokenBatch, TokenTable};
 
@@ -132,7 +131,7 @@ impl Decoder {
         mut see: impl FnMut(&Tensor),
     ) -> Result<Tensor, Seq2SeqError> {
         batch.check(self.max_positions, self.embeddings.tokens().vocabulary())?;
-        let dropout = dropout(pass);
+        let dropout = pass.mode.dropout();
         let positions = batch.lengths().iter().flat_map(|length| 0..*length);
         let mut states = self.embeddings.forward(batch.ids(), positions, dropout)?;
         let layouts = self.layouts(batch, outputs, memory)?;

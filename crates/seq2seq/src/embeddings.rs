@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::{DropoutPass, Embedding, LinearLoader};
+use llm_runtime::{DropoutPass, Embedding, LinearLoader, drop_out};
 
-use crate::attention::drop;
 use crate::config::Architecture;
 use crate::norm::Norm;
 use crate::{Seq2SeqConfig, Seq2SeqError, TokenTable};
@@ -67,6 +66,6 @@ impl Embeddings {
             true => (self.norm.forward(&tokens)? + positions)?,
             false => self.norm.forward(&(tokens + positions)?)?,
         };
-        Ok(drop(dropout, &sum, self.dropout, &self.name, "output")?)
+        Ok(drop_out(dropout, &sum, self.dropout, &self.name, "output")?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use llm_runtime::ops::AttentionLayout;
 use llm_runtime::{DropoutPass, LinearLoader};
-use training::{Mode, Pass};
+use training::Pass;
 
 use crate::attention::Watch;
 use crate::embeddings::Embeddings;
@@ -96,7 +96,7 @@ impl Encoder {
         mut see: impl FnMut(&Tensor),
     ) -> Result<Tensor, Seq2SeqError> {
         batch.check(self.max_positions, self.embeddings.tokens().vocabulary())?;
-        let dropout = dropout(pass);
+        let dropout = pass.mode.dropout();
         let positions = batch.lengths().iter().flat_map(|length| 0..*length);
         let mut states = self.embeddings.forward(batch.ids(), positions, dropout)?;
         let layout = AttentionLayout::of_itself(batch.lengths(), batch.attended(), false)?;
@@ -138,13 +138,5 @@ impl EncoderLayer {
     ) -> candle_core::Result<Tensor> {
         let seen = self.attention.attention.key_values(x, dropout)?;
         self.feed_forward.forward(&self.attention.forward(x, &seen, layout, dropout, watch)?, dropout)
-    }
-}
-
-/// The dropout masks of a pass.
-pub(crate) fn dropout(pass: &Pass) -> Option<DropoutPass> {
-    match pass.mode {
-        Mode::Train(dropout) => Some(dropout),
-        Mode::Evaluate => None,
     }
 }

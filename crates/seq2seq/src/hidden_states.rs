@@ -1,9 +1,8 @@
 //! Hidden states of sequences: what an encoder gives and what a decoder looks at.
 
 use candle_core::{Device, Tensor};
-use llm_runtime::Packing;
+use llm_runtime::{Packing, starts_of};
 
-use crate::batch::starts_of;
 use crate::{Seq2SeqError, TokenBatch};
 
 /// Hidden states of sequences that lie one after the other, and which of them a decoder looks at.

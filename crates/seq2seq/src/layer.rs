@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use llm_runtime::ops::{self, AttentionLayout};
-use llm_runtime::{DropoutPass, Linear, LinearLoader};
+use llm_runtime::{DropoutPass, Linear, LinearLoader, drop_out};
 
-use crate::attention::{Attention, KeyValues, Watch, drop, linear};
+use crate::attention::{Attention, KeyValues, Watch, linear};
 use crate::config::{Activation, StackConfig};
 use crate::norm::Norm;
 use crate::{Seq2SeqConfig, Seq2SeqError};
@@ -57,7 +57,7 @@ impl AttentionBlock {
         attended: &Tensor,
         dropout: Option<DropoutPass>,
     ) -> candle_core::Result<Tensor> {
-        let added = drop(dropout, attended, self.dropout, &self.name, "output")?;
+        let added = drop_out(dropout, attended, self.dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
     }
 }
@@ -100,8 +100,8 @@ impl FeedForward {
             Activation::Gelu => ops::gelu(&inside)?,
             Activation::Relu => inside.relu()?,
         };
-        let inside = drop(dropout, &inside, self.activation_dropout, &self.name, "activation")?;
-        let added = drop(dropout, &linear(&self.outer, &inside, dropout)?, self.dropout, &self.name, "output")?;
+        let inside = drop_out(dropout, &inside, self.activation_dropout, &self.name, "activation")?;
+        let added = drop_out(dropout, &linear(&self.outer, &inside, dropout)?, self.dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use llm_runtime::ops::{AttentionDropout, AttentionLayout, packed_attention};
-use llm_runtime::{DropoutPass, Linear, LinearLoader};
+use llm_runtime::{DropoutPass, Linear, LinearLoader, drop_out};
 
 use crate::norm::Norm;
 use crate::prefix::PrefixLayout;
@@ -68,21 +68,7 @@ impl SelfAttention {
         let of_weights =
             dropout.map(|pass| AttentionDropout { pass, probability: self.attention_dropout, place: place() });
         let mixed = packed_attention(&queries, &keys, &values, self.heads, layout, of_weights)?;
-        let added = drop(dropout, &self.output.forward(&mixed)?, self.hidden_dropout, &self.name, "output")?;
+        let added = drop_out(dropout, &self.output.forward(&mixed)?, self.hidden_dropout, &self.name, "output")?;
         self.norm.forward(&(x + added)?)
-    }
-}
-
-/// Dropout in training, nothing otherwise.
-pub(crate) fn drop(
-    dropout: Option<DropoutPass>,
-    x: &Tensor,
-    probability: f32,
-    name: &str,
-    part: &str,
-) -> candle_core::Result<Tensor> {
-    match dropout {
-        Some(pass) if probability > 0.0 => pass.apply(x, probability, &format!("{name}.{part}")),
-        _ => Ok(x.clone()),
     }
 }

@@ -60,7 +60,7 @@ impl EncoderBatch {
 
     /// Where in `ids` each sequence begins.
     pub fn starts(&self) -> Vec<usize> {
-        starts_of(&self.lengths).collect()
+        llm_runtime::starts_of(&self.lengths).collect()
     }
 
     /// Number of sequences.
@@ -76,15 +76,6 @@ impl EncoderBatch {
     pub(crate) fn attended(&self) -> &[bool] {
         &self.attended
     }
-}
-
-/// Where sequences of these lengths begin when they lie one after the other.
-pub(crate) fn starts_of(lengths: &[usize]) -> impl Iterator<Item = usize> {
-    lengths.iter().scan(0, |next, length| {
-        let start = *next;
-        *next += length;
-        Some(start)
-    })
 }
 
 #[cfg(test)]

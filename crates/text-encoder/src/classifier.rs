@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use llm_runtime::{Linear, LinearLoader};
+use llm_runtime::{Linear, LinearLoader, drop_out};
 use training::Pass;
 
-use crate::attention::drop;
 use crate::config::Architecture;
-use crate::encoder::dropout;
 use crate::{EncoderBatch, EncoderConfig, EncoderError, TextEncoder};
 
 /// An encoder and the head of its architecture, on the hidden state of the first token.
@@ -62,12 +60,12 @@ impl SequenceClassifier {
     /// As [`TextEncoder::forward`].
     pub fn logits(&self, batch: &EncoderBatch, pass: &Pass) -> Result<Tensor, EncoderError> {
         let mut first = self.encoder.forward(batch, pass)?.first()?;
-        let dropout = dropout(pass);
+        let dropout = pass.mode.dropout();
         if self.encoder.config().architecture == Architecture::Roberta {
-            first = drop(dropout, &first, self.dropout, "classifier", "input")?;
+            first = drop_out(dropout, &first, self.dropout, "classifier", "input")?;
         }
         let inner = self.dense.forward(&first)?.tanh()?;
-        Ok(self.projection.forward(&drop(dropout, &inner, self.dropout, "classifier", "inner")?)?)
+        Ok(self.projection.forward(&drop_out(dropout, &inner, self.dropout, "classifier", "inner")?)?)
     }
 
     /// Probabilities of all classes for each sequence, in f32.

@@ -1,9 +1,8 @@
 //! What the first layer sees: the sum of a word's, a position's and a token type's vector, normed.
 
 use candle_core::{Device, Tensor};
-use llm_runtime::{DropoutPass, Embedding, LinearLoader};
+use llm_runtime::{DropoutPass, Embedding, LinearLoader, drop_out};
 
-use crate::attention::drop;
 use crate::config::Architecture;
 use crate::norm::Norm;
 use crate::{EncoderBatch, EncoderConfig, EncoderError};
@@ -44,7 +43,7 @@ impl Embeddings {
         let positions = self.positions.forward(&self.positions_of(batch), &self.device)?;
         let token_types = self.token_types.forward(batch.token_types(), &self.device)?;
         let sum = ((words + token_types)? + positions)?;
-        Ok(drop(dropout, &self.norm.forward(&sum)?, self.config.hidden_dropout, &self.name, "output")?)
+        Ok(drop_out(dropout, &self.norm.forward(&sum)?, self.config.hidden_dropout, &self.name, "output")?)
     }
 
     fn check(&self, batch: &EncoderBatch) -> Result<(), EncoderError> {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use llm_runtime::ops::AttentionLayout;
-use llm_runtime::{DropoutPass, LinearLoader};
-use training::{Mode, Pass};
+use llm_runtime::{LinearLoader, starts_of};
+use training::Pass;
 
 use crate::attention::Sight;
-use crate::batch::starts_of;
 use crate::embeddings::Embeddings;
 use crate::layer::EncoderLayer;
 use crate::prefix::PrefixLayout;
@@ -91,7 +90,7 @@ impl TextEncoder {
     /// # Errors
     /// As [`Self::forward`].
     pub fn embed(&self, batch: &EncoderBatch, pass: &Pass) -> Result<Tensor, EncoderError> {
-        self.embeddings.forward(batch, dropout(pass))
+        self.embeddings.forward(batch, pass.mode.dropout())
     }
 
     /// Puts the states through all layers.
@@ -105,7 +104,7 @@ impl TextEncoder {
     ) -> Result<(), EncoderError> {
         let layout = AttentionLayout::of_itself(batch.lengths(), batch.attended(), false)?;
         let upper = prefixes.map(|prefixes| self.upper(prefixes, batch)).transpose()?;
-        let dropout = dropout(pass);
+        let dropout = pass.mode.dropout();
         for (number, layer) in self.layers.iter().enumerate() {
             let prefix = upper.as_ref().and_then(|upper| upper.at(number));
             *states = match (&pass.checkpoints, prefix) {
@@ -156,14 +155,6 @@ impl Upper<'_> {
     fn at(&self, layer: usize) -> Option<(&PrefixLayout, &LayerPrefix)> {
         let number = layer.checked_sub(self.first)?;
         self.prefixes.layers().get(number).map(|prefix| (&self.layout, prefix))
-    }
-}
-
-/// The dropout masks of a pass.
-pub(crate) fn dropout(pass: &Pass) -> Option<DropoutPass> {
-    match pass.mode {
-        Mode::Train(dropout) => Some(dropout),
-        Mode::Evaluate => None,
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use llm_runtime::ops;
-use llm_runtime::{DropoutPass, Linear, LinearLoader};
+use llm_runtime::{DropoutPass, Linear, LinearLoader, drop_out};
 
-use crate::attention::{SelfAttention, Sight, drop};
+use crate::attention::{SelfAttention, Sight};
 use crate::norm::Norm;
 use crate::{EncoderConfig, EncoderError};
 
@@ -42,7 +42,7 @@ impl EncoderLayer {
     ) -> candle_core::Result<Tensor> {
         let attended = self.attention.forward(x, sight, dropout)?;
         let inside = ops::gelu(&self.inner.forward(&attended)?)?;
-        let added = drop(dropout, &self.outer.forward(&inside)?, self.hidden_dropout, &self.name, "output")?;
+        let added = drop_out(dropout, &self.outer.forward(&inside)?, self.hidden_dropout, &self.name, "output")?;
         self.norm.forward(&(attended + added)?)
     }
 }

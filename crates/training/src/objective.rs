@@ -94,6 +94,16 @@ pub enum Mode {
     Evaluate,
 }
 
+impl Mode {
+    /// The dropout masks; `None` in evaluation.
+    pub fn dropout(self) -> Option<DropoutPass> {
+        match self {
+            Self::Train(dropout) => Some(dropout),
+            Self::Evaluate => None,
+        }
+    }
+}
+
 impl Pass {
     /// A pass without dropout and gradients.
     pub fn evaluation() -> Self {

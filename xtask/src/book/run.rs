@@ -68,8 +68,8 @@ fn chosen(mut pages: Vec<Page>, only: &[String], stand_ins: &StandIns) -> Result
     if let Some(gone) = stand_ins.pages.keys().chain(stand_ins.elsewhere.keys()).find(|name| !is_there(name)) {
         return Err(format!("stand_ins.toml: there is no page {gone}"));
     }
-    if let Some(unknown) = only.iter().find(|name| !stand_ins.pages.contains_key(*name)) {
-        return Err(format!("--only {unknown}: no page of this name is run; see xtask/src/book/run/stand_ins.toml"));
+    if let Some(unknown) = only.iter().find(|name| !is_there(name)) {
+        return Err(format!("--only {unknown}: there is no such page; name it from the root, as docs/src/start.md"));
     }
     pages.retain(|page| only.is_empty() || only.contains(&page.name));
     Ok(pages)
@@ -80,8 +80,10 @@ fn run_steps(root: &Path, work: &Path, stand_ins: &StandIns, steps: &[Step]) -> 
     let programs = Programs::beside_this_one(2)?;
     let mut inputs = Inputs::new(root, work, &programs)?;
     let (mut ran, mut problems) = (0, Vec::new());
+    let none = PageStandIns::default();
     for steps in steps.chunk_by(|one, next| one.page == next.page) {
-        let (name, settings) = (&steps[0].page, &stand_ins.pages[&steps[0].page]);
+        let name = &steps[0].page;
+        let settings = stand_ins.pages.get(name).unwrap_or(&none);
         let folder = work.join(name.replace('/', "-"));
         set_up(&folder, stand_ins, settings, &mut inputs)?;
         for (number, step) in steps.iter().enumerate() {

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use command_line::{
-    AnyModel, Delivery, Failure, Format, Progress, console, interrupt, is_remote, output_place, print_json,
-};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, is_remote, output_place, print_json};
 use llm_runtime::{RunStatistics, TextModel};
 use magic::{
     Collected, Dialogue, Indent, MOTIVATION_JOURNAL, MOTIVATION_ROWS, MOTIVATIONS_FILE, MotivationItem, MotivationRow,
@@ -18,6 +16,7 @@ use magic::{
 use serde::Serialize;
 use strategy_prompting::RowFile;
 
+use super::gaps;
 use crate::arguments::{Backend, CollectMotivations};
 
 /// Time between two requests, as published.
@@ -65,7 +64,7 @@ pub(crate) fn run(options: &CollectMotivations, format: Format) -> Result<ExitCo
         Format::Json => print_json(&summary)?,
         Format::Text => print(&summary),
     }
-    Ok(exit_code(&summary, collection.first_failure.as_deref()))
+    Ok(gaps::exit_code(&summary.file, summary.missing, "motivations", collection.first_failure.as_deref()))
 }
 
 fn model(
@@ -164,21 +163,5 @@ fn print(summary: &Summary) {
     }
     if let Some(cost) = statistics.cost {
         println!("cost {cost:.4}");
-    }
-}
-
-fn exit_code(summary: &Summary, first_failure: Option<&str>) -> ExitCode {
-    let Summary { missing, file, .. } = summary;
-    if *missing == 0 {
-        return ExitCode::SUCCESS;
-    }
-    let why = first_failure.map_or_else(String::new, |failure| format!(" ({failure})"));
-    console::complain(format_args!(
-        "{}: {missing} motivations are missing{why}; --resume asks for them",
-        file.display()
-    ));
-    match interrupt::was_asked() {
-        true => ExitCode::from(interrupt::EXIT_CODE),
-        false => ExitCode::FAILURE,
     }
 }

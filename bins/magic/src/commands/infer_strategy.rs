@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use command_line::{AnyModel, Delivery, Failure, Format, Progress, console, interrupt, output_place, print_json};
+use command_line::{AnyModel, Delivery, Failure, Format, Progress, interrupt, output_place, print_json};
 use llm_runtime::RunStatistics;
 use magic::{
     GoldStrategy, INFERENCE_FILES, INFERENCE_JOURNAL, INFERRED_ROWS, Indent, InferenceItem, InferenceOptions, Inferred,
@@ -15,6 +15,7 @@ use magic::{
 use serde::Serialize;
 use strategy_prompting::{RowFile, Shard};
 
+use super::gaps;
 use crate::inference_arguments::InferStrategy;
 use crate::strategy_tables;
 
@@ -74,7 +75,7 @@ pub(crate) fn run(options: &InferStrategy, format: Format) -> Result<ExitCode, F
         Format::Json => print_json(&summary)?,
         Format::Text => print(&summary),
     }
-    Ok(exit_code(&summary, told.first_failure.as_deref()))
+    Ok(gaps::exit_code(&summary.journal, summary.missing, "answers", told.first_failure.as_deref()))
 }
 
 fn lists(options: &InferStrategy) -> Result<Vec<List>, Failure> {
@@ -220,21 +221,5 @@ fn print(summary: &Summary) {
     }
     if let Some(cost) = summary.statistics.cost {
         println!("cost {cost:.4}");
-    }
-}
-
-fn exit_code(summary: &Summary, first_failure: Option<&str>) -> ExitCode {
-    let Summary { missing, journal, .. } = summary;
-    if *missing == 0 {
-        return ExitCode::SUCCESS;
-    }
-    let why = first_failure.map_or_else(String::new, |failure| format!(" ({failure})"));
-    console::complain(format_args!(
-        "{}: {missing} answers are missing{why}; --resume asks for them",
-        journal.display()
-    ));
-    match interrupt::was_asked() {
-        true => ExitCode::from(interrupt::EXIT_CODE),
-        false => ExitCode::FAILURE,
     }
 }

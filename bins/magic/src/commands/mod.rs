@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod finetune;
+mod gaps;
 pub(crate) mod generate;
 pub(crate) mod infer_strategy;
 pub(crate) mod parse_answers;

@@ -1,9 +1,10 @@
 //! The comparison of several runs as a page.
 
+use charts::escaped;
 use command_line::Curves;
 
 use super::figures::overlaid;
-use super::markup::{duration, escaped, shown};
+use super::markup::{duration, shown};
 use super::page::{Page, absent, table};
 use super::{Comparison, Metric, PairedAccuracy, RunFiles};
 

@@ -1,9 +1,10 @@
 //! The final evaluation as rows, whatever it holds: numbers with their intervals, and what else it tells.
 
+use charts::escaped;
 use serde_json::{Map, Value};
 
 use super::json_lines::number_of;
-use super::markup::{escaped, shown};
+use super::markup::shown;
 
 /// What the middle of an interval is called.
 const MIDDLES: [&str; 5] = ["mean", "value", "share", "rate", "difference"];

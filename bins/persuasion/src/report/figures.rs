@@ -1,10 +1,9 @@
 //! Which curves stand in which picture, of one run and of several over each other.
 
-use charts::{Axis, Figure, Histogram, Lines, Panel, Theme};
+use charts::{Axis, Figure, Histogram, Lines, Panel, Theme, escaped};
 use command_line::{Curve, Curves, HELD_OUT};
 
 use super::RunFiles;
-use super::markup::escaped;
 use super::run_files::Sample;
 
 const WIDTH: f64 = 560.0;

@@ -2,10 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use charts::escaped;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::markup::{embedded, escaped, filled};
+use super::markup::{embedded, filled};
 
 const FRAME: &str = include_str!("page/frame.html");
 const STYLE: &str = include_str!("page/style.css");

@@ -1,5 +1,6 @@
 //! The page of one run.
 
+use charts::escaped;
 use command_line::{Curves, HELD_OUT, Point};
 use esc_metrics::interval::Interval;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use super::RunFiles;
 use super::aims::aim;
 use super::data::page_data;
 use super::figures::{RunFigures, margins};
-use super::markup::{duration, escaped, shown};
+use super::markup::{duration, shown};
 use super::page::{Page, absent, table};
 use super::run_files::{PairsById, Sample};
 

@@ -1,5 +1,6 @@
 //! The page of a search: its best trial, all trials, and how values follow from parameters.
 
+use charts::escaped;
 use std::path::{Path, PathBuf};
 
 use hyper_search::{ImportanceOptions, Snapshot, Trial, TrialState, importance};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ReportError;
 use super::figures::in_both_themes;
 use super::json_lines::{number, read_if_there};
-use super::markup::{duration, escaped, shown};
+use super::markup::{duration, shown};
 use super::page::{Page, absent, table};
 use super::run_files::folder_name;
 use crate::best_trial::best_trial;

@@ -3,11 +3,8 @@
 
 /// Reflected polynomial of CRC-32C.
 const CASTAGNOLI: u32 = 0x82F6_3B78;
-/// Reflected polynomial of CRC-32.
-const ZLIB: u32 = 0xEDB8_8320;
 
 static CRC32C_TABLE: [u32; 256] = table(CASTAGNOLI);
-static CRC32_TABLE: [u32; 256] = table(ZLIB);
 
 /// CRC-32C of `bytes`.
 pub(super) fn crc32c(bytes: &[u8]) -> u32 {
@@ -16,7 +13,7 @@ pub(super) fn crc32c(bytes: &[u8]) -> u32 {
 
 /// CRC-32 of `bytes`.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    run(&CRC32_TABLE, bytes)
+    crc32fast::hash(bytes)
 }
 
 /// The checksum as TensorBoard's records hold it: a CRC stored inside data that is itself checked would weaken that

@@ -7,7 +7,7 @@ use super::super::page::Page;
 use super::stand_ins::{PageStandIns, StandIns};
 
 /// Programs whose commands are run.
-const RUN: [&str; 7] = ["mkdir", "sra", "magic", "thtra", "persuasion", "solace", "attention-viz"];
+const RUN: [&str; 8] = ["mkdir", "xtask", "sra", "magic", "thtra", "persuasion", "solace", "attention-viz"];
 
 /// A command.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,29 +41,27 @@ impl Step {
     }
 }
 
-/// The steps of all pages that are run, and all that does not fit: commands of ours on pages that nobody has decided about, and settings that fit nothing.
+/// The steps of all pages, and all that does not fit: commands that can't be run and have no reason not to be, and settings that fit nothing.
 pub(super) fn of_pages(pages: &[Page], stand_ins: &StandIns) -> (Vec<Step>, Vec<String>) {
     let (mut steps, mut problems) = (Vec::new(), Vec::new());
     for page in pages {
         let lines = lines(page);
-        match (stand_ins.pages.get(&page.name), stand_ins.elsewhere.contains_key(&page.name)) {
-            (Some(settings), false) => match of_page(page, &lines, settings, stand_ins) {
+        match (stand_ins.pages.get(&page.name), stand_ins.elsewhere.get(&page.name)) {
+            (Some(_), Some(_)) => problems.push(format!("stand_ins.toml: {} stands in two tables", page.name)),
+            (None, Some(why)) => {
+                steps.extend(lines.into_iter().map(|(number, line)| step_not_run(page, number, line, why)))
+            }
+            (settings, None) => match of_page(page, &lines, settings.unwrap_or(&PageStandIns::default()), stand_ins) {
                 Ok(of_page) => steps.extend(of_page),
                 Err(problem) => problems.push(problem),
             },
-            (None, true) => {}
-            (Some(_), true) => problems.push(format!("stand_ins.toml: {} stands in two tables", page.name)),
-            (None, false) => problems.extend(lines.iter().filter(|(_, line)| not_run(line, stand_ins).is_none()).map(
-                |(number, line)| {
-                    format!(
-                        "{}:{number}: `{line}`: stand_ins.toml says neither what it is run on nor why it is not",
-                        page.name
-                    )
-                },
-            )),
         }
     }
     (steps, problems)
+}
+
+fn step_not_run(page: &Page, number: usize, line: String, why: &str) -> Step {
+    Step { page: page.name.clone(), place: format!("{}:{number}", page.name), line, kind: Kind::NotRun(why.to_owned()) }
 }
 
 /// The lines of the page's blocks of shell, without comments.
@@ -83,8 +81,16 @@ fn without_comment(line: &str) -> &str {
         .map_or(line, |(at, _)| &line[..at])
 }
 
-fn not_run<'a>(line: &str, stand_ins: &'a StandIns) -> Option<&'a String> {
-    stand_ins.not_run.iter().find(|(beginning, _)| line.starts_with(*beginning)).map(|(_, why)| why)
+/// Why a line is not run: by the longest beginning that fits.
+fn not_run<'a>(line: &str, stand_ins: &'a StandIns) -> Option<&'a str> {
+    let fitting = stand_ins.not_run.iter().filter(|(beginning, _)| line.starts_with(*beginning));
+    fitting.max_by_key(|(beginning, _)| beginning.len()).map(|(_, why)| why.as_str())
+}
+
+/// The built file of an example in the place of the call of cargo that would build it.
+fn built_example(line: &str) -> Option<String> {
+    let (_, rest) = line.strip_prefix("cargo run ")?.split_once("--example ")?;
+    Some(format!("examples/{}", rest.replacen(" --", "", 1)))
 }
 
 fn of_page(
@@ -99,23 +105,26 @@ fn of_page(
     }
     let (mut steps, mut seen) = (Vec::new(), HashSet::new());
     for (number, line) in lines {
-        let place = format!("{}:{number}", page.name);
-        let is_again = !seen.insert(line.split_whitespace().collect::<Vec<_>>());
-        let why = not_run(line, stand_ins).cloned().or_else(|| is_again.then(|| "it stands above".to_owned()));
-        if let Some(why) = why {
-            steps.push(Step { page: page.name.clone(), place, line: line.clone(), kind: Kind::NotRun(why) });
+        if !seen.insert(line.split_whitespace().collect::<Vec<_>>()) {
+            steps.push(step_not_run(page, *number, line.clone(), "it stands above"));
             continue;
         }
-        let line = settings.instead.iter().fold(line.clone(), |line, [words, instead]| line.replace(words, instead));
+        let line = built_example(line).unwrap_or_else(|| line.clone());
+        if let Some(why) = not_run(&line, stand_ins) {
+            steps.push(step_not_run(page, *number, line, why));
+            continue;
+        }
+        let line = settings.instead.iter().fold(line, |line, [words, instead]| line.replace(words, instead));
         for command in line.split(" && ") {
+            let place = format!("{}:{number}", page.name);
             let first = command.split(' ').next().unwrap_or_default();
-            if !RUN.contains(&first) {
+            if !RUN.contains(&first) && !first.starts_with("examples/") {
                 return Err(format!(
-                    "{place}: `{first}` is no program that is run, and stand_ins.toml does not say why it is not run"
+                    "{place}: `{first}` is no program that is run, and stand_ins.toml does not say why not"
                 ));
             }
             let (line, kind) = made_small(command, stand_ins);
-            steps.push(Step { page: page.name.clone(), place: place.clone(), line, kind });
+            steps.push(Step { page: page.name.clone(), place, line, kind });
         }
     }
     Ok(steps)
@@ -141,13 +150,13 @@ mod tests {
     use super::*;
 
     const SETTINGS: &str = r##"
-elsewhere = { "far.md" = "needs a GPU" }
+elsewhere = { "far.md" = "needs a GPU", "twice.md" = "needs two" }
 links = {}
-not-run = { "git " = "at hand" }
-smaller = { "sra continue" = "--limit 2 --seed 1", "sra chat" = "" }
+not-run = { "git " = "at hand", "cargo " = "built", "cargo run" = "slow" }
+smaller = { "sra continue" = "--limit 2 --seed 1" }
 answers = { "sra chat" = "Hello." }
 serving = [{ with = "sra view", adds = "--address 127.0.0.1:0", asks = "/" }]
-pages = { "page.md" = { instead = [["big.gguf", "small.gguf"]] }, "stale.md" = { instead = [["big.gguf", ""]] }, "far.md" = {} }
+pages = { "page.md" = { instead = [["big.gguf", "small.gguf"]] }, "stale.md" = { instead = [["big.gguf", ""]] }, "twice.md" = {} }
 "##;
 
     fn of_text(name: &str, lines: &str) -> (Vec<Step>, Vec<String>) {
@@ -181,13 +190,28 @@ pages = { "page.md" = { instead = [["big.gguf", "small.gguf"]] }, "stale.md" = {
     }
 
     #[test]
+    fn examples_are_run_as_they_were_built() {
+        let (steps, problems) = of_text(
+            "new.md",
+            "cargo run --release -p a --example b -- c --d\ncargo run -p a --example e\ncargo run -p a\ncargo test",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        let told: Vec<_> = steps.iter().map(Step::told).collect();
+        assert_eq!(
+            told,
+            ["examples/b c --d", "examples/e", "(not run: slow) cargo run -p a", "(not run: built) cargo test"]
+        );
+    }
+
+    #[test]
     fn every_command_is_decided_about() {
         let problem = |name: &str, lines: &str| of_text(name, lines).1.join(" ");
-        assert!(problem("new.md", "git clone a\nsra a").starts_with("new.md:3: `sra a`: stand_ins.toml says neither"));
         assert!(problem("page.md", "sra --model big.gguf\nfirefox a").contains("page.md:3: `firefox` is no program"));
+        assert!(problem("new.md", "firefox a").contains("new.md:2: `firefox` is no program"));
         assert!(problem("stale.md", "sra a").contains("no command of stale.md has `big.gguf`"));
-        assert!(problem("far.md", "sra a").contains("two tables"));
-        assert_eq!(problem("new.md", "git clone a"), "");
+        assert!(problem("twice.md", "sra a").contains("two tables"));
+        let (steps, _) = of_text("far.md", "sra a");
+        assert_eq!(steps[0].kind, Kind::NotRun("needs a GPU".into()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use benches::Outcome;
 use benches::side::{Asked, Side};
+use benches::spread::Spread;
 use candle_core::Device;
 use clap::{Args, ValueEnum};
 use llm_runtime::format_bytes;
@@ -280,7 +281,9 @@ fn compare(
             peaks[number] = answer.peak_bytes;
         }
     }
-    let medians = |of_sides: &[Vec<f64>]| of_sides.iter().map(|values| median(values)).collect::<Vec<f64>>();
+    let medians = |of_sides: &[Vec<f64>]| {
+        of_sides.iter().map(|values| Spread::of(values).map_or(f64::NAN, |spread| spread.median)).collect::<Vec<f64>>()
+    };
     let (medians, cpu_medians) = (medians(&seconds), medians(&cpu_seconds));
     let row = |(number, side): (usize, &Side)| Row {
         task,
@@ -295,12 +298,6 @@ fn compare(
         agreement: if number == 0 { String::new() } else { agreement(&warm_up[0], &warm_up[number]) },
     };
     Ok(sides.iter().enumerate().map(row).collect())
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn agreement(ours: &Answer, other: &Answer) -> String {
