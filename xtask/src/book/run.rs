@@ -79,7 +79,7 @@ fn chosen(mut pages: Vec<Page>, only: &[String], stand_ins: &StandIns) -> Result
 fn run_steps(root: &Path, work: &Path, stand_ins: &StandIns, steps: &[Step]) -> Result<(), String> {
     let programs = Programs::beside_this_one(2)?;
     let mut inputs = Inputs::new(root, work, &programs)?;
-    let (mut ran, mut problems) = (0, Vec::new());
+    let (mut ran, mut not_run, mut problems) = (0, 0, Vec::new());
     let none = PageStandIns::default();
     for steps in steps.chunk_by(|one, next| one.page == next.page) {
         let name = &steps[0].page;
@@ -89,17 +89,14 @@ fn run_steps(root: &Path, work: &Path, stand_ins: &StandIns, steps: &[Step]) -> 
         for (number, step) in steps.iter().enumerate() {
             let log = work.join(format!("{}-{number}.log", name.replace('/', "-")));
             match run_step(step, &folder, &log, &programs, &mut inputs) {
-                Ok(has_run) => ran += usize::from(has_run),
+                Ok(true) => ran += 1,
+                Ok(false) => not_run += 1,
                 Err(problem) => problems.push(problem),
             }
         }
         problems.extend(settings.leaves.iter().filter_map(|left| is_left(&folder, left, name).err()));
     }
-    println!(
-        "{ran} commands ran as they should, {} did not, {} are not run",
-        problems.len(),
-        steps.len() - ran - problems.len()
-    );
+    println!("{ran} commands ran as they should, {not_run} are not run, {} problems", problems.len());
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
@@ -156,20 +153,33 @@ fn look(address: &str, path: &str) -> Result<(), String> {
     }
 }
 
-/// What a page says that its commands leave: a file or a folder; `*` before the end of a file's name stands for anything.
+/// What a page says that its commands leave: a file or a folder; a `*` as the beginning of a file's name stands for anything.
 fn is_left(folder: &Path, name: &str, page: &str) -> Result<(), String> {
-    let (folder, ending) = match name.rsplit_once("/*") {
-        Some((inner, ending)) => (folder.join(inner), ending),
-        None => {
-            return folder
-                .join(name)
-                .exists()
-                .then_some(())
-                .ok_or_else(|| format!("{page}: there is no {name} in the end"));
-        }
+    let is_there = match name.rsplit_once("/*") {
+        None => folder.join(name).exists(),
+        Some((inner, ending)) => std::fs::read_dir(folder.join(inner))
+            .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(ending))),
     };
-    let is_there = std::fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(ending)))
-    });
     is_there.then_some(()).ok_or_else(|| format!("{page}: there is no {name} in the end"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("run")).unwrap();
+        std::fs::write(folder.path().join("run/a.svg"), "").unwrap();
+        for name in ["run", "run/a.svg", "run/*.svg"] {
+            is_left(folder.path(), name, "page.md").unwrap();
+        }
+        for name in ["none", "run/*.png", "none/*.svg"] {
+            assert_eq!(
+                is_left(folder.path(), name, "page.md").unwrap_err(),
+                format!("page.md: there is no {name} in the end")
+            );
+        }
+    }
 }
