@@ -10,7 +10,7 @@ const MOST_POINTS: usize = 160;
 const LEARNING_RATE: &str = "learning_rate";
 const UPPER_HEIGHT: f64 = 320.0;
 const LOWER_HEIGHT: f64 = 90.0;
-/// What scalars of held-out pairs begin with.
+/// What the names of scalars of held-out data begin with.
 pub const HELD_OUT: &str = "eval_";
 
 /// The scalars of a run by name, in the order in which they came up.
